@@ -1,0 +1,75 @@
+"""An event before it meets a broker, and the table of the sources that emit events."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from twin.events.subjects import subject_key
+
+__all__ = ["Event", "Source", "SourceTable", "split_event_id"]
+
+
+class Event(NamedTuple):
+    """One generated event, encoded and ready to be sent.
+
+    `source` indexes the run's SourceTable; `seq` is dense from 1 per source, also over
+    events that an outbox sheds later. `sim_ns` is the intended publish time in simulated
+    nanoseconds since the start. `headers` is a NATS header block that begins with
+    `NATS/1.0` and ends after its last line: whoever sends it may append lines, then adds
+    the closing empty line.
+    """
+
+    source: int
+    seq: int
+    sim_ns: int
+    headers: bytes
+    payload: bytes
+
+
+class Source(NamedTuple):
+    """One (bot, subject) pair. `subject` is logical: without the prefix of a foreign server."""
+
+    bot: str
+    subject: str
+
+    @property
+    def name(self) -> str:
+        """`<bot>/<subject key>`: an event id without its sequence number."""
+        return f"{self.bot}/{subject_key(self.subject, self.bot)}"
+
+
+@dataclass(slots=True)
+class SourceTable:
+    """Dense numbering of the sources of a run, in the order in which they were declared."""
+
+    _sources: list[Source] = field(default_factory=list)
+    _by_name: dict[str, int] = field(default_factory=dict)
+
+    def add(self, bot: str, subject: str) -> int:
+        """Return the index of the source, adding it when it is new."""
+        source = Source(bot, subject)
+        index = self._by_name.setdefault(source.name, len(self._sources))
+        if index == len(self._sources):
+            self._sources.append(source)
+        return index
+
+    def find(self, name: str) -> int | None:
+        """Return the index of `<bot>/<subject key>`, or None for a source of somebody else."""
+        return self._by_name.get(name)
+
+    def __getitem__(self, index: int) -> Source:
+        return self._sources[index]
+
+    def __len__(self) -> int:
+        return len(self._sources)
+
+    def __iter__(self) -> Iterator[Source]:
+        return iter(self._sources)
+
+
+def split_event_id(event_id: str) -> tuple[str, int] | None:
+    """Split `<bot>/<subject key>/<seq>` into source name and sequence; None if it is no such id."""
+    name, _, digits = event_id.rpartition("/")
+    if not (name and digits.isascii() and digits.isdigit() and digits[0] != "0"):
+        return None
+    return name, int(digits)

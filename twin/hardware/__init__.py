@@ -1,0 +1,1 @@
+"""The bot's hardware as numpy planes, vectorised over a shard of the fleet."""

@@ -1,0 +1,1 @@
+"""The broker side; the only room that imports nats."""

@@ -1,0 +1,1 @@
+"""Consumer lag: sampling, status, metrics."""

@@ -1,0 +1,1 @@
+"""The audit service: codes, store, service, query."""

@@ -1,0 +1,1 @@
+"""The world: SimPy environment, fleet, emission of events, digest."""

@@ -1,0 +1,1 @@
+"""YAML to frozen models: what a user's bot is made of."""

@@ -1,0 +1,1 @@
+"""From recorded facts to a verdict: pure functions over files, nothing live."""

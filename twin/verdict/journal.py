@@ -1,0 +1,146 @@
+"""The journal: what was attempted and what became of it, on disk and outside the broker.
+
+A run folder holds facts as flat binary tables, one numpy record each, appended and never
+rewritten; a torn last record (a crash) is not read. `sources.jsonl` numbers the sources:
+line i is `{"bot": ..., "subject": ...}` of source i.
+"""
+
+import os
+from collections.abc import Iterator
+from enum import IntEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "ATTEMPT",
+    "COPY",
+    "NO_SOURCE",
+    "OUTCOME",
+    "Outcome",
+    "TableWriter",
+    "read_table",
+]
+
+NO_SOURCE = 0xFFFFFFFF
+"""The source of a recorded message whose id names no source of the run."""
+
+ATTEMPT = np.dtype(
+    [
+        ("source", "<u4"),
+        ("seq", "<u4"),
+        ("hash", "<u8"),  # first 8 bytes of BLAKE2b(payload), little endian
+        ("sim_ns", "<i8"),  # intended publish time on the simulated clock
+        ("intended_ns", "<i8"),  # the same moment on the wall clock
+    ]
+)
+"""`journal/attempted.bin`: one record per generated event, before it is first sent."""
+
+OUTCOME = np.dtype(
+    [
+        ("source", "<u4"),
+        ("seq", "<u4"),
+        ("outcome", "u1"),  # an Outcome
+        ("duplicate", "u1"),  # the server said `duplicate: true`
+        ("tries", "<u2"),
+        ("error", "<u4"),  # JetStream err_code of a refusal, otherwise 0
+        ("stream_seq", "<u8"),
+        ("ack_ns", "<i8"),  # wall time at which the outcome became known
+    ]
+)
+"""`journal/acknowledged.bin`: one record per event whose outcome is known."""
+
+COPY = np.dtype(
+    [
+        ("source", "<u4"),
+        ("seq", "<u4"),
+        ("hash", "<u8"),
+        ("stream_seq", "<u8"),
+        ("time_ns", "<i8"),  # stream: stored; observer: durably recorded
+        ("stream", "<u2"),  # index into the manifest's list of streams
+        ("deliveries", "<u2"),  # as counted by JetStream; 0 in a stream scan
+        ("code", "<u2"),  # registrar code; 0 elsewhere
+        ("spare", "<u2"),
+    ]
+)
+"""`stream/stored.bin` and `observed/<observer>.bin`: one record per stored or recorded copy."""
+
+
+class Outcome(IntEnum):
+    """What the publisher knows of an event at the end; PENDING is never written."""
+
+    PENDING = 0
+    ACKNOWLEDGED = 1
+    REFUSED = 2
+    UNKNOWN = 3
+    SHED = 4
+
+
+class TableWriter:
+    """Appends records of one dtype to a file through a bounded buffer.
+
+    `append` takes the fields in order; `checkpoint` makes everything appended so far
+    durable. Not safe for use by several threads at once.
+    """
+
+    def __init__(self, path: Path, dtype: np.dtype[np.void], buffered: int = 4096) -> None:
+        self._file = path.open("ab", buffering=0)
+        self._rows: list[tuple[int, ...]] = []
+        self._dtype = dtype
+        self._buffered = buffered
+
+    def append(self, *fields: int) -> None:
+        """Add one record; it is written out when the buffer is full."""
+        self._rows.append(fields)
+        if len(self._rows) >= self._buffered:
+            self.flush()
+
+    def extend(self, rows: list[tuple[int, ...]]) -> None:
+        """Add many records at once."""
+        self._rows += rows
+        if len(self._rows) >= self._buffered:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand the buffered records to the operating system."""
+        if self._rows:
+            data = memoryview(np.array(self._rows, dtype=self._dtype).tobytes())
+            while data:
+                data = data[self._file.write(data) :]
+            self._rows.clear()
+
+    def checkpoint(self) -> None:
+        """Flush, and return once the records are on stable storage."""
+        self.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Checkpoint and close."""
+        if not self._file.closed:
+            self.checkpoint()
+            self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def read_table(
+    path: Path, dtype: np.dtype[np.void], chunk: int = 1_000_000
+) -> Iterator[npt.NDArray[np.void]]:
+    """Yield a table in arrays of at most `chunk` whole records; a missing file has none."""
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        while len(data := file.read(chunk * dtype.itemsize)) >= dtype.itemsize:
+            yield np.frombuffer(data, dtype=dtype, count=len(data) // dtype.itemsize)
