@@ -35,6 +35,8 @@ ATTEMPT = np.dtype(
         ("hash", "<u8"),  # first 8 bytes of BLAKE2b(payload), little endian
         ("sim_ns", "<i8"),  # intended publish time on the simulated clock
         ("intended_ns", "<i8"),  # the same moment on the wall clock
+        ("slip_us", "<u4"),  # how late the generator handed it over, 0 when in time
+        ("size", "<u4"),  # payload bytes
     ]
 )
 """`journal/attempted.bin`: one record per generated event, before it is first sent."""
