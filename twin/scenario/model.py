@@ -1,0 +1,153 @@
+"""A scenario file as frozen models: what a user may write, and what it means."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+
+from twin.events.subjects import Layout
+from twin.scenario.actions import Action, wall_time
+from twin.scenario.triggers import ConditionText
+from twin.scenario.values import Duration, Model, Multiplier, StartValue, format_duration
+from twin.verdict.manifest import AuditExpectation, Guarantees, Limits
+from twin.verdict.thresholds import parse_expression, parse_selector
+
+__all__ = ["Fleet", "Load", "Pace", "Phase", "Scenario", "ScheduledEvent"]
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,47}$")]
+PATH = r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)+$"
+DottedPath = Annotated[str, StringConstraints(pattern=PATH)]
+MAX_BOTS = 100_000
+MAX_DURATION_NS = 24 * 3600 * 1_000_000_000
+
+
+def checked_selector(text: str) -> str:
+    """Refuse what is no `metric{tag:value}`."""
+    parse_selector(text)
+    return text
+
+
+def checked_expression(text: str) -> str:
+    """Refuse what is no threshold expression."""
+    parse_expression(text)
+    return text
+
+
+Selector = Annotated[str, AfterValidator(checked_selector)]
+Expression = Annotated[str, AfterValidator(checked_expression)]
+
+
+class Pace(StrEnum):
+    """How simulated time follows the wall clock."""
+
+    REALTIME = "realtime"
+    X10 = "x10"
+    FAST = "fast"
+
+    @property
+    def speed(self) -> float | None:
+        """Simulated seconds per wall second; None is as fast as acknowledgements allow."""
+        return {Pace.REALTIME: 1.0, Pace.X10: 10.0, Pace.FAST: None}[self]
+
+
+class Fleet(Model):
+    """A named group of bots with one spec."""
+
+    count: int = Field(ge=1, le=MAX_BOTS, description="How many bots.")
+    spec: str = Field("builtin:BotSpec", description="A BotSpec file, or builtin:NAME.")
+    start: dict[DottedPath, StartValue] = Field(
+        default_factory=dict, description="Start values by plane attribute, as power.soc_pct."
+    )
+    set: dict[DottedPath, float | int | bool | str] = Field(
+        default_factory=dict,
+        description="Params of the spec that this group has otherwise, as power.capacity_wh.",
+    )
+
+
+class Load(Model):
+    """How much the fleet publishes in a phase."""
+
+    rate: Multiplier = Field(1.0, description="Multiple of every channel's natural rate.")
+
+
+class Phase(Model):
+    """A named window of simulated time."""
+
+    name: Name
+    duration: Duration
+    measure: bool = Field(True, description="Whether thresholds cover this phase by default.")
+    load: Load = Load()
+
+
+class ScheduledEvent(Model):
+    """Something that is done to the run, at a moment or when a condition becomes true."""
+
+    at: Duration | None = Field(None, description="Simulated time since the start.")
+    when: ConditionText | None = Field(None, description="Fires once, when it becomes true.")
+    do: Action
+
+    @model_validator(mode="after")
+    def one_trigger(self) -> "ScheduledEvent":
+        """Refuse both triggers, and none."""
+        if (self.at is None) == (self.when is None):
+            raise ValueError("an event needs either `at` or `when`")
+        return self
+
+
+class Scenario(Model):
+    """One scenario file, parameters already put in."""
+
+    schema_version: Literal[1]
+    name: Name
+    description: str = ""
+    tags: tuple[Name, ...] = ()
+    seed: int = Field(1, ge=0, lt=2**63)
+    pace: Pace = Pace.REALTIME
+    layout: Layout = Layout.PLATFORM
+    parameters: dict[Name, float | int | bool | str] = Field(
+        default_factory=dict, description="Defaults of what `--var name=value` may change."
+    )
+    fleet: dict[Name, Fleet] = Field(min_length=1)
+    phases: tuple[Phase, ...] = Field(min_length=1)
+    events: tuple[ScheduledEvent, ...] = ()
+    thresholds: dict[Selector, tuple[Expression, ...]] = Field(default_factory=dict)
+    guarantees: Guarantees = Guarantees()
+    expect: tuple[AuditExpectation, ...] = ()
+    limits: Limits = Limits()
+    drain_timeout: Duration = Field(
+        15_000_000_000, description="Wall time without progress after which a drain is given up."
+    )
+
+    @property
+    def duration_ns(self) -> int:
+        """Simulated nanoseconds from start to end."""
+        return sum(phase.duration for phase in self.phases)
+
+    @model_validator(mode="after")
+    def fits_together(self) -> "Scenario":
+        """Check what no single part can see."""
+        names = [phase.name for phase in self.phases]
+        if len(set(names)) < len(names):
+            raise ValueError(f"phases need different names, not {names}")
+        if not 0 < self.duration_ns <= MAX_DURATION_NS:
+            raise ValueError("the phases must last more than 0 s and at most 24 h together")
+        for event in self.events:
+            if event.at is not None and event.at >= self.duration_ns:
+                raise ValueError(
+                    f"event {event.do.fault} at {format_duration(event.at)} is not before the end "
+                    f"at {format_duration(self.duration_ns)}"
+                )
+        bots = sum(fleet.count for fleet in self.fleet.values())
+        if bots > MAX_BOTS:
+            raise ValueError(f"{bots} bots are more than {MAX_BOTS}")
+        return self
+
+    def needs_wall_time(self) -> str | None:
+        """Say why the scenario cannot run at pace fast; None when it can."""
+        for event in self.events:
+            if wall_time(event.do):
+                return f"{event.do.fault} lasts in wall time"
+        for selector in self.thresholds:
+            if "latency" in selector:
+                return f"the threshold on {selector} measures wall time"
+        return None
