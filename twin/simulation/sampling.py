@@ -1,0 +1,63 @@
+"""The sampling clock: how often things are measured and sent, whatever the load.
+
+Sampling time is simulated time stretched by the load: at rate 5 it runs five times as fast.
+What is periodic happens at fixed moments of *sampling* time, so a change of the rate moves
+all channels together, keeps their phase, and their number stays a plain division. Both times
+are integers of nanoseconds; a change of the rate counts from the moment it is made.
+"""
+
+import math
+from collections.abc import Iterable
+
+__all__ = ["COHORTS", "SECOND_NS", "SampleClock", "emissions", "sampling_ns"]
+
+SECOND_NS = 1_000_000_000
+
+COHORTS = 10
+"""Parts of a period over which the bots of a channel are spread."""
+
+
+class SampleClock:
+    """Converts between sampling time and simulated time under a rate that may change."""
+
+    def __init__(self) -> None:
+        self.rate = 1.0
+        self._sim_ns = self._sampling_ns = 0
+
+    def set_rate(self, rate: float, sim_ns: int, sampling_now_ns: int) -> None:
+        """Let sampling time run at `rate` from this moment, given on both clocks."""
+        if not 0 < rate < math.inf:
+            raise ValueError(f"a rate must be positive, not {rate}")
+        self.rate, self._sim_ns, self._sampling_ns = rate, sim_ns, sampling_now_ns
+
+    def sim_ns(self, sampling_ns: int) -> int:
+        """Return when a moment of sampling time comes, rounded up, at the present rate."""
+        ahead = sampling_ns - self._sampling_ns
+        if self.rate == 1:
+            return self._sim_ns + ahead
+        return self._sim_ns + math.ceil(ahead / self.rate)
+
+    def next_tick_ns(self, sampling_ns: int) -> int:
+        """Return the sampling time of the tick of physics that follows `sampling_ns`.
+
+        There is a tick at every whole second of sampling time, and below rate 1 as many
+        between as keep a tick from lasting longer than one simulated second.
+        """
+        ticks = max(1, math.ceil(1 / self.rate))
+        second, part = divmod(sampling_ns, SECOND_NS)
+        following = -(-(part + 1) * ticks // SECOND_NS)
+        return second * SECOND_NS + following * SECOND_NS // ticks
+
+
+def sampling_ns(phases: Iterable[tuple[int, float]]) -> int:
+    """Return the sampling time at the end of phases of (simulated ns, rate)."""
+    total = 0
+    for duration_ns, rate in phases:
+        total += duration_ns if rate == 1 else math.floor(duration_ns * rate)
+    return total
+
+
+def emissions(end_ns: int, period_ns: int, cohort: int) -> int:
+    """Count the events of one bot and channel in sampling time [0, end_ns)."""
+    offset = cohort * (period_ns // COHORTS)
+    return max(0, -(-(end_ns - offset) // period_ns))
