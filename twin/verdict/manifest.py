@@ -1,0 +1,298 @@
+"""`manifest.json`: what a run was, which facts it left, and the seal over them.
+
+The runner writes it with state `running` before anything else, and replaces it by a
+`sealed` one as the last act of a drained run. The seal holds size and SHA-256 of every file
+of evidence, and a checksum over the manifest itself, so that a run folder that was cut
+short, damaged or edited is noticed before it is judged. See docs/verdicts.md.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Final, Literal, Self
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from twin.errors import InputError, Problem, UsageError
+from twin.verdict.criteria import AuditExpectation, AuditMatch, Criteria, Guarantees, Limits
+from twin.verdict.files import file_digest, write_atomic
+
+__all__ = [
+    "EVIDENCE",
+    "MANIFEST",
+    "AuditExpectation",
+    "AuditMatch",
+    "Clocks",
+    "Criteria",
+    "EvidenceFile",
+    "Guarantees",
+    "Limits",
+    "Manifest",
+    "ObserverFacts",
+    "PhaseWindow",
+    "Predicted",
+    "PublishCounts",
+    "ScenarioFacts",
+    "ServiceFacts",
+    "StreamFacts",
+    "WatchedConsumer",
+    "required_evidence",
+]
+
+MANIFEST: Final = "manifest.json"
+EVIDENCE: Final = (
+    "journal/*",
+    "stream/*",
+    "observed/*",
+    "faults.jsonl",
+    "lag.jsonl",
+    "advisories.jsonl",
+)
+"""What a verdict rests on, as patterns inside the run folder; `Manifest.sealed` covers these."""
+
+
+class Model(BaseModel):
+    """A part of the manifest: immutable, and strict about its keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ScenarioFacts(Model):
+    """What was run."""
+
+    name: str
+    description: str = ""
+
+
+class PhaseWindow(Model):
+    """A phase as it was: simulated times since the start, and wall times when they are known."""
+
+    name: str
+    start_sim_ns: int
+    end_sim_ns: int
+    measure: bool = True
+    rate: float = 1.0
+    start_wall_ns: int | None = None
+    end_wall_ns: int | None = None
+
+
+class StreamFacts(Model):
+    """A stream at the scan. `subjects` are the server's own counts by logical subject.
+
+    `last_seq` and `first_seq` are the stream's state; `first_seq` above 1 means that
+    messages were evicted or purged.
+    """
+
+    name: str
+    first_seq: int
+    last_seq: int
+    subjects: dict[str, int]
+    scanned: bool
+
+
+class WatchedConsumer(Model):
+    """A watched consumer after the drain; decisions.md says when it counts as drained.
+
+    `last_matching_seq` is the stream sequence of the last message that its filter matches
+    (0: none). `exhausted`, `terminated` and `naks` count advisories, which mean nothing
+    unless `advisories_read`.
+    """
+
+    role: str
+    stream: str
+    durable: str
+    drained: bool
+    num_pending: int
+    num_ack_pending: int
+    ack_floor: int
+    last_matching_seq: int
+    exhausted: int = 0
+    terminated: int = 0
+    naks: int = 0
+    advisories_read: bool = False
+    detail: str = ""
+
+
+class ObserverFacts(Model):
+    """Who recorded events, and how many rows its own store holds, by its own counting.
+
+    The rows are in `observed/<name>.bin`, in the order in which they were recorded.
+    `rows_total` counts them all, `per_subject` by logical subject.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    kind: Literal["registrar", "jsonl", "stream", "other"] = "registrar"
+    rows_total: int
+    per_subject: dict[str, int]
+    finished: bool
+    detail: str = ""
+
+
+class ServiceFacts(Model):
+    """A process of the run. `exit_code` is None while it ran until it was asked to stop.
+
+    `expected` says that an exit was part of the scenario. `own` services belong to the
+    harness: when one dies the run proves nothing; when a user's dies the run fails.
+    """
+
+    name: str
+    exit_code: int | None
+    expected: bool
+    detail: str = ""
+    own: bool = True
+
+
+class Clocks(Model):
+    """What the clocks did while the run lasted."""
+
+    wall_backwards: bool = False
+    detail: str = ""
+
+
+class Predicted(Model):
+    """How many events the spec predicts, in total and by logical subject."""
+
+    total: int
+    by_subject: dict[str, int] = Field(default_factory=dict)
+
+
+class PublishCounts(Model):
+    """The publisher's own counters, to be compared with its journal."""
+
+    attempted: int
+    acknowledged: int
+    refused: int = 0
+    unknown: int = 0
+    shed: int = 0
+
+
+class EvidenceFile(Model):
+    """One sealed file."""
+
+    size: int
+    sha256: str
+
+
+class Manifest(Model):
+    """A run's own account. Times: `*_sim_ns` since the start, others wall ns since 1970."""
+
+    schema_version: Literal[1] = 1
+    run_id: str
+    state: Literal["running", "sealed", "interrupted"]
+    scenario: ScenarioFacts
+    seed: int
+    epoch_ns: int
+    pace: Literal["realtime", "x10", "fast"]
+    layout: Literal["platform", "fleet"]
+    prefix: str = ""
+    started_ns: int
+    ended_ns: int | None = None
+    phases: tuple[PhaseWindow, ...]
+    streams: tuple[StreamFacts, ...] = ()
+    consumers: tuple[WatchedConsumer, ...] = ()
+    observers: tuple[ObserverFacts, ...] = ()
+    predicted: Predicted = Predicted(total=0)
+    publish: PublishCounts | None = None
+    faults_declared: int = 0
+    digest: str = ""
+    digest_note: str = ""
+    clocks: Clocks = Clocks()
+    services: tuple[ServiceFacts, ...] = ()
+    versions: dict[str, str] = Field(default_factory=dict)
+    machine: dict[str, str | int | float] = Field(default_factory=dict)
+    criteria: Criteria = Criteria()
+    reproduce: str = ""
+    evidence: dict[str, EvidenceFile] = Field(default_factory=dict)
+    checksum: str = ""
+
+    def save(self, run_dir: Path) -> None:
+        """Write `manifest.json`, whole or not at all, with its checksum."""
+        document = self._document()
+        document["checksum"] = _checksum(document)
+        data = orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+        write_atomic(run_dir / MANIFEST, data)
+
+    def sealed(self, run_dir: Path) -> Self:
+        """Return this manifest as sealed over the evidence that lies in `run_dir` now."""
+        names = sorted(
+            path.relative_to(run_dir).as_posix()
+            for pattern in EVIDENCE
+            for path in run_dir.glob(pattern)
+            if path.is_file()
+        )
+        files = {
+            name: EvidenceFile(
+                size=(run_dir / name).stat().st_size, sha256=file_digest(run_dir / name)
+            )
+            for name in names
+        }
+        return self.model_copy(update={"state": "sealed", "evidence": files})
+
+    def damage(self, run_dir: Path) -> list[str]:
+        """Name what is wrong with the sealed evidence in `run_dir`; an empty list is whole."""
+        found = []
+        for name in sorted(required_evidence(self) - set(self.evidence)):
+            found.append(f"{name} is not under the seal")
+        for name, sealed in sorted(self.evidence.items()):
+            path = run_dir / name
+            if not path.is_file():
+                found.append(f"{name} is missing")
+            elif (size := path.stat().st_size) != sealed.size:
+                found.append(f"{name} has {size} bytes, {sealed.size} were sealed")
+            elif file_digest(path) != sealed.sha256:
+                found.append(f"{name} is not what was sealed")
+        return found
+
+    @classmethod
+    def load(cls, run_dir: Path) -> Self:
+        """Read the manifest of a run folder.
+
+        Raises UsageError when there is none, InputError when it is no intact manifest.
+        """
+        path = run_dir / MANIFEST
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise UsageError(f"{run_dir} is no run folder: {error.strerror} ({path})") from error
+        try:
+            document = orjson.loads(data)
+            manifest = cls.model_validate(document)
+        except orjson.JSONDecodeError as error:
+            raise InputError([Problem(str(path), error.lineno, error.colno, error.msg)]) from error
+        except ValidationError as error:
+            raise InputError(_problems(path, error)) from error
+        if manifest.checksum != _checksum(document):
+            raise InputError([Problem(str(path), 0, 0, "changed since the run wrote it")])
+        return manifest
+
+    def _document(self) -> dict[str, object]:
+        return self.model_dump(mode="json", exclude_none=False)
+
+
+def required_evidence(manifest: Manifest) -> set[str]:
+    """Return the files without which a run with these facts cannot be judged."""
+    names = {
+        "journal/sources.jsonl",
+        "journal/attempted.bin",
+        "journal/acknowledged.bin",
+        "stream/stored.bin",
+        "stream/strange.jsonl",
+        "faults.jsonl",
+    }
+    for observer in manifest.observers:
+        names |= {f"observed/{observer.name}.bin", f"observed/{observer.name}.strange.jsonl"}
+    if manifest.consumers:
+        names |= {"lag.jsonl", "advisories.jsonl"}
+    return names
+
+
+def _checksum(document: dict[str, object]) -> str:
+    bare = {key: value for key, value in document.items() if key != "checksum"}
+    return hashlib.sha256(orjson.dumps(bare, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _problems(path: Path, error: ValidationError) -> list[Problem]:
+    return [
+        Problem(str(path), 0, 0, f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}")
+        for fault in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
