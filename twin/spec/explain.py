@@ -61,6 +61,11 @@ def _one(fault: Fault, value: Plain, schema: Mapping[str, Plain]) -> str:
     return _OTHERS.get(fault.kind, _unforeseen)(fault)
 
 
+def _unknown_key(fault: Fault, known: list[str]) -> str:
+    name = str(fault.path[-1])
+    return f"unknown key {show(name)}{did_you_mean(name, known)}"
+
+
 def _wrong_type(fault: Fault) -> str:
     hint = ""
     if fault.kind.startswith("bool") and isinstance(fault.found, str):
@@ -77,6 +82,8 @@ def _out_of_range(fault: Fault, unit: str) -> str:
 
 
 def _missing(fault: Fault) -> str:
+    if isinstance(fault.missing, int):
+        return f"entry {fault.missing + 1} is missing"
     return f"the key '{fault.missing}' is missing"
 
 
@@ -136,7 +143,7 @@ def _choices(expected: str) -> list[str]:
 def show(value: object) -> str:
     """Return a value as a message names it, cut to a readable length."""
     if isinstance(value, str):
-        return f"'{value if len(value) <= 60 else value[:57] + '...'}'"
+        return repr(value if len(value) <= 60 else f"{value[:57]}...")
     if isinstance(value, dict):
         return "a mapping"
     if isinstance(value, list | tuple):

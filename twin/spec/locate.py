@@ -23,8 +23,8 @@ MAX_WALKS = 256
 class Fault:
     """One fault in the data.
 
-    `path` leads to the value; `key` says that its key is at fault, `missing` names a key that
-    the mapping at `path` lacks. `kind` and `context` are pydantic's type and ctx, `found` the
+    `path` leads to the value; `key` says that its key is at fault, `missing` names a key or
+    index that the value at `path` lacks. `kind` and `context` are pydantic's type and ctx, `found` the
     value. `alternatives` are faults of other union members that fit no better.
     """
 
@@ -34,7 +34,7 @@ class Fault:
     context: Mapping[str, object]
     found: object
     key: bool = False
-    missing: str = ""
+    missing: str | int | None = None
     alternatives: tuple["Fault", ...] = ()
 
 
@@ -60,15 +60,18 @@ def locate(errors: Sequence[ErrorDetails], value: Plain) -> list[Fault]:
 def _place(error: ErrorDetails, value: Plain) -> _Placed:
     steps = error["loc"]
     kind = error["type"]
-    missing, key = "", False
+    missing: str | int | None = None
+    key = False
     if kind == "missing":
-        steps, missing = steps[:-1], str(steps[-1])
+        steps, missing = steps[:-1], steps[-1]
     elif steps and steps[-1] == KEY:
         steps, key = steps[:-1], True
     elif kind == "extra_forbidden":
         key = True
     path, branches = _along(steps, value, error["input"])
     context = error.get("ctx", {})
+    if kind == "union_tag_invalid":
+        path = (*path, str(context["discriminator"]).strip("'"))
     fault = Fault(path, kind, error["msg"], context, error["input"], key, missing)
     return _Placed(fault, branches)
 
@@ -89,21 +92,27 @@ def _walks(
         yield path, (), value
         return
     head, rest = steps[0], steps[1:]
-    if isinstance(value, dict) and isinstance(head, str) and head in value:
-        yield from _walks(rest, value[head], (*path, head))
-    elif isinstance(value, list) and isinstance(head, int) and 0 <= head < len(value):
-        yield from _walks(rest, value[head], (*path, head))
+    for child in _child(value, head):
+        yield from _walks(rest, child, (*path, head))
     for whole, branches, end in _walks(rest, value, path):
         yield whole, (_Branch(path, head), *branches), end
+
+
+def _child(value: Plain, step: str | int) -> list[Plain]:
+    if isinstance(value, dict) and isinstance(step, str) and step in value:
+        return [value[step]]
+    if isinstance(value, list) and isinstance(step, int):
+        return value[step : step + 1]
+    return []
 
 
 def _likely(placed: list[_Placed], level: int) -> list[_Placed]:
     """Keep, of every union on this level of nesting, the errors of its likeliest member."""
     kept = [one for one in placed if len(one.branches) <= level]
-    unions: dict[tuple[_Branch | KeyPath, ...], list[_Placed]] = {}
+    unions: dict[tuple[tuple[_Branch, ...], KeyPath], list[_Placed]] = {}
     for one in placed:
         if len(one.branches) > level:
-            union = (*one.branches[:level], one.branches[level].path)
+            union = (one.branches[:level], one.branches[level].path)
             unions.setdefault(union, []).append(one)
     for members in unions.values():
         kept += _one_member(members, level)
@@ -128,4 +137,4 @@ def _one_member(placed: list[_Placed], level: int) -> list[_Placed]:
 
 def _is_inside(one: _Placed, level: int) -> bool:
     """Whether the value fits the union member as a whole, and only a part of it is wrong."""
-    return bool(one.fault.missing) or len(one.fault.path) > len(one.branches[level].path)
+    return one.fault.missing is not None or len(one.fault.path) > len(one.branches[level].path)

@@ -30,7 +30,7 @@ def unit_at(schema: Schema, path: KeyPath, value: Plain) -> str:
 
 def _nodes_at(schema: Schema, path: KeyPath, value: Plain) -> list[Schema]:
     """Follow `path` through references and unions; a discriminator narrows its union."""
-    nodes = list(_options(schema, schema, value))
+    nodes = list(_options(dict(schema), schema, value))
     for step in path:
         inner = _inner(value, step)
         nodes = [
@@ -93,6 +93,8 @@ def _children(node: Schema, step: str | int) -> Iterator[Plain]:
             yield properties[step]
         else:
             yield node.get("additionalProperties")
+            patterns = node.get("patternProperties")
+            yield from patterns.values() if isinstance(patterns, dict) else ()
         return
     prefix = node.get("prefixItems")
     if isinstance(prefix, list) and step < len(prefix):

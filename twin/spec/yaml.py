@@ -287,7 +287,7 @@ class _Builder:
             self._add(event, "merge keys (<<) are not part of YAML 1.2: write the keys out")
         elif key.value in keys:
             first = keys[key.value][0]
-            self._add(event, f"the key '{key.value}' is already set in line {first}")
+            self._add(event, f"the key {key.value!r} is already set in line {first}")
         else:
             return True
         return False
