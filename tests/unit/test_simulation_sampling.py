@@ -1,10 +1,12 @@
 """The sampling clock: rates, ticks and the number of events they lead to."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twin.simulation.sampling import COHORTS, SECOND_NS, SampleClock, emissions, sampling_ns
+from twin.simulation.sampling import COHORTS, SECOND_NS, SampleClock, emissions, sampling_end_ns
 
 
 def test_at_rate_one_both_clocks_agree_exactly() -> None:
@@ -38,8 +40,8 @@ def test_ticks_meet_every_second_of_sampling_time(rate: float) -> None:
         at = clock.next_tick_ns(at)
         ticks.append(at)
     assert {0, SECOND_NS, 2 * SECOND_NS, 3 * SECOND_NS} <= set(ticks)
-    lengths = [clock.sim_ns(b) - clock.sim_ns(a) for a, b in zip(ticks, ticks[1:], strict=False)]
-    assert 0 < min(lengths)
+    lengths = [clock.sim_ns(b) - clock.sim_ns(a) for a, b in pairwise(ticks)]
+    assert min(lengths) > 0
     assert max(lengths) <= SECOND_NS + 1 / rate
 
 
@@ -56,6 +58,28 @@ def test_emissions_are_counted_as_a_walk_counts_them(end: int, period: int, coho
     assert emissions(end, period, cohort) == len(range(offset, end, period))
 
 
+def seconds(*phases: tuple[float, float]) -> float:
+    """Return the sampling time of phases of (seconds, rate), to the microsecond."""
+    end = sampling_end_ns((round(length * SECOND_NS), rate) for length, rate in phases)
+    return round(end / SECOND_NS, 6)
+
+
 def test_sampling_time_of_phases_is_their_stretched_sum() -> None:
     """A phase at rate 5 counts five times its duration."""
-    assert sampling_ns([(10 * SECOND_NS, 1), (2 * SECOND_NS, 5)]) == 20 * SECOND_NS
+    assert seconds((10, 1), (2, 5)) == 20
+    assert seconds((10, 1), (2, 5), (3, 1)) == 23
+
+
+def test_a_rate_waits_for_the_next_tick() -> None:
+    """A phase that begins between two ticks gets its rate at the second one, or never."""
+    assert seconds((1.5, 1), (1.5, 4)) == 6
+    assert seconds((0.5, 1), (0.25, 9), (4.5, 2)) == 1 + 2 * 4.25
+
+
+@given(st.floats(0.01, 1000), st.integers(0, 10**12))
+def test_first_at_undoes_the_clock(rate: float, sim_ns: int) -> None:
+    """The first moment at or after a time is at or after it, and the one before is not."""
+    clock = SampleClock()
+    clock.set_rate(rate, 5, 5)
+    first = clock.first_at(sim_ns)
+    assert clock.sim_ns(first - 1) < sim_ns <= clock.sim_ns(first)

@@ -9,7 +9,7 @@ are integers of nanoseconds; a change of the rate counts from the moment it is m
 import math
 from collections.abc import Iterable
 
-__all__ = ["COHORTS", "SECOND_NS", "SampleClock", "emissions", "sampling_ns"]
+__all__ = ["COHORTS", "SECOND_NS", "SampleClock", "emissions", "sampling_end_ns"]
 
 SECOND_NS = 1_000_000_000
 
@@ -37,6 +37,15 @@ class SampleClock:
             return self._sim_ns + ahead
         return self._sim_ns + math.ceil(ahead / self.rate)
 
+    def first_at(self, sim_ns: int) -> int:
+        """Return the first moment of sampling time that comes at or after `sim_ns`."""
+        guess = self._sampling_ns + math.floor((sim_ns - self._sim_ns) * self.rate)
+        while self.sim_ns(guess) >= sim_ns:
+            guess -= 1
+        while self.sim_ns(guess) < sim_ns:
+            guess += 1
+        return guess
+
     def next_tick_ns(self, sampling_ns: int) -> int:
         """Return the sampling time of the tick of physics that follows `sampling_ns`.
 
@@ -49,15 +58,23 @@ class SampleClock:
         return second * SECOND_NS + following * SECOND_NS // ticks
 
 
-def sampling_ns(phases: Iterable[tuple[int, float]]) -> int:
-    """Return the sampling time at the end of phases of (simulated ns, rate)."""
-    total = 0
+def sampling_end_ns(phases: Iterable[tuple[int, float]]) -> int:
+    """Return the sampling time at which phases of (simulated ns, rate) end.
+
+    A rate counts from the first tick at or after the start of its phase; a phase that ends
+    before that tick never gets its rate.
+    """
+    clock, start = SampleClock(), 0
     for duration_ns, rate in phases:
-        total += duration_ns if rate == 1 else math.floor(duration_ns * rate)
-    return total
+        tick = clock.next_tick_ns(clock.first_at(start) - 1)
+        adopted_at, end = clock.sim_ns(tick), start + duration_ns
+        if rate != clock.rate and adopted_at < end:
+            clock.set_rate(rate, adopted_at, tick)
+        start = end
+    return clock.first_at(start)
 
 
 def emissions(end_ns: int, period_ns: int, cohort: int) -> int:
-    """Count the events of one bot and channel in sampling time [0, end_ns)."""
+    """Count the turns of one cohort of a channel in sampling time [0, end_ns)."""
     offset = cohort * (period_ns // COHORTS)
     return max(0, -(-(end_ns - offset) // period_ns))
