@@ -1,0 +1,82 @@
+"""The hash chain: every byte of every record goes into it, once.
+
+A record's *leaf* is SHA-256 over its fields as a JSON array. The leaves of a batch (events in row
+order, then notes) are joined by a tree with 64 branches per node to the batch's *root*, so
+that one record can be proven to belong to a batch without showing the others. A batch's
+hash covers its root, its numbers and the hash of the batch before it. docs/registrar.md
+writes the format down for those who check it with other tools.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import orjson
+
+from twin.registrar.record import Note, Row
+
+__all__ = ["GENESIS", "Batch", "note_leaf", "root", "row_leaf"]
+
+GENESIS = "0" * 64
+"""What the first batch of a store names as its predecessor."""
+
+BRANCHES = 64
+
+
+class Batch(NamedTuple):
+    """One commit; the fields are the columns of `batches` before `hash`.
+
+    `first_row` and `first_note` are the numbers of the first of `rows` events and `notes`
+    notes, or what they would be if there were any. `rules` is the hash of the rule file,
+    `version` the software's.
+    """
+
+    batch: int
+    first_row: int
+    rows: int
+    first_note: int
+    notes: int
+    committed_ns: int
+    rules: str
+    version: str
+    root: str
+    previous: str
+
+    @property
+    def hash(self) -> str:
+        """The link: SHA-256 in hex over `["batch",...]` with all fields in order."""
+        return _leaf(("batch", *self)).hex()
+
+
+def row_leaf(number: int, batch: int, row: Row) -> bytes:
+    """Return the leaf of an event: SHA-256 over `["event",number,batch,...]` in compact JSON.
+
+    The array holds the row's fields in order. A payload of bytes appears as an array of one
+    text, its hexadecimal digits; text appears as text.
+    """
+    payload = row[-1]
+    if isinstance(payload, bytes):
+        return _leaf(("event", number, batch, *row[:-1], (payload.hex(),)))
+    return _leaf(("event", number, batch, *row))
+
+
+def note_leaf(number: int, batch: int, note: Note) -> bytes:
+    """Return the leaf of a note, `["note",number,batch,...]`, its body in hexadecimal digits."""
+    return _leaf(("note", number, batch, *note[:-1], (note.body.hex(),)))
+
+
+def _leaf(fields: tuple[object, ...]) -> bytes:
+    return hashlib.sha256(orjson.dumps(fields)).digest()
+
+
+def root(leaves: Sequence[bytes]) -> str:
+    """Return the root of the tree over the leaves, in hex; an empty batch has that of nothing."""
+    level = list(leaves)
+    while len(level) != 1:
+        if not level:
+            return hashlib.sha256(b"node").hexdigest()
+        level = [
+            hashlib.sha256(b"node" + b"".join(level[at : at + BRANCHES])).digest()
+            for at in range(0, len(level), BRANCHES)
+        ]
+    return level[0].hex()

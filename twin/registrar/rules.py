@@ -1,0 +1,219 @@
+"""Rules from an event to its code: stateless, data in a YAML file, compiled per event type.
+
+The first rule whose `type`, `subject` and `where` all match gives the code. `type` is a
+pattern with `*` over the CloudEvents type; `subject` a NATS pattern over the platform
+subject (the fleet layout is translated first); `where` compares payload fields, named by
+dotted paths, with a value, a list of values, or bounds. An event that no rule matches gets
+299 UNKNOWN_TYPE. A user's rules come before ours.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from twin.events.subjects import FLEET_ROOT
+from twin.registrar.codes import CODES, UNKNOWN_TYPE, Severity
+from twin.spec.parse import parse
+from twin.spec.yaml import read_document
+
+__all__ = ["DEFAULT_RULES", "Bounds", "Classifier", "Rule", "RuleFile", "Rules", "Verdict"]
+
+DEFAULT_RULES = Path(__file__).with_name("rules.yaml")
+"""The rule file that we ship."""
+
+MAX_PLANS = 100_000
+
+Scalar: TypeAlias = str | int | float | bool | None
+Json: TypeAlias = "Scalar | list[Json] | dict[str, Json]"
+Test: TypeAlias = Callable[[dict[str, Json]], bool]
+
+
+class Verdict(NamedTuple):
+    """What a rule says of an event; `severity` is a Severity as a plain number."""
+
+    code: int
+    severity: int
+    publish: bool
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Bounds(_Model):
+    """Bounds of a number: `min` and `max` include their value, `above` and `below` do not."""
+
+    min: float | None = None
+    max: float | None = None
+    above: float | None = None
+    below: float | None = None
+
+    @model_validator(mode="after")
+    def _bounded(self) -> "Bounds":
+        if not self.model_fields_set:
+            raise ValueError("give at least one of min, max, above, below")
+        return self
+
+    def test(self, value: Json) -> bool:
+        """Say whether `value` is a number within the bounds."""
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        return (
+            (self.min is None or value >= self.min)
+            and (self.max is None or value <= self.max)
+            and (self.above is None or value > self.above)
+            and (self.below is None or value < self.below)
+        )
+
+
+class Rule(_Model):
+    """One line of the table; `publish` unset means: from severity WARN on."""
+
+    type: str = "*"
+    subject: str = ">"
+    where: dict[str, Bounds | tuple[Scalar, ...] | Scalar] = Field(default_factory=dict)
+    code: int
+    severity: Literal["DEBUG", "INFO", "WARN", "ERROR", "CRITICAL"] | None = None
+    publish: bool | None = None
+
+    @field_validator("code")
+    @classmethod
+    def _known(cls, code: int) -> int:
+        if code not in CODES:
+            raise ValueError(f"{code} is no known event code")
+        if CODES[code].own:
+            raise ValueError(f"{code} is reserved for the registrar's own notes")
+        return code
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the rule says when it matches."""
+        severity = Severity[self.severity] if self.severity else CODES[self.code].severity
+        publish = severity >= Severity.WARN if self.publish is None else self.publish
+        return Verdict(self.code, int(severity), publish)
+
+    def covers(self, event_type: str, subject: str) -> bool:
+        """Say whether the rule looks at events of this type and platform subject."""
+        return fnmatchcase(event_type, self.type) and subject_matches(self.subject, subject)
+
+    def tests(self) -> tuple[Test, ...]:
+        """Return the payload tests, all of which must hold."""
+        return tuple(_test(path, wanted) for path, wanted in self.where.items())
+
+
+class RuleFile(_Model):
+    """A rule file as written."""
+
+    version: Literal[1]
+    rules: Annotated[tuple[Rule, ...], Field(max_length=1000)]
+
+
+class Rules(NamedTuple):
+    """Rules in the order in which they are tried, and the texts that they came from."""
+
+    rules: tuple[Rule, ...]
+    text: str
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the text, which every batch of the store names."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @classmethod
+    def load(cls, user_file: Path | None = None) -> "Rules":
+        """Read our rules, and before them a user's; raises InputError with positions."""
+        files = (DEFAULT_RULES,) if user_file is None else (user_file, DEFAULT_RULES)
+        parsed = [parse(RuleFile, read_document(path)) for path in files]
+        text = "".join(path.read_text(encoding="utf-8") for path in files)
+        return cls(tuple(rule for file in parsed for rule in file.rules), text)
+
+
+class _Step(NamedTuple):
+    tests: tuple[Test, ...]
+    verdict: Verdict
+
+
+class Classifier:
+    """Applies rules to events. Which rules concern a (type, subject) is worked out once."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules.rules
+        self._plans: dict[tuple[str, str], tuple[tuple[_Step, ...], Verdict]] = {}
+        self._unknown = Verdict(UNKNOWN_TYPE, int(CODES[UNKNOWN_TYPE].severity), False)
+
+    def classify(self, event_type: str, subject: str, payload: Json) -> Verdict:
+        """Return the verdict on an event; `subject` is logical, `payload` parsed JSON."""
+        plan = self._plans.get((event_type, subject))
+        if plan is None:
+            plan = self._plan(event_type, subject)
+        steps, otherwise = plan
+        if steps and isinstance(payload, dict):
+            for tests, verdict in steps:
+                for test in tests:
+                    if not test(payload):
+                        break
+                else:
+                    return verdict
+        return otherwise
+
+    def _plan(self, event_type: str, subject: str) -> tuple[tuple[_Step, ...], Verdict]:
+        if len(self._plans) >= MAX_PLANS:
+            self._plans.clear()
+        steps: list[_Step] = []
+        otherwise = self._unknown
+        for rule in self._rules:
+            if not rule.covers(event_type, platform_subject(subject)):
+                continue
+            if not rule.where:
+                otherwise = rule.verdict
+                break
+            steps.append(_Step(rule.tests(), rule.verdict))
+        plan = self._plans[event_type, subject] = (tuple(steps), otherwise)
+        return plan
+
+
+def platform_subject(subject: str) -> str:
+    """Return how the platform calls a logical subject of either layout."""
+    if subject.startswith(FLEET_ROOT):
+        return "qiki." + subject.removeprefix(FLEET_ROOT).partition(".")[2]
+    return subject
+
+
+def subject_matches(pattern: str, subject: str) -> bool:
+    """Say whether a NATS pattern (`*` one token, `>` the rest) matches a subject."""
+    wanted, tokens = pattern.split("."), subject.split(".")
+    if wanted[-1] == ">":
+        wanted.pop()
+        if len(tokens) <= len(wanted):
+            return False
+        tokens = tokens[: len(wanted)]
+    return len(wanted) == len(tokens) and all(
+        want in ("*", token) for want, token in zip(wanted, tokens, strict=True)
+    )
+
+
+def _test(path: str, wanted: Bounds | tuple[Scalar, ...] | Scalar) -> Test:
+    compare: Callable[[Json], bool]
+    if isinstance(wanted, Bounds):
+        compare = wanted.test
+    elif isinstance(wanted, tuple):
+        values = tuple(wanted)
+        compare = lambda value: value in values  # noqa: E731 - three short ones beside each other
+    else:
+        compare = lambda value: value == wanted  # noqa: E731
+    if "." not in path:
+        return lambda payload: path in payload and compare(payload[path])
+    steps = path.split(".")
+    return lambda payload: _deep(payload, steps, compare)
+
+
+def _deep(payload: Json, steps: list[str], compare: Callable[[Json], bool]) -> bool:
+    for step in steps:
+        if not isinstance(payload, Mapping) or step not in payload:
+            return False
+        payload = payload[step]
+    return compare(payload)
