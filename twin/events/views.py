@@ -116,8 +116,10 @@ class CommsView:
     plane_enabled: BoolArray
     plane_profile: IntArray
     """Codes of XPDR_MODES."""
-    last_seen_s: FloatArray
-    """Simulated seconds since the start at which the link was last up; nan: never."""
+    last_seen_ts: FloatArray
+    """Epoch seconds (of the simulated clock) at which the link was last up; nan: never."""
+    age_s: FloatArray
+    """Seconds since then; nan: never."""
 
 
 @dataclass(frozen=True, slots=True)
