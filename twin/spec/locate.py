@@ -24,8 +24,8 @@ class Fault:
     """One fault in the data.
 
     `path` leads to the value; `key` says that its key is at fault, `missing` names a key or
-    index that the value at `path` lacks. `kind` and `context` are pydantic's type and ctx, `found` the
-    value. `alternatives` are faults of other union members that fit no better.
+    index that the value at `path` lacks. `kind` and `context` are pydantic's type and ctx,
+    `found` the value. `alternatives` are faults of other union members that fit no better.
     """
 
     path: KeyPath
