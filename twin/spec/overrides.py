@@ -58,11 +58,14 @@ def block_names() -> dict[str, KeyPath]:
         names.setdefault(_short_name(kind.params), (component, "params"))
         for field, info in kind.params.model_fields.items():
             inner = info.annotation
-            if isinstance(inner, type) and issubclass(inner, Params):
-                if _short_name(inner) == field:
-                    names.setdefault(field, (component, "params", field))
+            if isinstance(inner, type) and _is_block(inner, field):
+                names.setdefault(field, (component, "params", field))
     names.pop(_short_name(NoParams), None)
     return names | {component: (component, "params") for component in KINDS}
+
+
+def _is_block(annotation: type, field: str) -> bool:
+    return issubclass(annotation, Params) and _short_name(annotation) == field
 
 
 def _short_name(params: type[Params]) -> str:

@@ -26,7 +26,6 @@ class ImuParams(Params):
     IEEE Std 952, annex B.
     """
 
-    enabled: bool = Field(default=True, description="Whether the sensor is switched on.")
     gyro_noise_rps_rthz: GyroDensity = Field(
         default=8.7e-5, description="Angle random walk (0.3 deg per root hour)."
     )

@@ -46,7 +46,6 @@ class ContactsParams(Params):
 class RadarParams(Params):
     """A radar whose noise follows from its signal-to-noise ratio (SNR)."""
 
-    enabled: bool = Field(default=True, description="Whether the sensor is switched on.")
     contacts: ContactsParams = Field(
         default_factory=ContactsParams, description="Objects that the radar can see."
     )
