@@ -11,7 +11,8 @@ class Log:
 
     def __init__(self, *periods_ns: int) -> None:
         self.lines: list[tuple[int, str]] = []
-        self.schedule = Schedule(lambda dt_s: self.write(f"tick {dt_s:.12g}"))
+        self.schedule = Schedule(lambda: self.write("beat"))
+        self.schedule.tick(1, lambda dt_s: self.write(f"tick {dt_s:.12g}"))
         for number, period_ns in enumerate(periods_ns):
             self.schedule.every(period_ns, self.channel(number))
 
@@ -34,11 +35,11 @@ class Log:
 
 
 def test_physics_comes_before_the_channels_of_an_instant() -> None:
-    """At every whole second the tick is first, then each channel in its order."""
+    """At every whole second comes the beat, the tick, then each channel in its order."""
     log = Log(SECOND_NS, 5 * SECOND_NS)
     log.run(6 * SECOND_NS)
-    assert log.at(0) == ["tick 0", "channel 0 cohort 0", "channel 1 cohort 0"]
-    assert log.at(5 * SECOND_NS) == ["tick 1", "channel 0 cohort 0", "channel 1 cohort 0"]
+    assert log.at(0) == ["beat", "tick 0", "channel 0 cohort 0", "channel 1 cohort 0"]
+    assert log.at(5 * SECOND_NS) == ["beat", "tick 1", "channel 0 cohort 0", "channel 1 cohort 0"]
     assert log.at(SECOND_NS + SECOND_NS // 2) == ["channel 0 cohort 5", "channel 1 cohort 3"]
 
 
@@ -75,9 +76,22 @@ def test_ticks_cover_all_time_whatever_the_load() -> None:
     for rate, end in ((1.0, 3), (4.0, 7), (0.3, 20)):
         log.schedule.set_rate(rate)
         log.run(end * SECOND_NS)
-    lengths = [float(line.split()[1]) for _, line in log.lines]
+    lengths = [float(line.split()[1]) for _, line in log.lines if line.startswith("tick")]
     assert sum(lengths) == pytest.approx(log.lines[-1][0] / SECOND_NS, abs=1e-6)
     assert max(lengths) <= 1
+
+
+@pytest.mark.parametrize("rate", [1.0, 2.5, 0.3])
+def test_faster_physics_keeps_the_beat(rate: float) -> None:
+    """Physics at 7 Hz ticks as often as it says, and at every beat."""
+    log = Log()
+    ticks: list[int] = []
+    log.schedule.tick(7, lambda _: ticks.append(log.schedule.now_ns))
+    log.schedule.set_rate(rate)
+    log.run(10 * SECOND_NS)
+    beats = [at for at, line in log.lines if line == "beat"]
+    assert set(beats) <= set(ticks)
+    assert len(ticks) >= 7 * 10 * rate
 
 
 def test_work_on_demand_stops_when_it_is_done() -> None:

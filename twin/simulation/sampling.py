@@ -46,13 +46,15 @@ class SampleClock:
             guess += 1
         return guess
 
-    def next_tick_ns(self, sampling_ns: int) -> int:
-        """Return the sampling time of the tick of physics that follows `sampling_ns`.
+    def next_tick_ns(self, sampling_ns: int, per_second: int = 1) -> int:
+        """Return the sampling time of the tick that follows `sampling_ns`.
 
-        There is a tick at every whole second of sampling time, and below rate 1 as many
-        between as keep a tick from lasting longer than one simulated second.
+        There is a tick at every whole second of sampling time, and between them as many as
+        make `per_second`, and keep a tick from lasting longer than one simulated second.
+        The ticks of every `per_second` contain those of 1.
         """
-        ticks = max(1, math.ceil(1 / self.rate))
+        fewest = max(1, math.ceil(1 / self.rate))
+        ticks = fewest * math.ceil(per_second / fewest)
         second, part = divmod(sampling_ns, SECOND_NS)
         following = -(-(part + 1) * ticks // SECOND_NS)
         return second * SECOND_NS + following * SECOND_NS // ticks

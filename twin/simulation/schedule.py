@@ -1,10 +1,10 @@
-"""The SimPy side of the world: one process that ticks the physics, one per channel.
+"""The SimPy side of the world: a beat for inputs, one process per physics, one per channel.
 
-All bots of a shard tick in one process, because planes read each other: as processes of
+All planes of a shard tick in one process, because they read each other: as processes of
 their own they would have to be put in order again at every instant. A channel is one process
 that sends a cohort of the bots at a time, so SimPy handles a few hundred events per simulated
-second, whatever the size of the fleet. At one instant the tick comes first, then the channels
-in the order in which they were added.
+second, whatever the size of the fleet. At one instant the beat comes first, then the ticks,
+then the channels in the order in which they were added.
 """
 
 import math
@@ -16,7 +16,7 @@ from twin.simulation.sampling import COHORTS, SECOND_NS, SampleClock
 
 __all__ = ["Schedule"]
 
-TICK_RANK = 0
+BEAT, TICK, CHANNEL, AFTERWARDS = 0, 1, 2, 1_000_000
 Waiting = Generator[simpy.Event, None, None]
 
 
@@ -30,18 +30,20 @@ class _Due(simpy.Event):
 
 
 class Schedule:
-    """Calls `on_tick(dt_s)` at every tick of physics and `emit(cohort)` for each channel.
+    """Calls `on_beat()` at least once per simulated second, ticks and channels as added.
 
-    The first tick, at the start, has `dt_s` 0. Time is simulated nanoseconds, always an int.
+    The beats are the moments at which anything from outside may take effect; changes of the
+    load do. Time is simulated nanoseconds, always an int. Add everything before the first step.
     """
 
-    def __init__(self, on_tick: Callable[[float], None]) -> None:
+    def __init__(self, on_beat: Callable[[], None]) -> None:
         self._env = simpy.Environment(initial_time=0)
         self._clock = SampleClock()
-        self._on_tick = on_tick
+        self._on_beat = on_beat
         self._wanted_rate = 1.0
-        self._channels: list[simpy.Process] = []
-        self._env.process(self._ticks())
+        self._periodic: list[simpy.Process] = []
+        self._channels = 0
+        self._env.process(self._beats())
 
     @property
     def now_ns(self) -> int:
@@ -64,15 +66,23 @@ class Schedule:
             self._env.step()
 
     def set_rate(self, rate: float) -> None:
-        """Change the load at the next tick that has not happened yet."""
+        """Change the load at the next beat that has not happened yet."""
         if not 0 < rate < math.inf:
             raise ValueError(f"a rate must be positive, not {rate}")
         self._wanted_rate = rate
 
+    def tick(self, per_second: int, step: Callable[[float], None]) -> None:
+        """Add physics: `step(dt_s)` so many times per second of sampling time, or more.
+
+        The first step is at the start with `dt_s` 0; none is longer than one simulated second.
+        """
+        self._periodic.append(self._env.process(self._ticks(per_second, step)))
+
     def every(self, period_ns: int, emit: Callable[[int], None]) -> None:
         """Add a channel: `emit` gets the cohorts 0..9 in turn, evenly over each period."""
-        rank = TICK_RANK + 1 + len(self._channels)
-        self._channels.append(self._env.process(self._emission(period_ns, emit, rank)))
+        rank = CHANNEL + self._channels
+        self._channels += 1
+        self._periodic.append(self._env.process(self._emission(period_ns, emit, rank)))
 
     def while_needed(self, period_ns: int, work: Callable[[], bool]) -> Callable[[], None]:
         """Return a function that starts calling `work` each period until it returns False.
@@ -90,25 +100,32 @@ class Schedule:
 
     def _while_needed(self, period_ns: int, work: Callable[[], bool]) -> Waiting:
         while True:
-            yield _Due(self._env, period_ns - self.now_ns % period_ns, 1_000_000)
+            yield _Due(self._env, period_ns - self.now_ns % period_ns, AFTERWARDS)
             if not work():
                 return
 
-    def _ticks(self) -> Waiting:
-        before = at = 0
+    def _beats(self) -> Waiting:
+        at = 0
         while True:
-            yield from self._until(at, TICK_RANK)
-            dt_s = (at - before) / SECOND_NS / self._clock.rate
-            self._adopt_rate(at)
-            self._on_tick(dt_s)
-            before, at = at, self._clock.next_tick_ns(at)
+            yield from self._until(at, BEAT)
+            if self._wanted_rate != self._clock.rate:
+                self._adopt_rate(at)
+            self._on_beat()
+            at = self._clock.next_tick_ns(at)
 
     def _adopt_rate(self, sampling_ns: int) -> None:
-        if self._wanted_rate == self._clock.rate:
-            return
         self._clock.set_rate(self._wanted_rate, self.now_ns, sampling_ns)
-        for channel in self._channels:
-            channel.interrupt("rate")
+        for process in self._periodic:
+            process.interrupt("rate")
+
+    def _ticks(self, per_second: int, step: Callable[[float], None]) -> Waiting:
+        before = at = 0
+        rate = self._clock.rate
+        while True:
+            yield from self._until(at, TICK)
+            step((at - before) / SECOND_NS / rate)
+            rate = self._clock.rate
+            before, at = at, self._clock.next_tick_ns(at, per_second)
 
     def _emission(self, period_ns: int, emit: Callable[[int], None], rank: int) -> Waiting:
         frame = 0
