@@ -1,0 +1,36 @@
+"""Fixtures that several rooms share: a real broker of one's own."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from twin.jetstream.connection import BrokerOptions, Connection, connect
+from twin.jetstream.server import NatsServer
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[NatsServer]:
+    """A real nats-server with JetStream file storage, gone after the test."""
+    async with NatsServer(tmp_path / "nats", log=tmp_path / "nats-server.log") as running:
+        yield running
+
+
+@pytest.fixture
+async def connection(server: NatsServer) -> AsyncIterator[Connection]:
+    """A connection to the test's own server."""
+    async with await connect(BrokerOptions(url=server.url), name="test") as opened:
+        yield opened
+
+
+@pytest.fixture
+def until() -> Callable[..., Awaitable[None]]:
+    """Wait for a condition: `await until(lambda: thing.done, deadline_s=5)`."""
+
+    async def wait(condition: Callable[[], object], deadline_s: float = 5.0) -> None:
+        async with asyncio.timeout(deadline_s):
+            while not condition():  # noqa: ASYNC110 - any condition, not only one with an Event
+                await asyncio.sleep(0.005)
+
+    return wait

@@ -1,0 +1,168 @@
+"""Sending and receiving in bulk through nats-py's own connection.
+
+Connecting, TLS, authentication, reconnecting, pings and the replay of subscriptions stay
+nats-py's. Bypassed are its header encoding, its write per message and its parser. This rests
+on private names of nats-py 2.16, all of them used in this module only; `attach` returns None
+where they are not as expected, and the public way is used instead.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+from nats.aio.client import Client, __version__
+from nats.aio.subscription import Subscription
+from nats.aio.transport import TcpTransport
+from nats.protocol.parser import Parser
+
+from twin.jetstream.wire import Delivery, Handler, Publication, PublicWire
+
+__all__ = ["FastWire", "attach", "missing_internals"]
+
+SUPPORTED = "2.16."
+
+
+def missing_internals(client: Client) -> list[str]:
+    """Name what a connected client lacks for the fast way; empty when it will work."""
+    missing = []
+    if not __version__.startswith(SUPPORTED):
+        missing.append(f"nats-py {SUPPORTED}x")
+    if type(getattr(client, "_ps", None)) not in (Parser, FastParser):
+        missing.append("Client._ps")
+    transport = getattr(client, "_transport", None)
+    if not isinstance(transport, TcpTransport):
+        missing.append("Client._transport over TCP")
+    elif not hasattr(getattr(transport, "_io_writer", None), "transport"):
+        missing.append("TcpTransport._io_writer")
+    missing += [
+        f"Client.{name}"
+        for name in ("_process_msg", "_process_ping", "_process_pong", "_process_err")
+        if not callable(getattr(client, name, None))
+    ]
+    missing += [
+        f"Client.{name}"
+        for name, kind in (("_subs", dict), ("_pending", list), ("_pending_data_size", int))
+        if not isinstance(getattr(client, name, None), kind)
+    ]
+    return missing
+
+
+def attach(client: Client, on_error: Callable[[Exception], None]) -> "FastWire | None":
+    """Return the fast wire of a connected client, None where nats-py is not as we know it."""
+    return None if missing_internals(client) else FastWire(client, on_error)
+
+
+class FastWire:
+    """Frames written in one piece, buffers split in one piece."""
+
+    name = "fast"
+
+    def __init__(self, client: Client, on_error: Callable[[Exception], None]) -> None:
+        self._client = client
+        self._parser = FastParser(client)
+        cast("Any", client)._ps = self._parser
+        self._slow = PublicWire(client, on_error)
+
+    def send(self, publications: Sequence[Publication]) -> None:
+        """Write straight to the transport: nothing is left to be sent late on a reconnect.
+
+        What nats-py has pending (a SUB, an UNSUB) goes first, as its own flusher would do it.
+        """
+        client = cast("Any", self._client)
+        writer = client._transport._io_writer
+        if writer.transport.is_closing():
+            return
+        frames = [_frame(*publication) for publication in publications]
+        if client._pending:
+            frames = client._pending + frames
+            client._pending = []
+            client._pending_data_size = 0
+        writer.write(b"".join(frames))
+
+    async def subscribe(self, subject: str, handler: Handler) -> Subscription:
+        """Subscribe through nats-py, which replays it, and take the deliveries before it does."""
+        subscription = await self._slow.subscribe(subject, handler)
+        known: dict[int, Subscription] = cast("Any", self._client)._subs
+        self._parser.handlers.update({sid: handler for sid in known if known[sid] is subscription})
+        return subscription
+
+    def reset(self) -> None:
+        """Nothing is queued here; the parser is reset by nats-py."""
+
+    async def close(self) -> None:
+        """Hand the deliveries back to nats-py."""
+        self._parser.handlers.clear()
+        await self._slow.close()
+
+
+def _frame(subject: bytes, reply: bytes, headers: bytes, payload: bytes) -> bytes:
+    size = len(payload)
+    if not headers:
+        return b"PUB %b %b %d\r\n%b\r\n" % (subject, reply, size, payload)
+    length = len(headers)
+    return b"HPUB %b %b %d %d\r\n%b%b\r\n" % (
+        subject,
+        reply,
+        length,
+        length + size,
+        headers,
+        payload,
+    )
+
+
+class FastParser(Parser):
+    """nats-py's parser for everything but messages, which are cut out of the buffer in bulk."""
+
+    def __init__(self, client: Client) -> None:
+        self.handlers: dict[int, Handler] = {}
+        self._rest = b""
+        super().__init__(client)
+
+    def reset(self) -> None:
+        """Forget a half-received message: a new connection begins with a new line."""
+        self._rest = b""
+        super().reset()
+
+    async def parse(self, data: bytes = b"") -> None:
+        """Take in what was read from the socket."""
+        if self.nc.is_reconnecting or self.nc.is_closed:
+            return  # the end of a connection that is gone already
+        buffer = self._rest + data if self._rest else data
+        position = 0
+        batches: dict[int, list[Delivery]] = {}
+        while (end := buffer.find(b"\r\n", position)) >= 0:
+            line = buffer[position:end]
+            has_headers = line[:5] == b"HMSG "
+            if not has_headers and line[:4] != b"MSG ":
+                self._rest = b""
+                self._hand_over(batches)
+                batches = {}
+                await super().parse(line + b"\r\n")
+                position = end + 2
+                continue
+            fields = line.split()
+            size = int(fields[-1])
+            start = end + 2
+            if len(buffer) < start + size + 2:
+                break
+            middle = start + int(fields[-2]) if has_headers else start
+            message = (
+                fields[1],
+                fields[3] if len(fields) > (5 if has_headers else 4) else b"",
+                buffer[start:middle],
+                buffer[middle : start + size],
+            )
+            sid = int(fields[2])
+            if sid in self.handlers:
+                batches.setdefault(sid, []).append(message)
+            else:
+                subject, reply, headers, payload = message
+                await self.nc._process_msg(sid, subject, reply, payload, headers)
+            position = start + size + 2
+        self._rest = buffer[position:]
+        self._hand_over(batches)
+
+    def _hand_over(self, batches: dict[int, list[Delivery]]) -> None:
+        for sid, batch in batches.items():
+            handler = self.handlers.get(sid)
+            if handler is not None:
+                handler(batch)

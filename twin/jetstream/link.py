@@ -1,0 +1,234 @@
+"""The life of a nats-py client: first connect, reconnects, replacement when it gives up."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import nats.errors
+from nats.aio.client import Client
+
+from twin.errors import BrokerUnreachable, UsageError
+from twin.jetstream import fastpath
+from twin.jetstream.options import BrokerOptions
+from twin.jetstream.wire import PublicWire, Wire
+
+__all__ = ["ConnectionEvent", "Link", "WireChoice"]
+
+CONNECT_TIMEOUT_S = 2
+RECONNECT_WAIT_S = 0.25
+PING_INTERVAL_S = 2
+PINGS_OUTSTANDING = 2
+SILENCE_S = 15.0
+_EVENTS_KEPT = 10_000
+
+WireChoice = Literal["auto", "fast", "public"]
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionEvent:
+    """What happened to a connection; `detail` carries no secrets.
+
+    Kinds: connected, disconnected, reconnected, replaced, error, lame_duck, closed.
+    """
+
+    wall_ns: int
+    kind: str
+    detail: str = ""
+
+
+class Link:
+    """Keeps one client connected for ever; `up` tells whether sending makes sense now.
+
+    `renew(wire)` is awaited for every new client before the link counts as up; `changed(up)`
+    and `failed(text)` are told of changes and of errors that the server reports. None of
+    them may raise: an exception in a callback of nats-py can end its reconnecting.
+    """
+
+    def __init__(
+        self,
+        options: BrokerOptions,
+        name: str,
+        choice: WireChoice,
+        *,
+        renew: Callable[[Wire], Awaitable[None]],
+        changed: Callable[[bool], None],
+        failed: Callable[[str], None],
+    ) -> None:
+        self.options = options
+        self.name = name
+        self.events: deque[ConnectionEvent] = deque(maxlen=_EVENTS_KEPT)
+        self.disconnects = 0
+        self.client = Client()
+        self.wire: Wire | None = None
+        self._choice = choice
+        self._renew = renew
+        self._changed = changed
+        self._failed = failed
+        self._up = asyncio.Event()
+        self._given_up = asyncio.Event()
+        self._closing = False
+        self._refusals_left: int | None = None
+        self._last_sign = time.monotonic()
+        self._keeper: asyncio.Task[None] | None = None
+
+    @property
+    def up(self) -> bool:
+        """Whether what is sent now has a chance to arrive."""
+        return self._up.is_set() and self.client.is_connected
+
+    async def open(self, *, forever: bool, timeout_s: float) -> None:
+        """Connect for the first time: one round over the servers, or until it works."""
+        try:
+            async with asyncio.timeout(None if forever else timeout_s):
+                await self._dial(None if forever else len(self.options.servers))
+        except TimeoutError:
+            raise self.unreachable(f"no answer within {timeout_s:g} s") from None
+        finally:
+            if not self._up.is_set():
+                await self._discard_client()
+        self._keeper = asyncio.create_task(self._keep(), name=f"{self.name}-keeper")
+
+    async def wait_up(self, timeout_s: float) -> None:
+        """Return once the link is up; raises BrokerUnreachable after `timeout_s`."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._up.wait()
+        except TimeoutError:
+            raise self.unreachable(f"no connection within {timeout_s:g} s") from None
+
+    async def close(self) -> None:
+        """Disconnect for good."""
+        self._closing = True
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.wait([self._keeper])
+        await self._discard_client()
+        self._fall("closed")
+
+    def unreachable(self, reason: str) -> BrokerUnreachable:
+        """Return the error to raise, without secrets."""
+        return BrokerUnreachable(
+            self.options.redact(f"No NATS server answers at {self.options.shown}: {reason}")
+        )
+
+    def note(self, kind: str, detail: str = "") -> None:
+        """Log an event."""
+        self.events.append(ConnectionEvent(time.time_ns(), kind, self.options.redact(detail)))
+
+    async def _dial(self, refusals: int | None) -> None:
+        self.client = client = Client()
+        self._refusals_left = refusals
+        options = self.options
+        try:
+            await client.connect(
+                options.servers,
+                name=self.name,
+                error_cb=self._on_error,
+                disconnected_cb=self._on_disconnected,
+                reconnected_cb=self._on_reconnected,
+                closed_cb=self._on_closed,
+                lame_duck_mode_cb=self._on_lame_duck,
+                connect_timeout=CONNECT_TIMEOUT_S,
+                reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type] # slept, only
+                max_reconnect_attempts=-1,
+                ping_interval=PING_INTERVAL_S,
+                max_outstanding_pings=PINGS_OUTSTANDING,
+                tls=options.ssl_context(),
+                tls_handshake_first=options.tls_first,
+                user=options.user or None,
+                password=options.password or None,
+                token=options.token or None,
+                user_credentials=options.creds,
+                nkeys_seed=str(options.nkey) if options.nkey else None,
+                inbox_prefix=options.inbox_prefix,
+            )
+        except ModuleNotFoundError as error:
+            raise UsageError(f"nkey and creds need a package that is not here: {error}") from error
+        except nats.errors.Error as error:
+            raise self.unreachable(describe(error)) from error
+        self._refusals_left = None
+        self.wire = self._choose_wire(client)
+        await self._renew(self.wire)
+        self._rise("connected")
+
+    def _choose_wire(self, client: Client) -> Wire:
+        missing = fastpath.missing_internals(client)
+        if self._choice == "fast" and missing:
+            raise UsageError(f"The fast path needs {', '.join(missing)}")
+        if self._choice == "public" or missing:
+            return PublicWire(client, self._on_local_error)
+        return fastpath.FastWire(client, self._on_local_error)
+
+    async def _keep(self) -> None:
+        """Replace the client when it gave up for good or shows no sign of life."""
+        while True:
+            try:
+                async with asyncio.timeout(1.0):
+                    await self._given_up.wait()
+            except TimeoutError:
+                if self.up or time.monotonic() - self._last_sign < SILENCE_S:
+                    continue
+            await self._discard_client()
+            self._given_up.clear()
+            await self._dial(None)
+
+    async def _discard_client(self) -> None:
+        if self.wire is not None:
+            await self.wire.close()
+            self.wire = None
+        try:
+            await self.client.close()
+        except (nats.errors.Error, OSError) as error:
+            self.note("error", describe(error))
+
+    def _rise(self, kind: str) -> None:
+        self.note(kind, self.options.shown)
+        self._last_sign = time.monotonic()
+        self._up.set()
+        self._changed(True)
+
+    def _fall(self, kind: str) -> None:
+        if not self._up.is_set():
+            return
+        self._up.clear()
+        self._last_sign = time.monotonic()
+        self.note(kind)
+        if kind == "disconnected":
+            self.disconnects += 1
+        if self.wire is not None:
+            self.wire.reset()
+        self._changed(False)
+
+    def _on_local_error(self, error: Exception) -> None:
+        self.note("error", describe(error))
+
+    async def _on_error(self, error: Exception) -> None:
+        self._last_sign = time.monotonic()
+        self.note("error", describe(error))
+        if self._refusals_left is not None:
+            self._refusals_left -= 1
+            if self._refusals_left <= 0:
+                raise self.unreachable(describe(error))  # the first connect, which nobody awaits
+        self._failed(describe(error))
+
+    async def _on_disconnected(self) -> None:
+        self._fall("disconnected")
+
+    async def _on_reconnected(self) -> None:
+        self._rise("reconnected")
+
+    async def _on_closed(self) -> None:
+        self._fall("disconnected")
+        if not self._closing:
+            self._given_up.set()
+
+    async def _on_lame_duck(self) -> None:
+        self.note("lame_duck")
+
+
+def describe(error: BaseException) -> str:
+    """Return the text of an error, its name when it has none."""
+    return str(error) or type(error).__name__

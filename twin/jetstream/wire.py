@@ -1,0 +1,116 @@
+"""What publisher and consumer need of a connection, and the way over nats-py's public API.
+
+A message is a plain tuple, because tens of thousands a second pass here: subject, reply
+subject, header block, payload. A header block is b"" or `NATS/1.0` lines with the closing
+empty line.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.errors import Error
+
+__all__ = ["Delivery", "Handler", "PublicWire", "Publication", "Wire"]
+
+Publication = tuple[bytes, bytes, bytes, bytes]
+Delivery = tuple[bytes, bytes, bytes, bytes]
+Handler = Callable[[list[Delivery]], None]
+"""Takes deliveries in order, is synchronous and does not raise."""
+
+_BURST = 64
+
+
+class Wire(Protocol):
+    """One client's way to send and receive; replaced together with the client."""
+
+    name: str
+
+    def send(self, publications: Sequence[Publication]) -> None:
+        """Send in this order, without waiting; only while the client is connected."""
+
+    async def subscribe(self, subject: str, handler: Handler) -> Subscription:
+        """Deliver what arrives on `subject` to `handler`, across reconnects."""
+
+    def reset(self) -> None:
+        """Forget what was not handed over yet: the connection is gone."""
+
+    async def close(self) -> None:
+        """Stop; the client stays open."""
+
+
+class PublicWire:
+    """The slower way: `Client.publish` and subscription callbacks, nothing private."""
+
+    name = "public"
+
+    def __init__(self, client: Client, on_error: Callable[[Exception], None]) -> None:
+        self._client = client
+        self._on_error = on_error
+        self._queue: deque[Publication] = deque()
+        self._filled = asyncio.Event()
+        self._task = asyncio.create_task(self._drain(), name="nats-public-wire")
+
+    def send(self, publications: Sequence[Publication]) -> None:
+        """Queue for the sending task."""
+        self._queue.extend(publications)
+        self._filled.set()
+
+    async def subscribe(self, subject: str, handler: Handler) -> Subscription:
+        """Subscribe with a callback and without pending limits (they would drop messages)."""
+
+        async def forward(message: Msg) -> None:
+            handler([_delivery(message)])
+
+        return await self._client.subscribe(
+            subject, cb=forward, pending_msgs_limit=0, pending_bytes_limit=0
+        )
+
+    def reset(self) -> None:
+        """Drop the queue."""
+        self._queue.clear()
+
+    async def close(self) -> None:
+        """End the sending task."""
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
+    async def _drain(self) -> None:
+        while True:
+            await self._filled.wait()
+            self._filled.clear()
+            sent = 0
+            while self._queue:
+                await self._publish(self._queue.popleft())
+                sent += 1
+                if sent % _BURST == 0:
+                    await asyncio.sleep(0)
+
+    async def _publish(self, publication: Publication) -> None:
+        subject, reply, headers, payload = publication
+        fields = dict(_header_lines(headers)) or None
+        try:
+            await self._client.publish(subject.decode(), payload, reply.decode(), fields)
+        except Error as error:
+            self._on_error(error)
+
+
+def _header_lines(block: bytes) -> list[tuple[str, str]]:
+    pairs = (line.partition(b":") for line in block.split(b"\r\n")[1:] if line)
+    return [(name.decode(), value.strip().decode()) for name, _, value in pairs]
+
+
+def _delivery(message: Msg) -> Delivery:
+    """Rebuild the raw form; repeated and malformed header lines are lost in nats-py."""
+    fields = dict(message.headers or {})
+    block = b""
+    if fields:
+        status, description = fields.pop("Status", ""), fields.pop("Description", "")
+        first = " ".join(part for part in ("NATS/1.0", status, description) if part)
+        lines = [first, *(f"{name}: {value}" for name, value in fields.items()), "", ""]
+        block = "\r\n".join(lines).encode()
+    return message.subject.encode(), message.reply.encode(), block, message.data
