@@ -1,4 +1,4 @@
-"""Spec files by path or `builtin:NAME`, and what kind of file a document is."""
+"""Spec files by path or `builtin:NAME`."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from twin.spec.builtin import Kind, resolve
 from twin.spec.parse import parse
 from twin.spec.yaml import Document, read_document
 
-__all__ = ["is_spec", "load_document", "load_spec"]
+__all__ = ["load_document", "load_spec"]
 
 
 def load_document(reference: str | Path, kind: Kind = "specs") -> Document:
@@ -18,9 +18,3 @@ def load_document(reference: str | Path, kind: Kind = "specs") -> Document:
 def load_spec(reference: str | Path) -> BotSpec:
     """Read and validate a BotSpec; raises InputError with every Problem of the file."""
     return parse(BotSpec, load_document(reference))
-
-
-def is_spec(document: Document) -> bool:
-    """Say whether a document means to be a BotSpec: it has a `kind`, or looks like no scenario."""
-    value = document.value
-    return isinstance(value, dict) and ("kind" in value or "components" in value)

@@ -1,0 +1,49 @@
+"""`twin spec`: what is made from a BotSpec."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from twin.errors import UsageError
+from twin.scenario.model import Scenario
+from twin.spec.bot import BotSpec
+from twin.spec.schema import file_schema
+
+__all__ = ["app", "schemas"]
+
+app = typer.Typer(
+    name="spec", help="Make configs and schemas from a BotSpec.", no_args_is_help=True
+)
+
+
+def schemas() -> dict[str, str]:
+    """Return the JSON Schema of each kind of file that users write, by file name."""
+    return {
+        "botspec.schema.json": file_schema(BotSpec, "BotSpec of twin"),
+        "scenario.schema.json": file_schema(Scenario, "Scenario of twin", placeholders=True),
+    }
+
+
+@app.command()
+def schema(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.")] = Path("schema"),
+) -> None:
+    """Write JSON Schemas for editors; a file names its own in line 1.
+
+    Example: twin spec schema -o specs/schema, and in a spec
+    `# yaml-language-server: $schema=schema/botspec.schema.json`
+    """
+    write_files(out, schemas())
+
+
+def write_files(folder: Path, files: dict[str, str]) -> None:
+    """Write text files, telling each; raises UsageError where that is impossible."""
+    try:
+        for name, text in files.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            typer.echo(f"wrote {path}")
+    except OSError as error:
+        raise UsageError(f"cannot write {error.filename}: {error.strerror}") from error
