@@ -1,0 +1,273 @@
+"""The ledger: every event of a run, from attempt over stream to each observer, in one class.
+
+`reconcile` reads the journal, the scan of the streams and what each observer recorded, and
+returns counts, the first members of each class, and planes of one entry per event. Memory
+is a few bytes per event (about 15 while reading), never a set of ids. docs/verdicts.md
+defines the classes.
+"""
+
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from twin.verdict.dense import Dense, Ints, tables
+from twin.verdict.facts import (
+    BrokenEvidence,
+    given_up_by_role,
+    read_sources,
+    strangers_by_key,
+)
+from twin.verdict.journal import ATTEMPT, OUTCOME, Outcome
+from twin.verdict.manifest import Manifest
+from twin.verdict.order import inversions, whereabouts
+from twin.verdict.recording import KEEP, Findings, Reader, Recording, read_copies
+
+__all__ = ["STREAM", "EventClass", "Hop", "Journal", "Ledger", "State", "reconcile"]
+
+STREAM = "stream"
+"""Name of the hop from the publisher to the stream; other hops bear their observer's name."""
+
+
+class EventClass(StrEnum):
+    """What may become of an event; docs/verdicts.md has the definitions."""
+
+    LOST = "lost"
+    RECOVERED = "recovered"
+    UNKNOWN = "unknown"
+    DUPLICATE = "duplicate"
+    REORDERED = "reordered"
+    CORRUPT = "corrupt"
+    UNEXPECTED = "unexpected"
+    FOREIGN = "foreign"
+    GAP = "gap"
+    REFUSED = "refused"
+    SHED = "shed"
+    EXHAUSTED = "exhausted"
+    TERMINATED = "terminated"
+    EVICTED = "evicted"
+
+
+class State(IntEnum):
+    """Bits of an event's state in `Journal.state`."""
+
+    ATTEMPTED = 1
+    ACKNOWLEDGED = 2
+    UNKNOWN = 4
+    REFUSED = 8
+    SHED = 16
+    STORED = 32
+    EVICTED = 64
+    INVERTED = 128
+    CORRUPT = 256
+
+
+OUTCOME_BITS = State.ACKNOWLEDGED | State.UNKNOWN | State.REFUSED | State.SHED
+BIT_OF = {
+    Outcome.ACKNOWLEDGED: State.ACKNOWLEDGED,
+    Outcome.REFUSED: State.REFUSED,
+    Outcome.UNKNOWN: State.UNKNOWN,
+    Outcome.SHED: State.SHED,
+}
+
+
+@dataclass(slots=True)
+class Journal:
+    """What the publisher knew: a state and a payload hash for each number."""
+
+    dense: Dense
+    state: npt.NDArray[np.uint16]
+    attempted: int = 0
+    outcomes: int = 0
+    reused: int = 0  # first attempts that the server called duplicates
+
+    def has(self, *bits: State) -> npt.NDArray[np.bool_]:
+        """Return a plane of the events that have any of the bits."""
+        return np.asarray((self.state & sum(bits)) != 0)
+
+    def count(self, *bits: State) -> int:
+        """Return how many events have any of the bits."""
+        return int(np.count_nonzero(self.state & sum(bits)))
+
+
+@dataclass(slots=True)
+class Hop:
+    """What one hop did: counts per class and their first members.
+
+    `found_by_source` counts the events that are there at least once; `recording` has lost
+    its planes of one entry per event.
+    """
+
+    name: str
+    recording: Recording
+    found_by_source: Ints
+    counts: dict[EventClass, int] = field(default_factory=dict)
+    members: dict[EventClass, Ints] = field(default_factory=dict)
+    lost_where: dict[str, int] = field(default_factory=dict)
+
+    def put(self, kind: EventClass, numbers: Ints | Findings) -> None:
+        """Set the members of a class."""
+        if isinstance(numbers, Findings):
+            self.counts[kind], self.members[kind] = numbers.count, numbers.numbers
+        else:
+            self.counts[kind], self.members[kind] = len(numbers), numbers[:KEEP].copy()
+
+
+@dataclass(slots=True)
+class Ledger:
+    """The whole account. `hops` begins with the stream; observers follow."""
+
+    journal: Journal
+    hops: list[Hop]
+    gaps: Ints
+
+    def total(self, kind: EventClass) -> int:
+        """Return how many events are in a class, over all hops."""
+        if kind is EventClass.GAP:
+            return len(self.gaps)
+        return sum(hop.counts.get(kind, 0) for hop in self.hops)
+
+    @property
+    def accepted(self) -> int:
+        """How many events were acknowledged or recovered, hence checked."""
+        return self.journal.count(State.ACKNOWLEDGED) + self.total(EventClass.RECOVERED)
+
+
+def reconcile(run_dir: Path, manifest: Manifest) -> Ledger:
+    """Read the tables of a sealed run; raises BrokenEvidence when they contradict themselves."""
+    attempted = run_dir / "journal" / "attempted.bin"
+    dense = Dense.of_journal(read_sources(run_dir), attempted)
+    journal, hashes = _read_attempts(attempted, dense)
+    streams = tuple(stream.name for stream in manifest.streams)
+    reader = Reader(
+        dense=dense,
+        attempted=journal.has(State.ATTEMPTED),
+        hashes=hashes,
+        streams=streams,
+        run_id=manifest.run_id,
+        strangers=strangers_by_key(run_dir / "stream" / "strange.jsonl", streams),
+        known_strange=set(),
+        wanted=given_up_by_role(run_dir, streams),
+        in_stream_order=True,
+    )
+    stream = read_copies(run_dir / "stream" / "stored.bin", reader)
+    journal.state[stream.first != 0] |= State.STORED
+    _read_outcomes(run_dir / "journal" / "acknowledged.bin", journal, manifest)
+    hops = [_judge_stream(journal, stream)]
+    reader.wanted, reader.in_stream_order = {}, False
+    reader.known_strange = stream.unexpected_keys
+    for observer in manifest.observers:
+        path = run_dir / "observed" / f"{observer.name}.bin"
+        reader.strangers = strangers_by_key(path.with_suffix(".strange.jsonl"), streams)
+        recording = read_copies(path, reader)
+        hops.append(_judge_observer(observer.name, journal, recording, stream.given_up))
+    return Ledger(journal, hops, np.flatnonzero(~reader.attempted))
+
+
+def _read_attempts(path: Path, dense: Dense) -> tuple[Journal, npt.NDArray[np.uint64]]:
+    journal = Journal(dense, np.zeros(dense.total, np.uint16))
+    hashes = np.zeros(dense.total, np.uint64)
+    for rows in tables(path, ATTEMPT):
+        numbers, _ = dense.numbers(rows)
+        journal.state[numbers] = State.ATTEMPTED
+        hashes[numbers] = rows["hash"]
+        journal.attempted += len(rows)
+    if journal.count(State.ATTEMPTED) != journal.attempted:
+        raise BrokenEvidence(f"{path} lists an event twice")
+    return journal, hashes
+
+
+def _read_outcomes(path: Path, journal: Journal, manifest: Manifest) -> None:
+    """Mark each event's outcome; the scan of the streams has been read before."""
+    first_seq = _first_seq_by_source(journal.dense, manifest)
+    bits = np.zeros(256, np.uint16)
+    bits[list(BIT_OF)] = list(BIT_OF.values())
+    for rows in tables(path, OUTCOME):
+        numbers, known = journal.dense.numbers(rows)
+        state = journal.state[numbers]
+        if not known.all() or not (state & State.ATTEMPTED).all():
+            raise BrokenEvidence(f"{path} has outcomes of events that were never attempted")
+        mark = bits[rows["outcome"]]
+        if not mark.all() or (state & OUTCOME_BITS).any():
+            raise BrokenEvidence(f"{path} has outcomes that cannot be, or two for one event")
+        stored = (state & State.STORED) != 0
+        mark[(mark == State.REFUSED) & stored & (rows["tries"] > 1)] = State.UNKNOWN
+        gone = rows["stream_seq"] < first_seq[rows["source"]]
+        mark[(mark == State.ACKNOWLEDGED) & ~stored & gone] |= State.EVICTED
+        journal.state[numbers] |= mark
+        first_try = (rows["outcome"] == Outcome.ACKNOWLEDGED) & (rows["tries"] <= 1)
+        journal.reused += int(np.count_nonzero(first_try & (rows["duplicate"] != 0)))
+        journal.outcomes += len(rows)
+    if journal.count(*BIT_OF.values()) != journal.outcomes:
+        raise BrokenEvidence(f"{path} has two outcomes for one event")
+
+
+def _first_seq_by_source(dense: Dense, manifest: Manifest) -> npt.NDArray[np.uint64]:
+    """Return where the stream of each source begins; 0 where the stream is not known."""
+    begins = {
+        subject: stream.first_seq for stream in manifest.streams for subject in stream.subjects
+    }
+    return np.array([begins.get(source.subject, 0) for source in dense.sources], np.uint64)
+
+
+def _judge_stream(journal: Journal, stream: Recording) -> Hop:
+    """Put every event into its class at the hop from publisher to stream."""
+    hop = Hop(STREAM, stream, journal.dense.sums(stream.first))
+    stored = journal.has(State.STORED)
+    evicted, unknown = journal.has(State.EVICTED), journal.has(State.UNKNOWN)
+    refused, shed = journal.has(State.REFUSED), journal.has(State.SHED)
+    lost = journal.has(State.ACKNOWLEDGED) & ~stored & ~evicted
+    hop.put(EventClass.LOST, np.flatnonzero(lost))
+    hop.lost_where = whereabouts(journal.dense, stream.first, np.flatnonzero(lost))
+    hop.put(EventClass.EVICTED, np.flatnonzero(evicted))
+    hop.put(EventClass.RECOVERED, np.flatnonzero(unknown & stored))
+    hop.put(EventClass.UNKNOWN, np.flatnonzero(unknown & ~stored))
+    hop.put(EventClass.REFUSED, np.flatnonzero(refused))
+    hop.put(EventClass.SHED, np.flatnonzero(shed))
+    reordered = inversions(journal.dense, stream.first)
+    journal.state[reordered] |= State.INVERTED
+    journal.state[stream.corrupt.numbers] |= State.CORRUPT
+    hop.put(EventClass.REORDERED, reordered)
+    hop.put(EventClass.CORRUPT, stream.corrupt)
+    _put_common(hop, np.flatnonzero((refused | shed) & stored))
+    return hop
+
+
+def _judge_observer(
+    name: str, journal: Journal, recording: Recording, given_up: dict[tuple[str, str], Ints]
+) -> Hop:
+    """Put every stored event into its class at the hop from stream to one observer."""
+    hop = Hop(name, recording, journal.dense.sums(recording.first))
+    recorded = recording.first != 0
+    missing = journal.has(State.STORED, State.EVICTED) & ~recorded
+    for kind in (EventClass.EXHAUSTED, EventClass.TERMINATED):
+        numbers = given_up.get((name, kind.value), np.zeros(0, np.int64))
+        numbers = numbers[missing[numbers]]
+        missing[numbers] = False
+        hop.put(kind, numbers)
+    hop.put(EventClass.LOST, np.flatnonzero(missing))
+    hop.lost_where = whereabouts(journal.dense, recording.first, np.flatnonzero(missing))
+    elsewhere = recorded & ~journal.has(State.STORED)
+    hop.put(EventClass.RECOVERED, np.flatnonzero(elsewhere & journal.has(State.UNKNOWN)))
+    late = inversions(journal.dense, recording.first)
+    excused = recording.late_ok[late] | ((journal.state[late] & State.INVERTED) != 0)
+    hop.put(EventClass.REORDERED, late[~excused])
+    altered = recording.corrupt.numbers
+    upstream = (journal.state[altered] & State.CORRUPT) != 0
+    hop.put(EventClass.CORRUPT, altered[~upstream])
+    hop.counts[EventClass.CORRUPT] = recording.corrupt.count - int(np.count_nonzero(upstream))
+    _put_common(hop, np.flatnonzero(elsewhere & journal.has(State.REFUSED, State.SHED)))
+    return hop
+
+
+def _put_common(hop: Hop, contradicted: Ints) -> None:
+    """Put what both hops have; `contradicted` are there although never accepted. Free planes."""
+    recording = hop.recording
+    hop.put(EventClass.DUPLICATE, recording.duplicates)
+    hop.put(EventClass.UNEXPECTED, contradicted)
+    hop.counts[EventClass.UNEXPECTED] += recording.unexpected_count
+    hop.counts[EventClass.FOREIGN] = recording.foreign_count
+    recording.first = np.zeros(0, np.uint32)
+    recording.late_ok = np.zeros(0, np.bool_)

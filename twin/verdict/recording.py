@@ -1,0 +1,195 @@
+"""One table of recorded copies against the journal: what is there, doubled, altered, strange.
+
+The same code reads the scan of the streams and the export of each observer; what is
+missing is for `twin.verdict.ledger` to say, which knows what should be there.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from twin.verdict.dense import Bools, Dense, Ints, Records, tables
+from twin.verdict.facts import BrokenEvidence, Stranger
+from twin.verdict.journal import COPY, NO_SOURCE
+
+__all__ = ["KEEP", "Findings", "Recording", "Unexpected", "read_copies"]
+
+KEEP = 100_000
+"""How many members of a class are kept by number; all are counted."""
+AUDIT_SUBJECT = "events.v1.audit"
+
+
+@dataclass(slots=True)
+class Findings:
+    """The members of a class: how many, and the numbers of the first KEEP of them."""
+
+    count: int = 0
+    _kept: list[Ints] = field(default_factory=list)
+    _room: int = KEEP
+
+    def add(self, numbers: Ints) -> None:
+        """Add members by number."""
+        self.count += len(numbers)
+        if self._room > 0 and len(numbers):
+            self._kept.append(numbers[: self._room].copy())
+            self._room -= len(numbers)
+
+    @property
+    def numbers(self) -> Ints:
+        """The kept numbers."""
+        return np.concatenate(self._kept) if self._kept else np.zeros(0, np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Unexpected:
+    """A recorded message that nobody of this run attempted."""
+
+    stream: int
+    stream_seq: int
+    time_ns: int
+    event_id: str
+    subject: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Recording:
+    """What one table says. `first` has each event's position in the table, from 1; 0: not there.
+
+    `late_ok` marks events whose first copy was a redelivery, which may come late.
+    `rows_by_source` counts copies of attempted events, duplicates included; `by_subject`
+    counts the strangers, and `audit` those of them that are the registrar's own records.
+    """
+
+    first: npt.NDArray[np.uint32]
+    late_ok: Bools
+    rows: int = 0
+    rows_by_source: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    rows_by_stream: dict[int, int] = field(default_factory=dict)
+    strangers_by_subject: dict[str, int] = field(default_factory=dict)
+    duplicates: Findings = field(default_factory=Findings)
+    corrupt: Findings = field(default_factory=Findings)
+    unexpected: list[Unexpected] = field(default_factory=list)
+    unexpected_count: int = 0
+    unexpected_keys: set[tuple[int, int]] = field(default_factory=set)
+    foreign: list[Stranger] = field(default_factory=list)
+    foreign_count: int = 0
+    audit_count: int = 0
+    given_up: dict[tuple[str, str], Ints] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Reader:
+    """What is needed to read one table; `known_strange` were already counted upstream."""
+
+    dense: Dense
+    attempted: Bools
+    hashes: npt.NDArray[np.uint64]
+    streams: tuple[str, ...]
+    run_id: str
+    strangers: dict[tuple[int, int], Stranger]
+    known_strange: set[tuple[int, int]]
+    wanted: dict[tuple[str, str], dict[int, npt.NDArray[np.uint64]]]
+    in_stream_order: bool
+
+
+def read_copies(path: Path, reader: Reader) -> Recording:
+    """Read a whole COPY table; raises BrokenEvidence when it cannot be what it claims to be."""
+    total = reader.dense.total
+    recording = Recording(np.zeros(total, np.uint32), np.zeros(total, np.bool_))
+    recording.rows_by_source = np.zeros(len(reader.dense.sources), np.int64)
+    last: dict[int, int] = {}
+    met: set[tuple[int, int]] = set()
+    for rows in tables(path, COPY):
+        if (rows["stream"] >= len(reader.streams)).any():
+            raise BrokenEvidence(f"{path} names a stream that the manifest does not have")
+        if reader.in_stream_order:
+            _check_order(path, rows, last)
+        for stream, count in zip(*np.unique(rows["stream"], return_counts=True), strict=True):
+            found = recording.rows_by_stream
+            found[int(stream)] = found.get(int(stream), 0) + int(count)
+        numbers, known = reader.dense.numbers(rows)
+        ours = known & reader.attempted[numbers] if total else known
+        _ours(recording, rows[ours], numbers[ours], reader, np.flatnonzero(ours))
+        met |= _strange(recording, rows[~ours], reader)
+        recording.rows += len(rows)
+    if missing := len(set(reader.strangers) - met):
+        raise BrokenEvidence(f"{path} lacks {missing} messages that its list of strangers has")
+    return recording
+
+
+def _check_order(path: Path, rows: Records, last: dict[int, int]) -> None:
+    """Refuse a scan that lists a stream out of order, or one message twice."""
+    for stream in np.unique(rows["stream"]):
+        seqs = rows["stream_seq"][rows["stream"] == stream]
+        if (seqs[1:] <= seqs[:-1]).any() or int(seqs[0]) <= last.get(int(stream), 0):
+            raise BrokenEvidence(f"{path} does not list its streams in ascending order")
+        last[int(stream)] = int(seqs[-1])
+
+
+def _ours(recording: Recording, rows: Records, numbers: Ints, reader: Reader, places: Ints) -> None:
+    """Account for copies of attempted events."""
+    position = (recording.rows + 1 + places).astype(np.uint32)
+    fresh = recording.first[numbers] == 0
+    recording.first[numbers[fresh][::-1]] = position[fresh][::-1]
+    is_first = recording.first[numbers] == position
+    recording.duplicates.add(numbers[~is_first])
+    recording.corrupt.add(numbers[reader.hashes[numbers] != rows["hash"]])
+    recording.late_ok[numbers[is_first & (rows["deliveries"] > 1)]] = True
+    sources = rows["source"].astype(np.int64)
+    recording.rows_by_source += np.bincount(sources, minlength=len(recording.rows_by_source))
+    for key, by_stream in reader.wanted.items():
+        for stream, seqs in by_stream.items():
+            hit = (rows["stream"] == stream) & np.isin(rows["stream_seq"], seqs)
+            if hit.any():
+                earlier = recording.given_up.get(key, np.zeros(0, np.int64))
+                recording.given_up[key] = np.union1d(earlier, numbers[hit])
+
+
+def _strange(recording: Recording, rows: Records, reader: Reader) -> set[tuple[int, int]]:
+    """Account for copies of what was never attempted; return the keys that were explained."""
+    met = set()
+    for row in rows:
+        key = (int(row["stream"]), int(row["stream_seq"]))
+        stranger = reader.strangers.get(key) if row["source"] == NO_SOURCE else None
+        if stranger is not None:
+            met.add(key)
+            count = recording.strangers_by_subject
+            count[stranger.subject] = count.get(stranger.subject, 0) + 1
+            if stranger.subject.endswith(AUDIT_SUBJECT):
+                recording.audit_count += 1
+                continue
+            if stranger.run is not None and stranger.run != reader.run_id:
+                recording.foreign_count += 1
+                if len(recording.foreign) < KEEP:
+                    recording.foreign.append(stranger)
+                continue
+        if key in reader.known_strange:
+            continue
+        recording.unexpected_count += 1
+        if len(recording.unexpected) < KEEP:
+            recording.unexpected_keys.add(key)
+            recording.unexpected.append(_unexpected(row, stranger, reader.dense))
+    return met
+
+
+def _unexpected(row: np.void, stranger: Stranger | None, dense: Dense) -> Unexpected:
+    source = int(row["source"])
+    event_id, subject, reason = "", "", "its id names no source of the run"
+    if source < len(dense.sources):
+        subject = dense.sources[source].subject
+        event_id = f"{dense.sources[source].name}/{int(row['seq'])}"
+        reason = "its sequence was never attempted"
+    if stranger is not None:
+        event_id, subject = stranger.msg_id, stranger.subject
+        reason = stranger.reason or reason
+    return Unexpected(
+        int(row["stream"]),
+        int(row["stream_seq"]),
+        int(row["time_ns"]),
+        event_id,
+        subject,
+        reason,
+    )
