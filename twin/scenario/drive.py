@@ -61,6 +61,7 @@ async def drive(
     world: Drivable,
     emitted: list[Event],
     outlet: Outlet,
+    *,
     pacer: Pacer,
     timeline: Timeline,
     end_ns: int,
@@ -81,8 +82,9 @@ async def drive(
             world.step()
         if emitted:
             slip_us = pacer.slip_us(now)
-            outlet.offer(emitted, [pacer.intended_ns(event.sim_ns) for event in emitted], slip_us)
+            batch = emitted[:]
             emitted.clear()
+            outlet.offer(batch, [pacer.intended_ns(event.sim_ns) for event in batch], slip_us)
         steps += 1
         if steps % YIELD_EVERY == 0:
             await asyncio.sleep(0)

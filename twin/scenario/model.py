@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from twin.events.subjects import Layout
 from twin.scenario.actions import Action, wall_time
@@ -33,6 +33,14 @@ def checked_expression(text: str) -> str:
     return text
 
 
+def with_defaults(value: object) -> object:
+    """Overlay what the user guarantees on NOTHING_AMISS: to judge less must be said (null)."""
+    if isinstance(value, dict):
+        return {**NOTHING_AMISS, **value}
+    return value
+
+
+NOTHING_AMISS = dict.fromkeys(("lost", "duplicates", "reordered", "unexpected", "corrupt"), 0)
 Selector = Annotated[str, AfterValidator(checked_selector)]
 Expression = Annotated[str, AfterValidator(checked_expression)]
 
@@ -55,7 +63,7 @@ class Fleet(Model):
 
     count: int = Field(ge=1, le=MAX_BOTS, description="How many bots.")
     spec: str = Field("builtin:BotSpec", description="A BotSpec file, or builtin:NAME.")
-    start: dict[DottedPath, StartValue] = Field(
+    start: dict[DottedPath, float | StartValue] = Field(
         default_factory=dict, description="Start values by plane attribute, as power.soc_pct."
     )
     set: dict[DottedPath, float | int | bool | str] = Field(
@@ -111,7 +119,9 @@ class Scenario(Model):
     phases: tuple[Phase, ...] = Field(min_length=1)
     events: tuple[ScheduledEvent, ...] = ()
     thresholds: dict[Selector, tuple[Expression, ...]] = Field(default_factory=dict)
-    guarantees: Guarantees = Guarantees()
+    guarantees: Annotated[Guarantees, BeforeValidator(with_defaults)] = Guarantees.model_validate(
+        NOTHING_AMISS
+    )
     expect: tuple[AuditExpectation, ...] = ()
     limits: Limits = Limits()
     drain_timeout: Duration = Field(

@@ -75,26 +75,17 @@ Multiplier = Annotated[
 
 
 class StartValue(Model):
-    """How a start value is spread over the bots of a group; exactly one of the four."""
+    """How a start value is spread over the bots of a group; exactly one of the three."""
 
-    constant: float | None = None
     uniform: tuple[float, float] | None = None
     normal: tuple[float, float] | None = None
     choice: tuple[float, ...] | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def number_is_constant(cls, value: object) -> object:
-        """Read a bare number as a constant."""
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return {"constant": value}
-        return value
 
     @model_validator(mode="after")
     def exactly_one(self) -> "StartValue":
         """Refuse none and several, and an empty range."""
         if len(self.model_fields_set) != 1:
-            raise ValueError("give one of constant, uniform, normal, choice")
+            raise ValueError("give one of uniform, normal, choice")
         if self.uniform is not None and self.uniform[0] > self.uniform[1]:
             raise ValueError(f"uniform needs [low, high], not {list(self.uniform)}")
         if self.normal is not None and self.normal[1] < 0:

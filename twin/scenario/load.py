@@ -1,0 +1,89 @@
+"""From a scenario file to everything that a run needs: the model and its fleets' specs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from twin.errors import InputError, Problem, TwinError
+from twin.scenario.model import Fleet, Scenario
+from twin.scenario.parameters import Scalar, put_in
+from twin.scenario.values import StartValue
+from twin.simulation.distributions import Choice, Constant, Distribution, Normal, Uniform
+from twin.simulation.fleet import FleetGroup
+from twin.spec.bot import BotSpec
+from twin.spec.builtin import PREFIX, resolve
+from twin.spec.load import load_document, load_spec
+from twin.spec.overrides import with_overrides
+from twin.spec.parse import parse
+from twin.spec.yaml import Document
+
+__all__ = ["LoadedScenario", "load_scenario"]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedScenario:
+    """A scenario with its specs read, overridden and checked."""
+
+    file: Path
+    scenario: Scenario
+    groups: tuple[FleetGroup, ...]
+
+
+def load_scenario(reference: str, given: Mapping[str, Scalar] | None = None) -> LoadedScenario:
+    """Read a scenario file or `builtin:NAME`; raises InputError with every Problem found."""
+    file = resolve("scenarios", reference)
+    document = put_in(load_document(reference, "scenarios"), given or {})
+    scenario = parse(Scenario, document)
+    problems: list[Problem] = []
+    groups = [
+        group
+        for name, fleet in scenario.fleet.items()
+        if (group := _group(document, file, name, fleet, problems)) is not None
+    ]
+    if problems:
+        raise InputError(problems)
+    return LoadedScenario(file, scenario, tuple(groups))
+
+
+def _group(
+    document: Document, file: Path, name: str, fleet: Fleet, problems: list[Problem]
+) -> FleetGroup | None:
+    try:
+        spec = with_overrides(_spec(file, fleet.spec), fleet.set, document, ("fleet", name, "set"))
+    except InputError as error:
+        problems += error.problems
+    except TwinError as error:
+        problems.append(document.problem(("fleet", name), str(error), key=True))
+    else:
+        start = {path: _distribution(value) for path, value in fleet.start.items()}
+        return FleetGroup(name, spec, fleet.count, start)
+    return None
+
+
+def _spec(scenario_file: Path, reference: str) -> BotSpec:
+    if reference.startswith(PREFIX):
+        return load_spec(reference)
+    root = _project_root(scenario_file)
+    path = (scenario_file.parent / reference).resolve()
+    if not path.is_relative_to(root):
+        raise TwinError(f"spec {reference!r} lies outside the project folder {root}")
+    return load_spec(path)
+
+
+def _project_root(scenario_file: Path) -> Path:
+    """Return the nearest folder with a twin.toml, otherwise the parent of the file's folder."""
+    folder = scenario_file.resolve().parent
+    for candidate in (folder, *folder.parents):
+        if (candidate / "twin.toml").is_file():
+            return candidate
+    return folder.parent
+
+
+def _distribution(value: float | StartValue) -> Distribution:
+    if not isinstance(value, StartValue):
+        return Constant(value)
+    if value.uniform is not None:
+        return Uniform(*value.uniform)
+    if value.normal is not None:
+        return Normal(*value.normal)
+    return Choice(value.choice or ())

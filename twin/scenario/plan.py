@@ -1,0 +1,113 @@
+"""What a run is going to be, settled before anything is started."""
+
+import time
+from dataclasses import dataclass
+from itertools import accumulate
+
+from twin.errors import UsageError
+from twin.events.streams import build_topology
+from twin.events.subjects import SubjectSpace
+from twin.events.topology import Topology
+from twin.scenario.folder import new_run_id
+from twin.scenario.load import LoadedScenario
+from twin.scenario.model import Pace, Scenario
+from twin.simulation.predict import predict
+from twin.verdict.manifest import Criteria, PhaseWindow, Predicted
+
+__all__ = ["EMBEDDED_EPOCH_NS", "Plan", "Settings"]
+
+EMBEDDED_EPOCH_NS = 1_767_225_600_000_000_000
+"""2026-01-01T00:00:00Z: the epoch of runs whose broker is their own."""
+BYTES_AN_EVENT = 4096
+LEAST_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the command line settles, beside the scenario. `prefix` implies a shared server."""
+
+    seed: int | None = None
+    pace: Pace | None = None
+    shared_server: bool = False
+    prefix: str = ""
+    allow_time_skew: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Identity, clocks, topology and criteria of one run. Topology is as the server sees it."""
+
+    run_id: str
+    scenario: Scenario
+    seed: int
+    pace: Pace
+    epoch_ns: int
+    space: SubjectSpace
+    topology: Topology
+    phases: tuple[PhaseWindow, ...]
+    predicted: Predicted
+    criteria: Criteria
+
+    @classmethod
+    def make(cls, loaded: LoadedScenario, settings: Settings) -> "Plan":
+        """Settle everything; raises UsageError where scenario and settings contradict."""
+        scenario = loaded.scenario
+        pace = settings.pace or scenario.pace
+        _check_pace(scenario, pace, settings)
+        run_id = new_run_id(scenario.name)
+        prefix = settings.prefix or (f"twin_{run_id[-4:]}" if settings.shared_server else "")
+        space = SubjectSpace(scenario.layout, prefix)
+        phases = _windows(scenario)
+        predicted = predict(
+            loaded.groups, space, [(p.duration, p.load.rate) for p in scenario.phases]
+        )
+        total = sum(predicted.values())
+        return cls(
+            run_id=run_id,
+            scenario=scenario,
+            seed=scenario.seed if settings.seed is None else settings.seed,
+            pace=pace,
+            epoch_ns=time.time_ns() if settings.shared_server else EMBEDDED_EPOCH_NS,
+            space=space,
+            topology=build_topology(
+                space, max_bytes=max(LEAST_BYTES, total * BYTES_AN_EVENT)
+            ).on_wire(space),
+            phases=phases,
+            predicted=Predicted(total=total, by_subject=predicted),
+            criteria=Criteria(
+                thresholds=scenario.thresholds,
+                guarantees=scenario.guarantees,
+                expect=scenario.expect,
+                limits=scenario.limits,
+            ),
+        )
+
+
+def _check_pace(scenario: Scenario, pace: Pace, settings: Settings) -> None:
+    if pace is Pace.FAST and (why := scenario.needs_wall_time()):
+        raise UsageError(f"{scenario.name} cannot run at pace fast: {why}")
+    if pace is not Pace.REALTIME and settings.shared_server and not settings.allow_time_skew:
+        raise UsageError(
+            f"pace {pace} makes times that a foreign server's services have not reached yet; "
+            "give --allow-time-skew if that is meant"
+        )
+    if settings.shared_server:
+        for event in scenario.events:
+            if event.do.fault.startswith("broker."):
+                raise UsageError(
+                    f"{event.do.fault} acts on the embedded server only, not on --nats"
+                )
+
+
+def _windows(scenario: Scenario) -> tuple[PhaseWindow, ...]:
+    ends = list(accumulate(phase.duration for phase in scenario.phases))
+    return tuple(
+        PhaseWindow(
+            name=phase.name,
+            start_sim_ns=end - phase.duration,
+            end_sim_ns=end,
+            measure=phase.measure,
+            rate=phase.load.rate,
+        )
+        for phase, end in zip(scenario.phases, ends, strict=True)
+    )
