@@ -1,0 +1,58 @@
+"""The inertial measurement unit: what the bot feels of its own motion."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from twin.hardware.instrument import Instrument
+from twin.hardware.plane import Floats
+from twin.hardware.rotation import to_body
+from twin.hardware.shard import Shard
+from twin.spec.params.imu import ImuParams
+
+if TYPE_CHECKING:
+    from twin.hardware.assembly import Hardware
+
+__all__ = ["Imu"]
+
+
+class Imu(Instrument):
+    """Three gyroscopes and three accelerometers: `gyro_rps`, `accel_mps2` (n, 3), body axes.
+
+    A reading is the mean of the tick: true rate or specific force + bias + white noise. The
+    bias is a first-order Gauss-Markov process, b' = phi b + s sqrt(1 - phi^2) w with
+    phi = exp(-dt / tau); white noise of density N has the standard deviation N / sqrt(dt)
+    (IEEE Std 952-1997, annex B). In free space there is no gravity to feel.
+
+    Malfunctions act on all six axes, in rad/s and m/s2.
+    """
+
+    name = "imu"
+
+    def __init__(self, shard: Shard, params: ImuParams, *, enabled: bool = True) -> None:
+        super().__init__(shard.n, 6, enabled=enabled)
+        self._draws = shard.draws(self.name, normals=12, uniforms=1)
+        self._density = _six(params.gyro_noise_rps_rthz, params.accel_noise_mps2_rthz)
+        self._spread = _six(params.gyro_bias_rps, params.accel_bias_mps2)
+        self._tau = _six(params.gyro_bias_tau_s, params.accel_bias_tau_s)
+        self._bias = self._spread * self._draws.next().normals.T[:6]
+        self._shown = np.full((6, shard.n), np.nan)
+        self.gyro_rps, self.accel_mps2 = self._shown[:3].T, self._shown[3:].T
+
+    def step(self, hw: "Hardware", dt_s: float) -> None:
+        """Read the rates and accelerations that the bots had in this tick."""
+        draw = self._draws.next()
+        white, wander = draw.normals.T[:6], draw.normals.T[6:]
+        phi = np.exp(-dt_s / self._tau)
+        self._bias *= phi
+        self._bias += wander * (self._spread * np.sqrt(1 - phi * phi))
+        shown = self._shown
+        shown[:3] = hw.motion.rates_rps.T
+        shown[3:] = to_body(hw.motion.rotation, hw.motion.acceleration_mps2.T)
+        shown += self._bias
+        shown += white * (self._density / np.sqrt(dt_s))
+        self.sense(hw, shown, white, draw.uniforms[:, 0], dt_s)
+
+
+def _six(gyro: float, accel: float) -> Floats:
+    return np.array([gyro] * 3 + [accel] * 3).reshape(6, 1)

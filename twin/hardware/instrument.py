@@ -1,0 +1,132 @@
+"""What all sensors share: being on, having no value for a reason, and ways to go wrong."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar, Final
+
+import numpy as np
+
+from twin.hardware.health import Reason, Reasons, Status, status_of
+from twin.hardware.plane import ANY, POSITIVE, Bools, Edge, Floats, Ints, Range
+
+if TYPE_CHECKING:
+    from twin.hardware.assembly import Hardware
+
+__all__ = ["FAULT_INPUTS", "Instrument"]
+
+FLAG: Final = Range(0.0, 1.0)
+FAULT_INPUTS: Final[Mapping[str, Range]] = MappingProxyType(
+    {
+        "enabled": FLAG,
+        "failed": FLAG,
+        "stuck": FLAG,
+        "dropout": FLAG,
+        "bias": ANY,
+        "drift_per_s": ANY,
+        "noise": POSITIVE,
+    }
+)
+
+
+class Instrument:
+    """One sensor of every bot: on or off, its health, its malfunctions.
+
+    Inputs (n,), all 0 when well: `failed` and `stuck` (0 or 1), `dropout` (probability of
+    losing a sample), `bias`, `drift_per_s` and `noise` (standard deviation) in the unit of the
+    reading, the same for each of its axes. `enabled` (n,) is 0 or 1.
+
+    `status` and `reason` (n,) hold Status and Reason codes. A stuck, drifting, biased or noisy
+    sensor still gives numbers and is DEGRADED; one without a value holds nan. Failing and
+    coming back are edges, sensor_io_failed and sensor_io_ok.
+    """
+
+    name: ClassVar[str]
+    startable: ClassVar[Mapping[str, Range]] = MappingProxyType({"enabled": FLAG})
+    inputs: ClassVar[Mapping[str, Range]] = FAULT_INPUTS
+
+    def __init__(self, n: int, axes: int, *, enabled: bool) -> None:
+        self.enabled = np.full(n, float(enabled))
+        self._inputs = np.zeros((6, n))
+        self.failed, self.stuck, self.dropout = self._inputs[:3]
+        self.bias, self.drift_per_s, self.noise = self._inputs[3:]
+        self._drifted = np.zeros(n)
+        self._held = np.full((axes, n), np.nan)
+        self._holds: Bools = np.zeros(n, dtype=np.bool_)
+        self._broken: Bools = np.zeros(n, dtype=np.bool_)
+        self._upset = False
+        self.status: Ints = np.zeros(n, dtype=np.int64)
+        self.reason: Ints = np.zeros(n, dtype=np.int64)
+        self.reasons = Reasons(self.reason)
+
+    def is_off(self) -> bool:
+        """Whether the sensor is switched off on every bot, and says so."""
+        if self.enabled.any():
+            return False
+        self.status[:] = Status.DISABLED
+        self.reason[:] = Reason.SWITCHED_OFF
+        return True
+
+    def sense(
+        self, hw: "Hardware", values: Floats, normals: Floats, uniform: Floats, dt_s: float
+    ) -> None:
+        """Turn true `values` (axes, n) in place into what the sensor shows; judge its health.
+
+        `normals` (axes, n) and `uniform` (n,) are draws of this tick. Bots without a value get
+        nan on every axis.
+        """
+        idle = hw.readiness.idle
+        faulty = bool(self._inputs.any())
+        if not (faulty or self._upset or idle is not None) and self.enabled.all():
+            return
+        self.reason[:] = 0
+        if faulty:
+            self._distort(values, normals, uniform, dt_s)
+        else:
+            self._drifted[:] = 0.0
+            self._holds[:] = False
+        if idle is not None:
+            np.copyto(self.reason, idle, where=idle > 0)
+        self.reason[self.enabled == 0] = Reason.SWITCHED_OFF
+        self._judge(values)
+        self._report(hw)
+        self._upset = bool(self.reason.any())
+
+    def lacks(self, where: Bools, reason: Reason) -> None:
+        """Mark bots that have no value for a reason of the sensor's own, unless one is set.
+
+        Counts for this tick only; `sense` comes first and may have set a graver reason.
+        """
+        chosen = where & (self.status <= Status.DEGRADED)
+        self.reason[chosen] = reason
+        self.status[chosen] = Status.FAILED
+        self._upset = self._upset or bool(chosen.any())
+
+    def _distort(self, values: Floats, normals: Floats, uniform: Floats, dt_s: float) -> None:
+        self._drifted += self.drift_per_s * dt_s
+        self._drifted *= self.drift_per_s != 0
+        values += self.bias + self._drifted + normals * self.noise
+        stuck = self.stuck > 0
+        np.copyto(self._held, values, where=~self._holds)
+        np.copyto(values, self._held, where=stuck)
+        self._holds[:] = stuck
+        for cause, reason in (
+            (self.noise, Reason.NOISE),
+            (self.bias, Reason.BIAS),
+            (self.drift_per_s, Reason.DRIFT),
+            (self.stuck, Reason.STUCK),
+        ):
+            self.reason[cause != 0] = reason
+        self.reason[uniform < self.dropout] = Reason.DROPOUT
+        self.reason[self.failed > 0] = Reason.FAILED
+
+    def _judge(self, values: Floats) -> None:
+        self.status[:] = status_of(self.reason)
+        np.copyto(values, np.nan, where=self.status >= Status.FAILED)
+
+    def _report(self, hw: "Hardware") -> None:
+        broken = self.reason == Reason.FAILED
+        for bot in np.flatnonzero(broken != self._broken).tolist():
+            kind = "sensor_io_failed" if broken[bot] else "sensor_io_ok"
+            words = ("ok", "failed") if broken[bot] else ("failed", "ok")
+            hw.edges.append(Edge(bot, kind, self.name, "sensor", *words))
+        self._broken = broken

@@ -1,0 +1,182 @@
+"""From detections to tracks: confirm, coast, lose; fuse the bands; hand tracks to the guard."""
+
+from collections.abc import Mapping
+from enum import IntEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from twin.hardware.plane import Bools, Floats, Ints, Range
+from twin.hardware.radar import ALMOST_NORTH_DEG, SR, Radar
+from twin.hardware.rotation import sum_of_squares
+from twin.hardware.shard import Shard
+from twin.spec.params.radar import TrackerParams
+
+if TYPE_CHECKING:
+    from twin.hardware.assembly import Hardware
+
+__all__ = ["TrackStatus", "Tracker"]
+
+
+class TrackStatus(IntEnum):
+    """Life of a track; FREE is an empty slot, LOST is shown for one tick."""
+
+    FREE = 0
+    NEW = 1
+    TRACKED = 2
+    LOST = 3
+    COASTING = 4
+
+
+class Tracker:
+    """One track for each slot of the radar, as padded arrays (slots, n).
+
+    `status` (TrackStatus), `hits`, `misses`, `serial` (numbers the tracks of one bot for good,
+    from 1), `age_s` since the first hit, `silent_s` since the last; `range_m`, `bearing_deg`,
+    `elev_deg`, `vr_mps`, `snr_db`, `rcs_dbsm`, `band` of the last hit, predicted while coasting;
+    `relative_m` and `velocity_mps` (3, slots, n): the filtered position seen from the bot and
+    its rate, world axes. `quality` = (1 - misses / drop) min(SNR / 20 dB, 1), 0 when stale.
+    `kind`, `iff`, `mode`, `identity` are known while the band is SR, and blank in LR.
+
+    Which slot a detection belongs to is the radar's knowledge, not the tracker's guess, but a
+    hit must lie in the gate around the prediction; one of the other band must also be within
+    the fusion limits of bearing, elevation and radial speed, and then SR is kept. A detection
+    outside starts a new track once the old one is lost or was never confirmed. Alpha-beta
+    filter (Bar-Shalom, Estimation with Applications to Tracking, section 6.5).
+    """
+
+    name = "tracker"
+    startable: Mapping[str, Range] = MappingProxyType({})
+    inputs: Mapping[str, Range] = MappingProxyType({})
+
+    def __init__(self, shard: Shard, params: TrackerParams, radar: Radar) -> None:
+        shape = (radar.slots, shard.n)
+        self._params = params
+        self.status, self.hits, self.misses, self.serial = np.zeros((4, *shape), dtype=np.int64)
+        self.band, self.kind, self.iff, self.mode = np.zeros((4, *shape), dtype=np.int64)
+        self.identity: Ints = np.full(shape, -1, dtype=np.int64)
+        self._serials: Ints = np.zeros(shard.n, dtype=np.int64)
+        self.age_s, self.silent_s, self.quality = np.zeros((3, *shape))
+        self.range_m, self.bearing_deg, self.elev_deg = np.zeros((3, *shape))
+        self.vr_mps, self.snr_db, self.rcs_dbsm = np.zeros((3, *shape))
+        self.relative_m, self.velocity_mps = np.zeros((2, 3, *shape))
+        self.fresh: Bools = np.zeros(shape, dtype=np.bool_)
+        """Where what is known of an object changed in this tick."""
+        self.track_count = np.zeros(shard.n)
+
+    def step(self, hw: "Hardware", dt_s: float) -> None:
+        """Take in the scan of this tick."""
+        radar = hw.radar
+        np.copyto(self.status, TrackStatus.FREE, where=self.status == TrackStatus.LOST)
+        active = self.status != TrackStatus.FREE
+        self.relative_m += self.velocity_mps * dt_s
+        error = radar.relative_m - self.relative_m
+        crossed = self.band != radar.band
+        hit = active & radar.detected & self._inside(error, radar)
+        if (hit & crossed).any():
+            hit &= ~crossed | self._fuses(radar)
+        start = radar.detected & ~hit & (self.status <= TrackStatus.NEW)
+        miss = active & ~hit & ~start
+        self.age_s += dt_s
+        self.silent_s += dt_s
+        self._correct(hit, error, dt_s)
+        if start.any():
+            self._begin(start, radar)
+        self._copy(hit | start, radar)
+        if miss.any():
+            self._coast(miss)
+        self._grade(hit, miss)
+        self.fresh = start | (hit & crossed)
+        if self.fresh.any():
+            self._recognise(self.fresh, radar)
+
+    def _inside(self, error: Floats, radar: Radar) -> Bools:
+        gate = self._params.gate_m + self._params.gate_fraction * radar.range_m
+        inside: Bools = sum_of_squares(error) <= gate * gate
+        return inside
+
+    def _fuses(self, radar: Radar) -> Bools:
+        """Whether a hit of the other band is close enough to be the same object."""
+        p = self._params
+        turn = np.abs(radar.bearing_deg - self.bearing_deg)
+        near: Bools = np.minimum(turn, 360 - turn) <= p.fusion_bearing_deg
+        near &= np.abs(radar.elev_deg - self.elev_deg) <= p.fusion_elev_deg
+        near &= np.abs(radar.vr_mps - self.vr_mps) <= p.fusion_vr_mps
+        return near
+
+    def _correct(self, hit: Bools, error: Floats, dt_s: float) -> None:
+        """Pull the filter towards the hits."""
+        error *= hit
+        self.relative_m += error * self._params.position_gain
+        error *= self._params.velocity_gain / dt_s
+        self.velocity_mps += error
+        self.hits += hit
+
+    def _begin(self, start: Bools, radar: Radar) -> None:
+        """Open a track at each of these detections, numbered slot by slot."""
+        slots, bots = np.nonzero(start)
+        where = (slots, bots)
+        before = np.cumsum(start, axis=0)[where]
+        self.serial[where] = self._serials[bots] + before
+        self._serials += start.sum(axis=0)
+        self.status[where], self.hits[where], self.misses[where] = TrackStatus.NEW, 1, 0
+        self.age_s[where] = 0.0
+        place = radar.relative_m[:, slots, bots]
+        self.relative_m[:, slots, bots] = place
+        pace = radar.vr_mps[where] / np.maximum(np.sqrt(sum_of_squares(place)), 1e-9)
+        self.velocity_mps[:, slots, bots] = place * pace
+
+    def _copy(self, seen: Bools, radar: Radar) -> None:
+        """Note what the radar measured of the objects that it saw."""
+        for own, measured in (
+            (self.range_m, radar.range_m),
+            (self.bearing_deg, radar.bearing_deg),
+            (self.elev_deg, radar.elev_deg),
+            (self.vr_mps, radar.vr_mps),
+            (self.snr_db, radar.snr_db),
+            (self.band, radar.band),
+        ):
+            np.copyto(own, measured, where=seen)
+        np.copyto(self.misses, 0, where=seen)
+        np.copyto(self.silent_s, 0.0, where=seen)
+
+    def _coast(self, miss: Bools) -> None:
+        """Predict where the objects that were not seen must be."""
+        slots, bots = np.nonzero(miss)
+        x, y, z = self.relative_m[:, slots, bots]
+        vx, vy, vz = self.velocity_mps[:, slots, bots]
+        distance = np.sqrt(x * x + y * y + z * z) + 1e-9
+        bearing = np.degrees(np.arctan2(x, y))
+        bearing += np.where(bearing < 0, 360.0, 0.0)
+        where = (slots, bots)
+        self.range_m[where] = distance
+        self.bearing_deg[where] = np.where(bearing >= ALMOST_NORTH_DEG, 0.0, bearing)
+        self.elev_deg[where] = np.degrees(np.arcsin(np.clip(z / distance, -1, 1)))
+        self.vr_mps[where] = (x * vx + y * vy + z * vz) / distance
+        self.misses[where] += 1
+
+    def _grade(self, hit: Bools, miss: Bools) -> None:
+        """Move every track along its life, and say how good it is."""
+        p, status = self._params, self.status
+        np.copyto(status, TrackStatus.TRACKED, where=hit & (self.hits >= p.confirm_hits))
+        np.copyto(status, TrackStatus.COASTING, where=miss & (status == TrackStatus.TRACKED))
+        lost = miss & ((self.misses >= p.drop_misses) | (self.silent_s > p.dead_s))
+        np.copyto(status, TrackStatus.LOST, where=lost)
+        alive = (status != TrackStatus.FREE) & (self.silent_s <= p.stale_s)
+        np.minimum(self.snr_db / p.snr_full_db, 1.0, out=self.quality)
+        self.quality *= np.maximum(1 - self.misses / p.drop_misses, 0.0) * alive
+        np.sum(status != TrackStatus.FREE, axis=0, out=self.track_count)
+
+    def _recognise(self, where: Bools, radar: Radar) -> None:
+        """Learn in SR what an object says of itself; forget it in LR."""
+        known = where & (self.band == SR)
+        for own, told, blank in (
+            (self.kind, radar.kind, 0),
+            (self.iff, radar.iff, 0),
+            (self.mode, radar.mode, 0),
+            (self.identity, radar.identity, -1),
+        ):
+            np.copyto(own, blank, where=where)
+            np.copyto(own, told, where=known)
+        np.copyto(self.rcs_dbsm, radar.rcs_dbsm, where=where)
