@@ -93,6 +93,7 @@ CREATE UNIQUE INDEX events_key ON events (id, source);
 CREATE INDEX events_stream ON events (stream, stream_seq);
 CREATE INDEX events_code ON events (code, event_ns);
 CREATE INDEX events_bot ON events (bot, event_ns);
+CREATE INDEX events_type ON events (type, event_ns);
 CREATE INDEX events_time ON events (event_ns);
 CREATE INDEX events_severe ON events (event_ns) WHERE severity >= 30;
 CREATE INDEX events_correlation ON events (correlation) WHERE correlation != '';
