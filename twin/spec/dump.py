@@ -52,7 +52,7 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
         plain = scalar(text) == text
     except ValueError:
         plain = False
-    style = None if plain and text != "<<" else '"'
+    style = None if plain and text.isprintable() and text != "<<" else '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

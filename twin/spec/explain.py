@@ -40,9 +40,9 @@ _LENGTHS: Mapping[str, tuple[str, str]] = {
 
 
 def explain(fault: Fault, value: Plain, schema: Mapping[str, Plain]) -> str:
-    """Return the message for `fault` in the data `value`, whose JSON Schema is `schema`."""
+    """Return one line for `fault` in the data `value`, whose JSON Schema is `schema`."""
     words = [_one(each, value, schema) for each in (fault, *fault.alternatives)]
-    return ", or ".join(dict.fromkeys(words))
+    return " ".join(", or ".join(dict.fromkeys(words)).splitlines())
 
 
 def _one(fault: Fault, value: Plain, schema: Mapping[str, Plain]) -> str:
@@ -54,10 +54,7 @@ def _one(fault: Fault, value: Plain, schema: Mapping[str, Plain]) -> str:
         word, pattern = _LENGTHS[fault.kind]
         return f"{show(fault.found)} {pattern.format(fault.context.get(word))}"
     if fault.kind == "extra_forbidden":
-        name = str(fault.path[-1])
-        return (
-            f"unknown key '{name}'{did_you_mean(name, known_keys(schema, fault.path[:-1], value))}"
-        )
+        return _unknown_key(fault, known_keys(schema, fault.path[:-1], value))
     return _OTHERS.get(fault.kind, _unforeseen)(fault)
 
 
