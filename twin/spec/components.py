@@ -7,9 +7,21 @@ from typing import Any, cast
 from pydantic import Field, create_model
 
 from twin.spec.component import Component, ComponentKind, Part
+from twin.spec.params.comms import CommsParams, TransponderParams
+from twin.spec.params.compute import ComputeParams
+from twin.spec.params.docking import DockingParams
 from twin.spec.params.imu import ImuParams
+from twin.spec.params.modes import ModesParams
 from twin.spec.params.motion import MotionParams, PropulsionParams
+from twin.spec.params.power import (
+    DockBridgeParams,
+    NblParams,
+    PduParams,
+    PowerParams,
+    SupervisorParams,
+)
 from twin.spec.params.radar import RadarParams, TrackerParams
+from twin.spec.params.thermal import ThermalParams
 
 __all__ = ["KINDS", "REQUIRED", "Components", "LibraryComponents"]
 
@@ -37,6 +49,7 @@ KINDS: Mapping[str, ComponentKind] = _table(
         provides=("dc_out", "energy_status"),
         consumes=_BUDGET,
         implicit=_BUDGET,
+        params=PowerParams,
         required=True,
     ),
     ComponentKind(
@@ -44,6 +57,7 @@ KINDS: Mapping[str, ComponentKind] = _table(
         "mainboard",
         "Structure of the electronics: slots, boot and self-test.",
         provides=("bus_control", "power_distribution", "slot_map"),
+        params=ModesParams,
     ),
     ComponentKind(
         "mcqpu",
@@ -51,6 +65,7 @@ KINDS: Mapping[str, ComponentKind] = _table(
         "Main computer: load and memory follow what the bot does.",
         provides=("decision_core", "sensor_processing", "reactive_control"),
         consumes=_BUDGET,
+        params=ComputeParams,
     ),
     ComponentKind(
         "power_supervisor",
@@ -58,6 +73,7 @@ KINDS: Mapping[str, ComponentKind] = _table(
         "Sheds loads by state of charge and temperature.",
         provides=("power_supervision",),
         consumes=_BUDGET,
+        params=SupervisorParams,
     ),
     ComponentKind(
         "pdu",
@@ -65,6 +81,7 @@ KINDS: Mapping[str, ComponentKind] = _table(
         "Distributes power and keeps the bus within its current.",
         provides=("power_distribution",),
         consumes=_BUDGET,
+        params=PduParams,
     ),
     ComponentKind(
         "dock_power_bridge",
@@ -72,6 +89,7 @@ KINDS: Mapping[str, ComponentKind] = _table(
         "Takes power from a station while docked.",
         provides=("dock_power_bridge",),
         consumes=_BUDGET,
+        params=DockBridgeParams,
     ),
     ComponentKind(
         "nbl_power_budgeter",
@@ -79,6 +97,7 @@ KINDS: Mapping[str, ComponentKind] = _table(
         "Grants the NBL payload its power where charge and heat allow.",
         provides=("nbl_power_budget",),
         consumes=_BUDGET,
+        params=NblParams,
     ),
     ComponentKind(
         "rlsm",
@@ -101,6 +120,7 @@ KINDS: Mapping[str, ComponentKind] = _table(
         "docking_system",
         "Two ports that capture, lock and bridge power and data.",
         provides=("docking_ports", "bridge_profiles"),
+        params=DockingParams,
         required=True,
     ),
     ComponentKind(
@@ -108,6 +128,7 @@ KINDS: Mapping[str, ComponentKind] = _table(
         "datalink",
         "Antenna and transponder: who the bot says it is.",
         provides=("antenna_status", "xpdr_status"),
+        params=TransponderParams,
         required=True,
     ),
     ComponentKind(
@@ -129,6 +150,7 @@ KINDS: Mapping[str, ComponentKind] = _table(
         "thermal_sensors",
         "The thermal network of six nodes and its sensors.",
         provides=_SENSOR,
+        params=ThermalParams,
     ),
     ComponentKind("sensor_radiation", "radiation_sensors", "Dose rate and dose.", provides=_SENSOR),
     ComponentKind(
@@ -176,6 +198,7 @@ KINDS: Mapping[str, ComponentKind] = _table(
         "datalink",
         "Up- and downlink, and the outbox that stores while there is none.",
         provides=("uplink", "downlink"),
+        params=CommsParams,
         required=True,
     ),
     ComponentKind("shields", "defensive", "Shields.", provides=("shield_status",), required=True),
