@@ -6,7 +6,21 @@ from typing import NamedTuple
 
 from twin.events.subjects import subject_key
 
-__all__ = ["Event", "Source", "SourceTable", "split_event_id"]
+__all__ = [
+    "MAX_SEQ",
+    "NO_SOURCE",
+    "TWIN_SOURCE",
+    "Event",
+    "Source",
+    "SourceTable",
+    "attribute",
+    "split_event_id",
+]
+
+NO_SOURCE = 0xFFFFFFFF
+"""The source of a recorded message whose id names no source of the run."""
+MAX_SEQ = 0xFFFFFFFF
+TWIN_SOURCE = "urn:twin:"
 
 
 class Event(NamedTuple):
@@ -73,3 +87,23 @@ def split_event_id(event_id: str) -> tuple[str, int] | None:
     if not (name and digits.isascii() and digits.isdigit() and digits[0] != "0"):
         return None
     return name, int(digits)
+
+
+def attribute(
+    sources: SourceTable, run_id: str, event_id: str, ce_source: str, subject: str
+) -> tuple[int, int, str]:
+    """Return the source and sequence of a recorded message, or NO_SOURCE, 0 and why.
+
+    `subject` is logical. A message is the run's own if its id names one of `sources`, its
+    CloudEvents source is that bot of the run, and it came on that source's subject.
+    """
+    named = split_event_id(event_id)
+    index = None if named is None else sources.find(named[0])
+    if named is None or index is None or named[1] > MAX_SEQ:
+        return NO_SOURCE, 0, "its id names no source of the run"
+    source = sources[index]
+    if ce_source != f"{TWIN_SOURCE}{run_id}:{source.bot}":
+        return NO_SOURCE, 0, "its CloudEvents source is not this run's"
+    if source.subject != subject:
+        return NO_SOURCE, 0, "it came on the subject of another source"
+    return index, named[1], ""

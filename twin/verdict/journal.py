@@ -7,6 +7,7 @@ line i is `{"bot": ..., "subject": ...}` of source i.
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
 from types import TracebackType
@@ -15,18 +16,20 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from twin.errors import InfrastructureError
+from twin.events.event import NO_SOURCE
+
 __all__ = [
     "ATTEMPT",
     "COPY",
     "NO_SOURCE",
     "OUTCOME",
+    "FileJournal",
+    "LocalRefusal",
     "Outcome",
     "TableWriter",
     "read_table",
 ]
-
-NO_SOURCE = 0xFFFFFFFF
-"""The source of a recorded message whose id names no source of the run."""
 
 ATTEMPT = np.dtype(
     [
@@ -48,7 +51,7 @@ OUTCOME = np.dtype(
         ("outcome", "u1"),  # an Outcome
         ("duplicate", "u1"),  # the server said `duplicate: true`
         ("tries", "<u2"),
-        ("error", "<u4"),  # JetStream err_code of a refusal, otherwise 0
+        ("error", "<u4"),  # JetStream err_code or LocalRefusal of the last failure, otherwise 0
         ("stream_seq", "<u8"),
         ("ack_ns", "<i8"),  # wall time at which the outcome became known
     ]
@@ -79,6 +82,21 @@ class Outcome(IntEnum):
     REFUSED = 2
     UNKNOWN = 3
     SHED = 4
+
+
+class LocalRefusal(IntEnum):
+    """Why the publisher itself gave an event up; below all err_codes of JetStream."""
+
+    OVERFLOW = 1
+    """The bounded backlog was full."""
+    NOT_SENT = 2
+    """The run ended before the event was first sent."""
+    MAX_PAYLOAD = 3
+    """Larger than the server takes."""
+    PERMISSION = 4
+    """The server forbids the subject."""
+    NO_RESPONDERS = 503
+    """No stream took the subject, on any try."""
 
 
 class TableWriter:
@@ -114,10 +132,14 @@ class TableWriter:
                 data = data[self._file.write(data) :]
             self._rows.clear()
 
+    def sync(self) -> None:
+        """Return once what was flushed is on stable storage; may run beside the other calls."""
+        os.fsync(self._file.fileno())
+
     def checkpoint(self) -> None:
         """Flush, and return once the records are on stable storage."""
         self.flush()
-        os.fsync(self._file.fileno())
+        self.sync()
 
     def close(self) -> None:
         """Checkpoint and close."""
@@ -135,6 +157,65 @@ class TableWriter:
         tb: TracebackType | None,
     ) -> None:
         self.close()
+
+
+class FileJournal:
+    """The publisher's journal in a folder: `attempted.bin` and `acknowledged.bin`.
+
+    Errors of the file system are raised as InfrastructureError.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._attempted = TableWriter(folder / "attempted.bin", ATTEMPT)
+        self._settled = TableWriter(folder / "acknowledged.bin", OUTCOME)
+
+    def attempted(self, rows: list[tuple[int, ...]]) -> None:
+        """Record ATTEMPT rows, before the events are first sent."""
+        with _writing():
+            self._attempted.extend(rows)
+
+    def settled(self, rows: list[tuple[int, ...]]) -> None:
+        """Record OUTCOME rows."""
+        with _writing():
+            self._settled.extend(rows)
+
+    def flush(self) -> None:
+        """Hand everything recorded so far to the operating system."""
+        with _writing():
+            self._attempted.flush()
+            self._settled.flush()
+
+    def sync(self) -> None:
+        """Return once what was flushed is on stable storage; may run in another thread."""
+        with _writing():
+            self._attempted.sync()
+            self._settled.sync()
+
+    def close(self) -> None:
+        """Make everything durable and close the files."""
+        with _writing():
+            self._attempted.close()
+            self._settled.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InfrastructureError(f"The journal cannot be written: {error}") from error
 
 
 def read_table(
