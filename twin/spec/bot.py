@@ -88,15 +88,12 @@ class BotSpec(Part):
     event_bus: EventBus
 
     def params(self, block: type[P]) -> P:
-        """Return the params of that class, wherever the spec has them; defaults elsewhere.
-
-        A field `enabled` in them follows the component that carries them.
-        """
+        """Return the params of that class, wherever the spec has them; else their defaults."""
         for _, component in self.components.items():
             for found in _blocks(component.params):
                 if isinstance(found, block):
-                    return _switched(found, component.enabled)
-        return _switched(block(), False)
+                    return found
+        return block()
 
     def is_enabled(self, name: str) -> bool:
         """Say whether the bot has this component, switched on."""
@@ -108,7 +105,6 @@ class BotSpec(Part):
         findings = Findings()
         if self.profile == "qiki":
             _check_required(self, findings)
-        _check_switches(self.components, findings)
         _check_wiring(self.components, findings)
         findings.raise_any("BotSpec")
         return self
@@ -122,12 +118,6 @@ def _blocks(params: Params) -> Iterator[Params]:
             yield inner
 
 
-def _switched(block: P, enabled: bool) -> P:
-    if "enabled" not in type(block).model_fields:
-        return block
-    return block.model_copy(update={"enabled": enabled})
-
-
 def _check_required(spec: BotSpec, findings: Findings) -> None:
     for name in REQUIRED:
         if name not in spec.components:
@@ -136,13 +126,6 @@ def _check_required(spec: BotSpec, findings: Findings) -> None:
         if channel not in spec.event_bus.channels:
             message = f"the profile qiki requires the channel {channel!r}"
             findings.add(("event_bus", "channels"), message)
-
-
-def _check_switches(components: Components, findings: Findings) -> None:
-    for name, component in components.items():
-        if "enabled" in component.params.model_fields_set:
-            path = ("components", name, "params", "enabled")
-            findings.add(path, f"write `enabled` beside the type of {name!r}, not in its params")
 
 
 def _check_wiring(components: Components, findings: Findings) -> None:

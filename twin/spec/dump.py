@@ -20,13 +20,7 @@ def dump_spec(spec: BotSpec) -> str:
 def plain_spec(spec: BotSpec) -> dict[str, Plain]:
     """Return the spec as plain values; absent components are left out."""
     absent = {name for name in type(spec.components).model_fields if name not in spec.components}
-    data = cast("dict[str, Plain]", spec.model_dump(mode="json", exclude={"components": absent}))
-    components = data["components"]
-    for component in components.values() if isinstance(components, dict) else ():
-        params = component["params"] if isinstance(component, dict) else None
-        if isinstance(params, dict):
-            params.pop("enabled", None)  # follows the switch of the component
-    return data
+    return cast("dict[str, Plain]", spec.model_dump(mode="json", exclude={"components": absent}))
 
 
 def fingerprint(spec: BotSpec) -> str:
