@@ -1,0 +1,143 @@
+"""Rules from events to codes."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from twin.errors import InputError
+from twin.events.channels import AUDIT_SUBJECT, CHANNELS
+from twin.registrar.codes import CODES, Severity
+from twin.registrar.rules import Classifier, Rules
+
+STATE = "qiki.events.v1.state"
+STATE_TYPE = "qiki.events.v1.StateChange"
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    """The rules that we ship."""
+    return Classifier(Rules.load())
+
+
+def code(classifier: Classifier, payload: dict[str, object], subject: str = STATE) -> int:
+    """Return the code of a state event."""
+    return classifier.classify(STATE_TYPE, subject, payload).code  # type: ignore[arg-type]
+
+
+def test_every_channel_of_the_platform_has_a_code(classifier: Classifier) -> None:
+    """No event that a bot publishes is of unknown type."""
+    unknown = [
+        row.key
+        for row in CHANNELS.values()
+        if row.subject not in (AUDIT_SUBJECT, STATE)
+        and row.key != "events.v1.sensor.thermal.trip"
+        and classifier.classify(row.event_type, row.subject, {}).code == 299
+    ]
+    assert unknown == []
+
+
+def test_an_unknown_type_is_said_to_be_unknown(classifier: Classifier) -> None:
+    """What no rule matches is 299, and is not fanned out."""
+    verdict = classifier.classify("org.example.Thing", "fleet.b1.gps", {"x": 1})
+    assert verdict == (299, CODES[299].severity, False)
+
+
+@pytest.mark.parametrize(
+    ("payload", "expected"),
+    [
+        ({"kind": "boot_start"}, 100),
+        ({"kind": "boot_ok"}, 101),
+        ({"kind": "boot_failed"}, 102),
+        ({"kind": "sensor_io_ok"}, 201),
+        ({"kind": "sensor_io_failed"}, 202),
+        ({"kind": "power_low", "to": "entered"}, 602),
+        ({"kind": "power_low", "to": "cleared"}, 604),
+        ({"kind": "power_critical", "to": "entered"}, 603),
+        ({"kind": "power_critical", "to": "cleared"}, 605),
+        ({"kind": "load_shed", "to": "shed"}, 610),
+        ({"kind": "load_restored", "to": "on"}, 611),
+        ({"kind": "mode", "from": "BOOTING", "to": "IDLE"}, 120),
+        ({"kind": "dock", "to": "hard_lock"}, 320),
+        ({"kind": "something new"}, 299),
+    ],
+)
+def test_edges_get_their_codes(
+    classifier: Classifier, payload: dict[str, object], expected: int
+) -> None:
+    """Each kind of state event has its code, entering and clearing are told apart."""
+    assert code(classifier, payload) == expected
+
+
+def test_layout_does_not_change_the_code(classifier: Classifier) -> None:
+    """An event has the same code on its platform subject and on its fleet subject."""
+    fleet = "qiki.fleet.v1.bot-7.events.v1.state"
+    assert code(classifier, {"kind": "boot_ok"}, fleet) == 101
+
+
+def test_safe_mode_is_a_warning_and_is_fanned_out(classifier: Classifier) -> None:
+    """A rule may raise the severity of its code; from WARN on, events are published."""
+    verdict = classifier.classify(STATE_TYPE, STATE, {"kind": "mode", "to": "SAFE_MODE"})
+    assert verdict == (120, Severity.WARN, True)
+
+
+def test_readings_are_not_fanned_out(classifier: Classifier) -> None:
+    """Nothing that every bot emits all the time is published as an audit record."""
+    for row in CHANNELS.values():
+        verdict = classifier.classify(row.event_type, row.subject, {"all_systems_go": True})
+        if CODES[verdict.code].bulk:
+            assert not verdict.publish, row.key
+
+
+def test_a_users_rules_come_first(tmp_path: Path) -> None:
+    """A rule file of the user's is tried before ours, and changes the hash of the rules."""
+    file = tmp_path / "rules.yaml"
+    file.write_text(
+        "version: 1\nrules:\n"
+        "  - {type: org.example.*, where: {level.now: {above: 5, max: 9}}, code: 900}\n"
+        "  - {subject: fleet.*.gps, where: {fix: [none, '2d']}, code: 502, publish: false}\n"
+    )
+    rules = Rules.load(file)
+    classifier = Classifier(rules)
+    assert classifier.classify("org.example.A", "x", {"level": {"now": 9}}).code == 900
+    for outside in ({"level": {"now": 5}}, {"level": {"now": 9.5}}, {"level": 7}, {}, [7], None):
+        assert classifier.classify("org.example.A", "x", outside).code == 299  # type: ignore[arg-type]
+    assert classifier.classify("t", "fleet.b.gps", {"fix": "2d"}) == (502, Severity.ERROR, False)
+    assert classifier.classify("t", "fleet.b.c.gps", {"fix": "2d"}).code == 299
+    assert rules.hash != Rules.load().hash
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{code: 123}", "123 is no known event code"),
+        ("{code: 920}", "reserved for the registrar"),
+        ("{code: 602, sevrity: WARN}", "severity"),
+        ("{code: 602, where: {soc: {}}}", "min, max, above, below"),
+    ],
+)
+def test_a_wrong_rule_is_refused_with_its_place(tmp_path: Path, line: str, message: str) -> None:
+    """A mistake in a rule file is reported with file and line."""
+    file = tmp_path / "rules.yaml"
+    file.write_text(f"version: 1\nrules:\n  - {line}\n")
+    with pytest.raises(InputError) as caught:
+        Rules.load(file)
+    assert f"{file}:3:" in str(caught.value)
+    assert message in str(caught.value)
+
+
+def test_classifying_keeps_up_with_the_bus(classifier: Classifier) -> None:
+    """More than 100,000 events a second are classified, also over many subjects."""
+    events = [
+        (row.event_type, f"qiki.fleet.v1.bot-{bot}.{row.key}")
+        for bot in range(200)
+        for row in CHANNELS.values()
+    ]
+    payload = {"kind": "mode", "to": "IDLE", "source": "thermal", "overcurrent": 0}
+    best = 0.0
+    for _ in range(3):
+        started = time.perf_counter()
+        for event_type, subject in events:
+            classifier.classify(event_type, subject, payload)  # type: ignore[arg-type]
+        best = max(best, len(events) / (time.perf_counter() - started))
+    assert best > 100_000
