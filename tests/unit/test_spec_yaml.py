@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twin.errors import InputError
@@ -156,6 +156,7 @@ def test_files_that_cannot_be_opened_are_problems(tmp_path: Path, name: str) -> 
 YAMLISH = st.text(alphabet="ab1:-[]{},&*?|>'\"#%@!~.\n\t \\é\u2028\x85<0xeo_+", max_size=60)
 
 
+@settings(deadline=None)
 @given(st.one_of(YAMLISH, st.text(max_size=60)))
 def test_any_text_is_read_or_refused(text: str) -> None:
     """No text whatever gives anything but a document or an InputError."""
@@ -175,6 +176,7 @@ PLAIN = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(PLAIN)
 def test_what_is_written_is_read_back(value: object) -> None:
     """`to_yaml` quotes whatever YAML 1.2 would read as something else."""
