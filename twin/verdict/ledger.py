@@ -20,7 +20,7 @@ from twin.verdict.facts import (
     read_sources,
     strangers_by_key,
 )
-from twin.verdict.journal import ATTEMPT, OUTCOME, Outcome
+from twin.verdict.journal import ATTEMPT, OUTCOME, LocalRefusal, Outcome
 from twin.verdict.manifest import Manifest
 from twin.verdict.order import inversions, whereabouts
 from twin.verdict.recording import KEEP, Findings, Reader, Recording, read_copies
@@ -71,6 +71,7 @@ BIT_OF = {
     Outcome.UNKNOWN: State.UNKNOWN,
     Outcome.SHED: State.SHED,
 }
+UNSENT = (LocalRefusal.OVERFLOW, LocalRefusal.NOT_SENT)
 
 
 @dataclass(slots=True)
@@ -81,6 +82,7 @@ class Journal:
     state: npt.NDArray[np.uint16]
     attempted: int = 0
     outcomes: int = 0
+    unsent: int = 0  # refused by the publisher itself, for want of room or time
     reused: int = 0  # first attempts that the server called duplicates
 
     def has(self, *bits: State) -> npt.NDArray[np.bool_]:
@@ -199,6 +201,8 @@ def _read_outcomes(path: Path, journal: Journal, manifest: Manifest) -> None:
         journal.state[numbers] |= mark
         first_try = (rows["outcome"] == Outcome.ACKNOWLEDGED) & (rows["tries"] <= 1)
         journal.reused += int(np.count_nonzero(first_try & (rows["duplicate"] != 0)))
+        unsent = np.isin(rows["error"], UNSENT) & (rows["outcome"] == Outcome.REFUSED)
+        journal.unsent += int(np.count_nonzero(unsent))
         journal.outcomes += len(rows)
     if journal.count(*BIT_OF.values()) != journal.outcomes:
         raise BrokenEvidence(f"{path} has two outcomes for one event")

@@ -154,10 +154,11 @@ def _strange(recording: Recording, rows: Records, reader: Reader) -> set[tuple[i
     for row in rows:
         key = (int(row["stream"]), int(row["stream_seq"]))
         stranger = reader.strangers.get(key) if row["source"] == NO_SOURCE else None
+        found = _unexpected(row, stranger, reader.dense)
+        count = recording.strangers_by_subject
+        count[found.subject] = count.get(found.subject, 0) + 1
         if stranger is not None:
             met.add(key)
-            count = recording.strangers_by_subject
-            count[stranger.subject] = count.get(stranger.subject, 0) + 1
             if stranger.subject.endswith(AUDIT_SUBJECT):
                 recording.audit_count += 1
                 continue
@@ -171,7 +172,7 @@ def _strange(recording: Recording, rows: Records, reader: Reader) -> set[tuple[i
         recording.unexpected_count += 1
         if len(recording.unexpected) < KEEP:
             recording.unexpected_keys.add(key)
-            recording.unexpected.append(_unexpected(row, stranger, reader.dense))
+            recording.unexpected.append(found)
     return met
 
 

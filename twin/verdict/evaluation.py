@@ -1,0 +1,208 @@
+"""Thresholds against measurements: the measured value, its window, and whether it holds."""
+
+import difflib
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from twin.verdict.facts import Fault, LagSeries
+from twin.verdict.ledger import STREAM
+from twin.verdict.manifest import Manifest
+from twin.verdict.measure import Events, Floats, Selected, phase_walls, select_lag
+from twin.verdict.thresholds import Kind, Selector, Threshold
+
+__all__ = ["Evaluated", "Evaluator", "recovery_s", "statistic"]
+
+BEFORE_S, HOLD_S = 10, 2
+NS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """A threshold and what was measured; `ok` is None when nothing was measured, see `note`."""
+
+    threshold: Threshold
+    measured: float | None
+    ok: bool | None
+    window: str
+    samples: int
+    note: str = ""
+
+
+class NothingMeasured(Exception):
+    """A threshold has no samples; the text says why."""
+
+
+class Evaluator:
+    """Evaluates the thresholds of one run, metric by metric."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        events: Events,
+        lag: list[LagSeries],
+        faults: list[Fault],
+    ) -> None:
+        self._manifest = manifest
+        self._events = events
+        self._lag = lag
+        self._faults = [fault for fault in faults if fault.fired]
+
+    def evaluate(self, thresholds: tuple[Threshold, ...]) -> list[Evaluated]:
+        """Return one result for each threshold, in the given order."""
+        by_plane = sorted(range(len(thresholds)), key=lambda i: str(thresholds[i].selector.metric))
+        results = {index: self._one(thresholds[index]) for index in by_plane}
+        return [results[index] for index in range(len(thresholds))]
+
+    def _one(self, threshold: Threshold) -> Evaluated:
+        window = ""
+        try:
+            phases = self._phases(threshold.selector)
+            window = self._window(phases)
+            measured, samples = self._measure(threshold, phases)
+        except NothingMeasured as error:
+            return Evaluated(threshold, None, None, window, 0, str(error))
+        return Evaluated(threshold, measured, threshold.holds(measured), window, samples)
+
+    def _phases(self, selector: Selector) -> tuple[int, ...]:
+        """Return the phases that a selector covers: its own, or all that are measured."""
+        wanted = selector.tag("phase")
+        phases = self._manifest.phases
+        if wanted is None:
+            return tuple(i for i, phase in enumerate(phases) if phase.measure)
+        found = tuple(i for i, phase in enumerate(phases) if phase.name == wanted)
+        if not found:
+            raise NothingMeasured(_no_such("phase", wanted, [phase.name for phase in phases]))
+        return found
+
+    def _window(self, phases: tuple[int, ...]) -> str:
+        spans = [self._manifest.phases[index] for index in phases]
+        return ", ".join(
+            f"{span.name} ({span.start_sim_ns / NS:g} s to {span.end_sim_ns / NS:g} s)"
+            for span in spans
+        )
+
+    def _measure(self, threshold: Threshold, phases: tuple[int, ...]) -> tuple[float, int]:
+        kind = threshold.selector.metric.kind
+        if threshold.expression.statistic == "recovery":
+            return self._recovery(threshold.selector)
+        if kind in (Kind.COUNTER, Kind.RATIO):
+            return self._count(threshold, phases)
+        if kind is Kind.GAUGE:
+            values = self._gauge(threshold, phases)
+        else:
+            mask = self._events.mask(phases, self._subject(threshold.selector))
+            observer = self._observer(threshold.selector)
+            values = self._events.select(threshold.selector.metric.name, observer, mask)
+        if not len(values):
+            raise NothingMeasured(f"no samples of {threshold.selector}")
+        expression = threshold.expression
+        return statistic(values, expression.statistic, expression.percentile), len(values)
+
+    def _count(self, threshold: Threshold, phases: tuple[int, ...]) -> tuple[float, int]:
+        selector = threshold.selector
+        mask = self._events.mask(phases, self._subject(selector))
+        count, generated = (
+            self._events.count(name, mask) for name in (selector.metric.name, "events")
+        )
+        if not generated:
+            raise NothingMeasured(f"no events under {selector}")
+        if threshold.expression.statistic == "count":
+            return float(count), generated
+        if selector.metric.kind is Kind.RATIO:
+            return count / generated, generated
+        walls = [phase_walls(self._manifest, self._manifest.phases[index]) for index in phases]
+        seconds = sum(high - low for low, high in walls) / NS
+        if seconds <= 0:
+            raise NothingMeasured("the phases last no time")
+        return count / seconds, generated
+
+    def _gauge(self, threshold: Threshold, phases: tuple[int, ...]) -> Floats:
+        windows = [phase_walls(self._manifest, self._manifest.phases[index]) for index in phases]
+        found = self._lag_series(threshold.selector, windows)
+        if threshold.expression.statistic == "last":
+            return np.array([series.values[-1] for series in found if len(series.values)])
+        return np.concatenate([series.values for series in found])
+
+    def _lag_series(
+        self, selector: Selector, windows: list[tuple[int, int]] | None
+    ) -> list[Selected]:
+        consumer, stream = selector.tag("consumer"), selector.tag("stream")
+        found = select_lag(self._lag, selector.metric.name, consumer, stream, windows)
+        if not found:
+            known = [series.role for series in self._lag]
+            raise NothingMeasured(_no_such("consumer", f"{consumer or stream}", known))
+        return found
+
+    def _recovery(self, selector: Selector) -> tuple[float, int]:
+        """Return the longest recovery of any matching series from any fault."""
+        if not self._faults:
+            raise NothingMeasured("there was no fault to recover from")
+        if selector.metric.kind is Kind.GAUGE:
+            found = self._lag_series(selector, None)
+        else:
+            mask = self._events.mask(None, self._subject(selector))
+            observer = self._observer(selector)
+            found = [self._events.timed(selector.metric.name, observer, mask)]
+        times = []
+        for fault in self._faults:
+            for series in found:
+                times.append(recovery_s(series, fault))
+        return max(times), len(times)
+
+    def _subject(self, selector: Selector) -> str | None:
+        wanted = selector.tag("subject")
+        if wanted is not None and not self._events.mask(None, wanted).any():
+            raise NothingMeasured(_no_such("subject", wanted, self._events.channels))
+        return wanted
+
+    def _observer(self, selector: Selector) -> str:
+        if selector.metric.name != "end_to_end_latency":
+            return ""
+        known = [observer.name for observer in self._manifest.observers]
+        wanted = selector.tag("observer") or next(iter(known), "")
+        if wanted not in known:
+            raise NothingMeasured(_no_such("observer", wanted or STREAM, known))
+        return wanted
+
+
+def statistic(values: Floats, name: str, percentile: float | None = None) -> float:
+    """Return a statistic of at least one value; percentiles interpolate linearly."""
+    if name in ("max", "last"):
+        return float(values.max())
+    if name == "min":
+        return float(values.min())
+    if name == "avg":
+        return float(values.mean(dtype=np.float64))
+    return float(np.percentile(values, 50.0 if percentile is None else percentile))
+
+
+def recovery_s(series: Selected, fault: Fault) -> float:
+    """Return the seconds from a fault's end until the series is back where it was before.
+
+    Where it was: its maximum over the 10 s before the fault. Back: at or under that, and
+    for the following 2 s. Infinite when it never is. Raises NothingMeasured when the fault
+    has no end, or there is no sample before or after it.
+    """
+    start, end = fault.fired_wall_ns, fault.healed_wall_ns
+    if start is None or end is None:
+        raise NothingMeasured(f"{fault.fault} was never over")
+    before = (series.wall_ns >= start - BEFORE_S * NS) & (series.wall_ns < start)
+    after = series.wall_ns >= end
+    if not before.any() or not after.any():
+        raise NothingMeasured(f"no samples {'after' if before.any() else 'before'} {fault.fault}")
+    level = series.values[before].max()
+    times, good = series.wall_ns[after], series.values[after] <= level
+    bad_times = times[~good]
+    for time_ns in times[good]:
+        nearest = np.searchsorted(bad_times, time_ns)
+        if nearest == len(bad_times) or bad_times[nearest] > time_ns + HOLD_S * NS:
+            return float(time_ns - end) / NS
+    return math.inf
+
+
+def _no_such(what: str, name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    more = f"did you mean {close[0]!r}?" if close else f"there is {', '.join(known) or 'none'}"
+    return f"there is no {what} {name!r}: {more}"

@@ -1,0 +1,98 @@
+"""Guarantees: how many events each class may hold, over all hops."""
+
+from dataclasses import dataclass
+
+from twin.verdict.criteria import Guarantees
+from twin.verdict.ledger import EventClass, Ledger
+from twin.verdict.manifest import Manifest
+from twin.verdict.result import Check, Reason, ReasonKind
+
+__all__ = ["check_guarantees"]
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """A guarantee's class, what to call its members, and whether more data could undo them."""
+
+    kind: EventClass
+    text: str
+    final: bool
+
+
+MEANINGS = {
+    "lost": Meaning(EventClass.LOST, "acknowledged but not recorded", final=False),
+    "duplicates": Meaning(EventClass.DUPLICATE, "recorded more than once", final=True),
+    "reordered": Meaning(EventClass.REORDERED, "recorded after a later one", final=True),
+    "unexpected": Meaning(EventClass.UNEXPECTED, "recorded but never attempted", final=True),
+    "corrupt": Meaning(EventClass.CORRUPT, "recorded with another payload", final=True),
+    "gaps": Meaning(EventClass.GAP, "missing from the sequence of a source", final=False),
+    "exhausted": Meaning(EventClass.EXHAUSTED, "given up after max_deliver", final=False),
+    "terminated": Meaning(EventClass.TERMINATED, "terminated by a consumer", final=False),
+}
+
+
+def check_guarantees(
+    guarantees: Guarantees, manifest: Manifest, ledger: Ledger
+) -> tuple[list[Check], list[Reason]]:
+    """Check every guarantee that is given; exceeding a final one is a violation."""
+    checks, reasons = [], []
+    for name, meaning in MEANINGS.items():
+        limit = getattr(guarantees, name)
+        if limit is None:
+            continue
+        measured, note = _measured(meaning.kind, guarantees, manifest, ledger)
+        ok = measured <= limit
+        checks.append(
+            Check(
+                name=name,
+                ok=ok,
+                measured=float(measured),
+                limit=f"at most {limit}",
+                samples=ledger.journal.attempted,
+                note=note,
+            )
+        )
+        if ok:
+            continue
+        reasons.append(
+            Reason(
+                kind=ReasonKind.VIOLATION if meaning.final else ReasonKind.BROKEN,
+                check=f"guarantee.{name}",
+                message=f"{name}: {measured} events {meaning.text}, at most {limit} allowed"
+                + (f" ({note})" if note else ""),
+                measured=float(measured),
+                limit=float(limit),
+            )
+        )
+    return checks, reasons
+
+
+def _measured(
+    kind: EventClass, guarantees: Guarantees, manifest: Manifest, ledger: Ledger
+) -> tuple[int, str]:
+    """Return how many there are, and where."""
+    if kind in (EventClass.EXHAUSTED, EventClass.TERMINATED):
+        counts = {f"{one.role} on {one.stream}": getattr(one, kind) for one in manifest.consumers}
+        return max(sum(counts.values()), ledger.total(kind)), _where(counts)
+    if kind is EventClass.GAP:
+        return ledger.total(kind), ""
+    counts = {hop.name: hop.counts.get(kind, 0) for hop in ledger.hops}
+    if kind is not EventClass.LOST:
+        return sum(counts.values()), _where(counts)
+    for hop in ledger.hops:
+        for other in (EventClass.EXHAUSTED, EventClass.TERMINATED):
+            if getattr(guarantees, other) is None:
+                counts[hop.name] += hop.counts.get(other, 0)
+    places = dict.fromkeys(("prefix", "middle", "postfix"), 0)
+    for hop in ledger.hops:
+        for key, count in hop.lost_where.items():
+            places[key] += count
+    return sum(counts.values()), "; ".join(filter(None, (_where(counts), _places(places))))
+
+
+def _where(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} at {name}" for name, count in counts.items() if count)
+
+
+def _places(places: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in places.items() if count)
