@@ -4,13 +4,14 @@ from enum import IntEnum
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from twin.hardware.draws import generator
 from twin.hardware.plane import Floats, Ints
 from twin.hardware.shard import Shard
 from twin.spec.params.radar import ContactsParams
 
-__all__ = ["Contacts", "Iff", "Kind", "Xpdr"]
+__all__ = ["Codes", "Contacts", "Iff", "Kind", "Xpdr"]
 
 
 class Kind(IntEnum):
@@ -48,6 +49,7 @@ HASTE: Final = np.array([0.0, 1.0, 0.7, 0.0, 0.4, 0.6])
 """Top speed of each Kind as a fraction of the fastest."""
 NEAR_KINDS: Final = np.array([Kind.DRONE, Kind.SHIP, Kind.DEBRIS])
 FAR_KINDS: Final = np.array([Kind.SHIP, Kind.STATION, Kind.ASTEROID])
+Codes = NDArray[np.int8]
 TRAITS: Final = 12
 """Uniform draws that make one contact; part of what a seed means."""
 
@@ -71,7 +73,7 @@ class Contacts:
         turn = np.arange(count).reshape(-1, 1) % 3
         passes, far = turn == 0, turn == 1
         pick = (u[0] * 3).astype(np.int64)
-        self.kind: Ints = np.where(far, FAR_KINDS[pick], NEAR_KINDS[pick])
+        self.kind: Codes = np.where(far, FAR_KINDS[pick], NEAR_KINDS[pick]).astype(np.int8)
         self.rcs_dbsm: Floats = RCS_DBSM[self.kind] + 6 * (u[1] - 0.5)
         self.mode, self.iff = _allegiance(u[2], params)
         self._lay_out(u, passes, params, home)
@@ -112,17 +114,17 @@ class Contacts:
         velocity[:, which] = along[:, which] * v[which]
 
 
-def _allegiance(share: Floats, params: ContactsParams) -> tuple[Ints, Ints]:
+def _allegiance(share: Floats, params: ContactsParams) -> tuple[Codes, Codes]:
     """Return transponder mode and iff of contacts drawn at `share` in [0, 1)."""
     friend = share < params.transponder_fraction
     foe = ~friend & (share < params.transponder_fraction + params.foe_fraction)
     spoof = share >= 1 - params.spoof_fraction
     mode = np.where(friend, Xpdr.ON, np.where(spoof, Xpdr.SPOOF, Xpdr.OFF))
     iff = np.where(friend, Iff.FRIEND, np.where(foe, Iff.FOE, Iff.UNKNOWN))
-    return mode.astype(np.int64), iff.astype(np.int64)
+    return mode.astype(np.int8), iff.astype(np.int8)
 
 
-def _identities(shard: Shard, mode: Ints) -> tuple[Ints, list[str]]:
+def _identities(shard: Shard, mode: Codes) -> tuple[Ints, list[str]]:
     """Number the contacts that send an identity; a spoofer takes a name that is not its own."""
     index = np.full(mode.shape, -1, dtype=np.int64)
     names: list[str] = []

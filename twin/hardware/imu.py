@@ -22,7 +22,8 @@ class Imu(Instrument):
     A reading is the mean of the tick: true rate or specific force + bias + white noise. The
     bias is a first-order Gauss-Markov process, b' = phi b + s sqrt(1 - phi^2) w with
     phi = exp(-dt / tau); white noise of density N has the standard deviation N / sqrt(dt)
-    (IEEE Std 952-1997, annex B). In free space there is no gravity to feel.
+    (IEEE Std 952-1997, annex B). The biases, slow as they are, take their exact steps in turn,
+    one axis a tick. In free space there is no gravity to feel.
 
     Malfunctions act on all six axes, in rad/s and m/s2.
     """
@@ -31,27 +32,37 @@ class Imu(Instrument):
 
     def __init__(self, shard: Shard, params: ImuParams, *, enabled: bool = True) -> None:
         super().__init__(shard.n, 6, enabled=enabled)
-        self._draws = shard.draws(self.name, normals=12, uniforms=1)
+        self._draws = shard.draws(self.name, normals=7, uniforms=1)
         self._density = _six(params.gyro_noise_rps_rthz, params.accel_noise_mps2_rthz)
         self._spread = _six(params.gyro_bias_rps, params.accel_bias_mps2)
         self._tau = _six(params.gyro_bias_tau_s, params.accel_bias_tau_s)
-        self._bias = self._spread * self._draws.next().normals.T[:6]
+        self._bias: Floats = self._spread * self._draws.next().normals.T[:6]
+        self._since_s = np.zeros(6)
+        self._turn = 0
         self._shown = np.full((6, shard.n), np.nan)
         self.gyro_rps, self.accel_mps2 = self._shown[:3].T, self._shown[3:].T
 
     def step(self, hw: "Hardware", dt_s: float) -> None:
         """Read the rates and accelerations that the bots had in this tick."""
         draw = self._draws.next()
-        white, wander = draw.normals.T[:6], draw.normals.T[6:]
-        phi = np.exp(-dt_s / self._tau)
-        self._bias *= phi
-        self._bias += wander * (self._spread * np.sqrt(1 - phi * phi))
+        white = draw.normals.T[:6]
+        self._wander(draw.normals.T[6], dt_s)
         shown = self._shown
         shown[:3] = hw.motion.rates_rps.T
         shown[3:] = to_body(hw.motion.rotation, hw.motion.acceleration_mps2.T)
         shown += self._bias
         shown += white * (self._density / np.sqrt(dt_s))
         self.sense(hw, shown, white, draw.uniforms[:, 0], dt_s)
+
+    def _wander(self, normal: Floats, dt_s: float) -> None:
+        """Let the bias of one axis take the step for the time since it last did."""
+        self._since_s += dt_s
+        axis = self._turn
+        phi = float(np.exp(-self._since_s[axis] / self._tau[axis, 0]))
+        self._bias[axis] *= phi
+        self._bias[axis] += normal * (self._spread[axis, 0] * np.sqrt(1 - phi * phi))
+        self._since_s[axis] = 0.0
+        self._turn = (axis + 1) % 6
 
 
 def _six(gyro: float, accel: float) -> Floats:

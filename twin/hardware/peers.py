@@ -1,15 +1,11 @@
-"""The bots of the own group, as objects that a bot's radar can see."""
+"""The bots of the own group, as objects that a bot's sensors can see."""
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twin.hardware.plane import Bools, Floats, Ints
+from twin.hardware.plane import Bools, Ints
 from twin.hardware.shard import Shard
-
-if TYPE_CHECKING:
-    from twin.hardware.assembly import Hardware
 
 __all__ = ["Peers"]
 
@@ -18,7 +14,7 @@ class Peers:
     """For every bot up to `count` others of its group: those that follow it by name, in a ring.
 
     `index` (count, n) holds their indices in the shard, the bot itself where there is none;
-    `present` (count, n) tells which are real. `identities` are their transponder names.
+    `present` (count, n) tells which are real. `identities` are the bots' transponder names.
     """
 
     def __init__(self, shard: Shard, count: int) -> None:
@@ -34,13 +30,3 @@ class Peers:
                 self.index[: len(others), bot] = others[:count]
         self.present: Bools = self.index != np.arange(shard.n)
         self.identities = [f"XPDR-{bot}" for bot in shard.bots] if count else []
-
-    def positions(self, hw: "Hardware") -> Floats:
-        """Return where they are, (3, count, n)."""
-        positions: Floats = hw.motion.position_m.T[:, self.index]
-        return positions
-
-    def velocities(self, hw: "Hardware") -> Floats:
-        """Return how they move, (3, count, n)."""
-        velocities: Floats = hw.motion.velocity_mps.T[:, self.index]
-        return velocities

@@ -38,10 +38,10 @@ class Propulsion:
     sum(F) / (Isp g0); the last drops are burnt at the same thrust for the part of the tick
     that they last.
 
-    `valve_cycles` (n,) counts openings. A thruster opens at most once per pulse window and never for less than the minimum pulse:
-    shorter demands add up until a pulse is due, so that the mean over time is what was asked
-    for. AUTO allocates as if all thrusters worked, ADAPTIVE knows those that are
-    stuck, MANUAL_OVERRIDE opens what `fire` was told. Inputs `stuck_open` and `stuck_closed`
+    `valve_cycles` (n,) counts openings. A thruster opens at most once per pulse window and
+    never for less than the minimum pulse: shorter demands add up until a pulse is due, so that
+    the mean over time is what was asked for. AUTO allocates as if all thrusters worked,
+    ADAPTIVE knows those that are stuck, MANUAL_OVERRIDE opens what `fire` was told. Inputs `stuck_open` and `stuck_closed`
     are bit masks: bit k is thruster k, counted from 0.
     """
 

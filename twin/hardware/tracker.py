@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from twin.hardware.contacts import Iff
 from twin.hardware.plane import Bools, Floats, Ints, Range
-from twin.hardware.radar import ALMOST_NORTH_DEG, SR, Radar
+from twin.hardware.radar import SR, Radar, bearing_of
 from twin.hardware.rotation import sum_of_squares
 from twin.hardware.shard import Shard
+from twin.hardware.surroundings import Surroundings
 from twin.spec.params.radar import TrackerParams
 
 if TYPE_CHECKING:
@@ -50,16 +52,20 @@ class Tracker:
     startable: Mapping[str, Range] = MappingProxyType({})
     inputs: Mapping[str, Range] = MappingProxyType({})
 
-    def __init__(self, shard: Shard, params: TrackerParams, radar: Radar) -> None:
+    def __init__(
+        self, shard: Shard, params: TrackerParams, around: Surroundings, radar: Radar
+    ) -> None:
         shape = (radar.slots, shard.n)
-        self._params = params
-        self.status, self.hits, self.misses, self.serial = np.zeros((4, *shape), dtype=np.int64)
-        self.band, self.kind, self.iff, self.mode = np.zeros((4, *shape), dtype=np.int64)
+        self._params, self._around = params, around
+        self.status, self.misses, self.band = np.zeros((3, *shape), dtype=np.int8)
+        self.kind, self.iff, self.mode = np.zeros((3, *shape), dtype=np.int8)
+        self.hits, self.serial = np.zeros((2, *shape), dtype=np.int64)
         self.identity: Ints = np.full(shape, -1, dtype=np.int64)
         self._serials: Ints = np.zeros(shard.n, dtype=np.int64)
         self.age_s, self.silent_s, self.quality = np.zeros((3, *shape))
         self.range_m, self.bearing_deg, self.elev_deg = np.zeros((3, *shape))
-        self.vr_mps, self.snr_db, self.rcs_dbsm = np.zeros((3, *shape))
+        self.vr_mps, self.snr_db = np.zeros((2, *shape))
+        self.rcs_dbsm = radar.rcs_dbsm
         self.relative_m, self.velocity_mps = np.zeros((2, 3, *shape))
         self.fresh: Bools = np.zeros(shape, dtype=np.bool_)
         """Where what is known of an object changed in this tick."""
@@ -89,7 +95,7 @@ class Tracker:
         self._grade(hit, miss)
         self.fresh = start | (hit & crossed)
         if self.fresh.any():
-            self._recognise(self.fresh, radar)
+            self._recognise(self.fresh)
 
     def _inside(self, error: Floats, radar: Radar) -> Bools:
         gate = self._params.gate_m + self._params.gate_fraction * radar.range_m
@@ -147,11 +153,9 @@ class Tracker:
         x, y, z = self.relative_m[:, slots, bots]
         vx, vy, vz = self.velocity_mps[:, slots, bots]
         distance = np.sqrt(x * x + y * y + z * z) + 1e-9
-        bearing = np.degrees(np.arctan2(x, y))
-        bearing += np.where(bearing < 0, 360.0, 0.0)
         where = (slots, bots)
         self.range_m[where] = distance
-        self.bearing_deg[where] = np.where(bearing >= ALMOST_NORTH_DEG, 0.0, bearing)
+        self.bearing_deg[where] = bearing_of(x, y, np.zeros(len(bots)))
         self.elev_deg[where] = np.degrees(np.arcsin(np.clip(z / distance, -1, 1)))
         self.vr_mps[where] = (x * vx + y * vy + z * vz) / distance
         self.misses[where] += 1
@@ -168,15 +172,16 @@ class Tracker:
         self.quality *= np.maximum(1 - self.misses / p.drop_misses, 0.0) * alive
         np.sum(status != TrackStatus.FREE, axis=0, out=self.track_count)
 
-    def _recognise(self, where: Bools, radar: Radar) -> None:
+    def _recognise(self, where: Bools) -> None:
         """Learn in SR what an object says of itself; forget it in LR."""
+        around, objects = self._around, self._around.objects
+        for own in (self.kind, self.iff, self.mode):
+            np.copyto(own, 0, where=where)
+        np.copyto(self.identity, -1, where=where)
         known = where & (self.band == SR)
-        for own, told, blank in (
-            (self.kind, radar.kind, 0),
-            (self.iff, radar.iff, 0),
-            (self.mode, radar.mode, 0),
-            (self.identity, radar.identity, -1),
-        ):
-            np.copyto(own, blank, where=where)
-            np.copyto(own, told, where=known)
-        np.copyto(self.rcs_dbsm, radar.rcs_dbsm, where=where)
+        here = known[:objects]
+        np.copyto(self.kind[:objects], around.kind, where=here)
+        np.copyto(self.iff[:objects], around.iff, where=here)
+        np.copyto(self.mode[:objects], around.mode, where=here)
+        np.copyto(self.identity[:objects], around.identity, where=here)
+        np.copyto(self.iff[objects:], Iff.UNKNOWN, where=known[objects:])
