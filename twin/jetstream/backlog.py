@@ -1,0 +1,94 @@
+"""Events on their way: waiting, on the wire, or resting before another try."""
+
+from collections import deque
+
+from twin.events.event import Event
+from twin.jetstream.wire import Publication
+
+__all__ = ["Backlog", "Flight"]
+
+
+class Flight:
+    """One event from being offered until its outcome is known.
+
+    `tries` counts sends. `doubtful` says that some try may have been stored without our
+    knowing; `resting` that the last try was refused for now. `first_sent` and `due` (when to
+    act next) are on the monotonic clock, in seconds. `error` is the last refusal's code.
+    """
+
+    __slots__ = (
+        "doubtful",
+        "due",
+        "error",
+        "event",
+        "first_sent",
+        "intended_ns",
+        "next",
+        "publication",
+        "resting",
+        "token",
+        "tries",
+    )
+
+    def __init__(self, event: Event, intended_ns: int) -> None:
+        self.event = event
+        self.intended_ns = intended_ns
+        self.token = 0
+        self.publication: Publication | None = None
+        self.tries = 0
+        self.first_sent = 0.0
+        self.due = 0.0
+        self.doubtful = False
+        self.resting = False
+        self.error = 0
+        self.next: Flight | None = None
+
+
+class Backlog:
+    """Decides which event may be sent next.
+
+    With `ordered`, an event leaves only when its predecessor of the same source is settled;
+    each source's events form a chain, whose head alone is ready. Otherwise all are ready.
+    """
+
+    def __init__(self, *, ordered: bool) -> None:
+        self._ordered = ordered
+        self._ready: deque[Flight] = deque()
+        self._last: dict[int, Flight] = {}
+        self._waiting = 0
+
+    def __len__(self) -> int:
+        """The number of events that wait, ready or not."""
+        return self._waiting
+
+    def push(self, flight: Flight) -> None:
+        """Add an event behind the others of its source."""
+        self._waiting += 1
+        if not self._ordered:
+            self._ready.append(flight)
+            return
+        source = flight.event.source
+        last = self._last.get(source)
+        self._last[source] = flight
+        if last is None:
+            self._ready.append(flight)
+        else:
+            last.next = flight
+
+    def pop(self) -> Flight | None:
+        """Take the next event that may be sent; None when there is none."""
+        if not self._ready:
+            return None
+        self._waiting -= 1
+        return self._ready.popleft()
+
+    def release(self, flight: Flight) -> None:
+        """Let the successor of a settled event go."""
+        if not self._ordered:
+            return
+        successor = flight.next
+        if successor is not None:
+            self._ready.append(successor)
+            flight.next = None
+        else:
+            del self._last[flight.event.source]

@@ -1,0 +1,413 @@
+"""Publishes events with an account of each: acknowledged, refused or unknown.
+
+An event is re-sent with the same bytes, the same Nats-Msg-Id and the same reply subject, so
+that any of its acknowledgements settles it and JetStream stores it once. By default a
+source has one event in flight, which keeps its order through every failure.
+"""
+
+import asyncio
+import contextlib
+import random
+import re
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import NamedTuple, Self
+
+import orjson
+
+from twin.errors import InfrastructureError, UsageError
+from twin.events.event import Event, SourceTable
+from twin.events.subjects import SubjectSpace
+from twin.jetstream.account import (
+    Account,
+    PublishCounts,
+    PublishJournal,
+    Quantiles,
+    Settlement,
+)
+from twin.jetstream.backlog import Backlog, Flight
+from twin.jetstream.connection import Connection, Subscription
+from twin.jetstream.wire import Delivery, Publication
+from twin.verdict.journal import LocalRefusal, Outcome
+
+__all__ = [
+    "INTENDED_HEADER",
+    "PublishCounts",
+    "PublishJournal",
+    "Publisher",
+    "PublisherSettings",
+    "Quantiles",
+]
+
+INTENDED_HEADER = "Twin-Intended-Ns"
+
+TRANSIENT = frozenset({10008, 10023, 10039, 10158, 10167})
+"""err_codes after which another try may work: no leader, no resources, JetStream not there
+yet, the same message id in process, too many requests."""
+
+_SWEEP_S = 0.05
+_MAX_WINDOW = 50_000
+_FORBIDDEN = re.compile(r'permissions violation for publish to "(?P<subject>[^"]+)"', re.IGNORECASE)
+_SUBJECT = re.compile(rb"[^\s.*>]+(\.[^\s.*>]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class PublisherSettings:
+    """Bounds and times of a publisher.
+
+    `window` is the number of events on the wire at once, `backlog` that of all unsettled
+    ones. A try without an answer is repeated after `ack_wait_s`, growing with each try and
+    jittered; `retry_for_s` after its first send an event's outcome is unknown. That must stay
+    well below the streams' duplicate window. `pipelined` gives up the order per source.
+    """
+
+    window: int = 4096
+    backlog: int = 100_000
+    ack_wait_s: float = 2.0
+    retry_for_s: float = 60.0
+    duplicate_window_s: float = 120.0
+    checkpoint_s: float = 1.0
+    pipelined: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.window <= _MAX_WINDOW:
+            raise UsageError(f"A publisher's window is 1 to {_MAX_WINDOW}, not {self.window}.")
+        if self.retry_for_s > 0.8 * self.duplicate_window_s:
+            raise UsageError(
+                f"Retrying for {self.retry_for_s:g} s needs a duplicate window of at least "
+                f"{self.retry_for_s / 0.8:g} s, not {self.duplicate_window_s:g} s."
+            )
+
+
+class Publisher:
+    """Sends what is offered, as fast as the window and the order allow.
+
+    Used as a context: leaving it gives up whatever was not flushed. Synchronous methods are
+    called from the event loop's thread.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        sources: SourceTable,
+        space: SubjectSpace,
+        journal: PublishJournal,
+        settings: PublisherSettings | None = None,
+    ) -> None:
+        self._connection = connection
+        self._sources = sources
+        self._space = space
+        self._account = Account(journal)
+        self._settings = settings or PublisherSettings()
+        self._backlog = Backlog(ordered=not self._settings.pipelined)
+        self._flights: dict[int, Flight] = {}
+        self._resting = 0
+        self._tokens = 0
+        self._inbox = b""
+        self._subjects: dict[int, bytes] = {}
+        self._idle = asyncio.Event()
+        self._room = asyncio.Event()
+        self._subscription: Subscription | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stack = contextlib.ExitStack()
+        self._jitter = random.Random()  # noqa: S311 - spreads retries, guards nothing
+
+    @property
+    def counts(self) -> PublishCounts:
+        """The account so far."""
+        return replace(
+            self._account.counts, in_flight=len(self._flights), waiting=len(self._backlog)
+        )
+
+    @property
+    def latency(self) -> Quantiles | None:
+        """Quantiles over the most recent acknowledgements, None before the first."""
+        return self._account.latency()
+
+    def offer(self, events: Sequence[Event], intended_ns: Sequence[int], slip_us: int = 0) -> None:
+        """Take events over and send what may be sent; never waits.
+
+        `intended_ns` holds each event's intended wall time. What the bounded backlog cannot
+        take is refused and journalled as such.
+        """
+        self._check()
+        self._account.offered(events, intended_ns, slip_us)
+        space = max(0, self._settings.backlog - len(self._backlog) - len(self._flights))
+        for event, at in zip(events[:space], intended_ns, strict=False):
+            self._backlog.push(Flight(event, at))
+        if len(events) > space:
+            self._account.overflowed(events[space:])
+        self._pump()
+        self._signal()
+
+    async def room(self) -> None:
+        """Return once more can be offered without a risk of overflow; yields to the loop."""
+        await asyncio.sleep(0)
+        await self._room.wait()
+        self._check()
+
+    async def flush(self, deadline_s: float) -> bool:
+        """Wait until every event is settled, and make the journal durable.
+
+        After `deadline_s` what was sent is unknown and what was not is refused; returns
+        whether that was not needed.
+        """
+        try:
+            async with asyncio.timeout(deadline_s):
+                await self._idle.wait()
+            clean = True
+        except TimeoutError:
+            self._abandon()
+            clean = False
+        self._check()
+        await self._checkpoint()
+        return clean
+
+    async def __aenter__(self) -> Self:
+        inbox = self._connection.new_inbox()
+        self._inbox = inbox.encode()
+        self._subscription = await self._connection.subscribe(f"{inbox}.*", self._on_acks)
+        self._stack.enter_context(
+            self._connection.listening(state=self._on_state, error=self._on_error)
+        )
+        self._tasks = [
+            asyncio.create_task(self._sweep_forever(), name="publisher-sweep"),
+            asyncio.create_task(self._checkpoint_forever(), name="publisher-checkpoint"),
+        ]
+        self._signal()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks)
+        self._abandon()
+        self._account.journal.flush()
+        if self._subscription is not None:
+            await self._connection.unsubscribe(self._subscription)
+
+    def _check(self) -> None:
+        for task in self._tasks:
+            if task.done() and not task.cancelled() and (error := task.exception()):
+                raise InfrastructureError(f"The publisher stopped: {error}") from error
+
+    def _signal(self) -> None:
+        """Wake those who wait for room or for the end."""
+        unsettled = len(self._backlog) + len(self._flights)
+        for event, now in (
+            (self._idle, unsettled == 0),
+            (self._room, unsettled <= min(2 * self._settings.window, self._settings.backlog // 2)),
+        ):
+            if now:
+                event.set()
+            else:
+                event.clear()
+
+    def _pump(self) -> None:
+        """Send as many waiting events as the window allows, in one piece."""
+        if not self._connection.up:
+            return
+        now = time.monotonic()
+        publications: list[Publication] = []
+        while self._has_window() and (flight := self._backlog.pop()) is not None:
+            publication = self._prepare(flight)
+            if publication is not None:
+                flight.first_sent = now
+                self._sent(flight, now)
+                publications.append(publication)
+        if publications:
+            self._connection.send(publications)
+
+    def _has_window(self) -> bool:
+        window = self._settings.window
+        if len(self._flights) - self._resting >= window:
+            return False
+        return not self._settings.pipelined or self._resting < window
+
+    def _prepare(self, flight: Flight) -> Publication | None:
+        """Build what is sent, on every try alike; None when the server would not take it."""
+        event = flight.event
+        subject = self._subjects.get(event.source) or self._subject(event.source)
+        headers = b"%bTwin-Intended-Ns: %d\r\n\r\n" % (event.headers, flight.intended_ns)
+        if not event.headers.startswith(b"NATS/1.0\r\n") or headers.find(b"\r\n\r\n") + 4 != len(
+            headers
+        ):
+            raise UsageError(f"The headers of an event on {subject.decode()} are malformed.")
+        if len(headers) + len(event.payload) > self._connection.max_payload:
+            flight.error = LocalRefusal.MAX_PAYLOAD
+            self._settle([(flight, Outcome.REFUSED, 0, False)])
+            return None
+        self._tokens += 1
+        flight.token = self._tokens
+        reply = b"%b.%d" % (self._inbox, flight.token)
+        flight.publication = (subject, reply, headers, event.payload)
+        self._flights[flight.token] = flight
+        return flight.publication
+
+    def _subject(self, source: int) -> bytes:
+        logical = self._sources[source].subject
+        subject = self._space.wire(logical).encode()
+        if not _SUBJECT.fullmatch(subject):
+            raise UsageError(f"{logical!r} is not a subject that can be published to.")
+        self._subjects[source] = subject
+        return subject
+
+    def _sent(self, flight: Flight, now: float) -> None:
+        flight.tries += 1
+        growth = min(1.5 ** (flight.tries - 1), 4.0)
+        wait_s = self._settings.ack_wait_s * growth * self._jitter.uniform(0.8, 1.2)
+        flight.due = min(now + wait_s, flight.first_sent + self._settings.retry_for_s)
+
+    def _resend(self, flights: Iterable[Flight]) -> None:
+        now = time.monotonic()
+        publications = []
+        for flight in flights:
+            if flight.publication is not None:
+                self._sent(flight, now)
+                publications.append(flight.publication)
+        self._account.counts.resent += len(publications)
+        self._connection.send(publications)
+
+    def _on_acks(self, batch: list[Delivery]) -> None:
+        start = len(self._inbox) + 1
+        settled: list[Settlement] = []
+        for subject, _, headers, payload in batch:
+            flight = self._flights.get(int(subject[start:]))
+            if flight is None:
+                self._account.counts.late += 1
+            elif headers.startswith(b"NATS/1.0 503"):
+                self._rest(flight, LocalRefusal.NO_RESPONDERS)
+            elif (ack := _read_ack(payload)) is None:
+                self._account.counts.strange += 1
+            elif not ack.error:
+                settled.append((flight, Outcome.ACKNOWLEDGED, ack.seq, ack.duplicate))
+            elif ack.error in TRANSIENT:
+                self._rest(flight, ack.error)
+            else:
+                flight.error = ack.error
+                settled.append((flight, _given_up(flight), 0, False))
+        self._settle(settled)
+        self._pump()
+        self._signal()
+
+    def _rest(self, flight: Flight, error: int) -> None:
+        """Take a flight off the wire after a refusal that may be over soon."""
+        flight.error = error
+        if not flight.resting:
+            flight.resting = True
+            self._resting += 1
+        pause = min(0.05 * 2.0 ** (flight.tries - 1), 2.0) * self._jitter.uniform(0.5, 1.5)
+        flight.due = time.monotonic() + pause
+
+    def _settle(self, settled: list[Settlement]) -> None:
+        """Record outcomes and let the successors go."""
+        first = [settlement for settlement in settled if self._lands(settlement[0])]
+        self._account.settle(first)
+        for flight, *_ in first:
+            self._resting -= flight.resting
+            self._backlog.release(flight)
+
+    def _lands(self, flight: Flight) -> bool:
+        """Take a flight off the table; False when it was answered twice in one batch."""
+        return not flight.token or self._flights.pop(flight.token, None) is not None
+
+    def _abandon(self) -> None:
+        """Settle everything at once with what is known of it."""
+        self._settle([(f, _given_up(f, ended=True), 0, False) for f in self._flights.values()])
+        while (flight := self._backlog.pop()) is not None:
+            flight.error = LocalRefusal.NOT_SENT
+            self._settle([(flight, Outcome.REFUSED, 0, False)])
+        self._signal()
+
+    def _on_state(self, up: bool) -> None:
+        if up:
+            self._resend([f for f in self._flights.values() if not f.resting])
+            self._pump()
+            return
+        self._account.counts.disconnects += 1
+        for flight in self._flights.values():
+            flight.doubtful = flight.doubtful or not flight.resting
+
+    def _on_error(self, text: str) -> None:
+        if found := _FORBIDDEN.search(text):
+            subject = found["subject"].lower().encode()
+            hit = [f for f in self._flights.values() if _subject_of(f) == subject]
+            for flight in hit:
+                flight.error = LocalRefusal.PERMISSION
+            self._settle([(flight, _given_up(flight), 0, False) for flight in hit])
+            self._pump()
+            self._signal()
+
+    async def _sweep_forever(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            self._sweep(time.monotonic())
+
+    def _sweep(self, now: float) -> None:
+        """Re-send what is due, give up what is past its deadline."""
+        due = [flight for flight in self._flights.values() if flight.due <= now]
+        last = now - self._settings.retry_for_s
+        over = [flight for flight in due if flight.first_sent <= last]
+        if over:
+            self._settle([(f, _given_up(f, ended=True), 0, False) for f in over])
+        if self._connection.up:
+            self._resend(self._woken(flight for flight in due if flight.first_sent > last))
+            self._pump()
+        self._signal()
+
+    def _woken(self, due: Iterable[Flight]) -> list[Flight]:
+        woken = []
+        for flight in due:
+            if not flight.resting:
+                flight.doubtful = True  # no answer came, and it may yet have been stored
+            elif len(self._flights) - self._resting >= self._settings.window:
+                continue
+            else:
+                flight.resting = False
+                self._resting -= 1
+            woken.append(flight)
+        return woken
+
+    async def _checkpoint_forever(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.checkpoint_s)
+            await self._checkpoint()
+
+    async def _checkpoint(self) -> None:
+        self._account.journal.flush()
+        await asyncio.to_thread(self._account.journal.sync)
+
+
+class _Ack(NamedTuple):
+    seq: int
+    duplicate: bool
+    error: int
+
+
+def _read_ack(payload: bytes) -> _Ack | None:
+    """Return JetStream's answer, None when it is something else (a responder's reply)."""
+    try:
+        ack = orjson.loads(payload)
+        if "error" in ack:
+            return _Ack(0, False, int(ack["error"].get("err_code") or ack["error"]["code"]))
+        return _Ack(int(ack["seq"]), "duplicate" in ack, 0)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _given_up(flight: Flight, *, ended: bool = False) -> Outcome:
+    """Refused if every try was refused, otherwise unknown."""
+    unanswered = ended and not flight.resting
+    return Outcome.UNKNOWN if flight.doubtful or unanswered else Outcome.REFUSED
+
+
+def _subject_of(flight: Flight) -> bytes:
+    return flight.publication[0].lower() if flight.publication else b""
