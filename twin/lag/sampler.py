@@ -2,66 +2,35 @@
 
 import asyncio
 import time
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from twin.errors import BrokerUnreachable
+from twin.errors import InfrastructureError
+from twin.jetstream.api import ApiRefused, ConsumerInfo, StreamState, call, consumer_infos
+from twin.jetstream.api import stream_info as info_of
 from twin.jetstream.connection import Connection
 from twin.lag.sample import ConsumerSample, Watched
 
 __all__ = ["GivenUp", "LagSampler"]
 
-NS_PER_S = 1_000_000_000
 GivenUp = Callable[[str, str], tuple[int, int]]
-"""(stream, consumer) -> how many messages its consumer exhausted and terminated so far."""
+"""(stream, consumer) -> how many messages it exhausted and terminated so far."""
+NOT_FOUND = 404
 
 
-class _Answer(BaseModel):
-    """A part of a JetStream API answer, as far as it concerns us."""
-
+class _Stored(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-
-class _Position(_Answer):
-    stream_seq: int = 0
-
-
-class _Consumer(_Answer):
-    name: str
-    num_pending: int
-    num_ack_pending: int
-    num_redelivered: int
-    num_waiting: int
-    delivered: _Position
-    ack_floor: _Position
-
-
-class _Page(_Answer):
-    total: int = 0
-    consumers: tuple[_Consumer, ...] = ()
-    error: dict[str, int | str] | None = None
-
-
-class _State(_Answer):
-    first_seq: int
-    last_seq: int
-
-
-class _Stream(_Answer):
-    state: _State | None = None
-    error: dict[str, int | str] | None = None
-
-
-class _Stored(_Answer):
     seq: int
     time: AwareDatetime
 
 
-class _Message(_Answer):
-    message: _Stored | None = None
+class _StoredMessage(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    message: _Stored
 
 
 class LagSampler:
@@ -72,53 +41,61 @@ class LagSampler:
     """
 
     def __init__(
-        self,
-        connection: Connection,
-        watched: Sequence[Watched],
-        given_up: GivenUp,
-        *,
-        timeout_s: float = 1.0,
+        self, connection: Connection, watched: Sequence[Watched], given_up: GivenUp
     ) -> None:
         self._connection = connection
-        self._api = connection.options.api
         self._given_up = given_up
-        self._timeout_s = timeout_s
-        self._by_stream: Mapping[str, list[Watched]] = defaultdict(list)
+        self._by_stream: dict[str, list[Watched]] = {}
         for one in watched:
-            self._by_stream[one.stream].append(one)
+            self._by_stream.setdefault(one.stream, []).append(one)
         self.latest: dict[tuple[str, str], ConsumerSample] = {}
 
     async def run(self, interval_s: float, take: Callable[[list[ConsumerSample]], None]) -> None:
-        """Sample for ever, at multiples of `interval_s`; hand each round to `take`."""
+        """Sample for ever, at multiples of `interval_s`; hand each round to `take`.
+
+        A round that takes longer than that, as while the broker is away, fails as a whole.
+        """
         due = time.monotonic()
         while True:
-            take(await self.sample())
+            take(await self.sample(interval_s))
             due = max(due + interval_s, time.monotonic())
             await asyncio.sleep(due - time.monotonic())
 
-    async def sample(self) -> list[ConsumerSample]:
+    async def sample(self, timeout_s: float) -> list[ConsumerSample]:
         """Look at every watched consumer once."""
-        rounds = [self._sample_stream(name, some) for name, some in self._by_stream.items()]
+        rounds = [self._stream(name, some, timeout_s) for name, some in self._by_stream.items()]
         samples = [sample for one in await asyncio.gather(*rounds) for sample in one]
         self.latest = {(sample.stream, sample.consumer): sample for sample in samples}
         return samples
 
-    async def _sample_stream(self, stream: str, watched: list[Watched]) -> list[ConsumerSample]:
+    async def _stream(
+        self, stream: str, watched: list[Watched], timeout_s: float
+    ) -> list[ConsumerSample]:
         now = time.time_ns()
         blank = [ConsumerSample(now, one.role, one.stream, one.consumer) for one in watched]
         try:
-            state = await self._state(stream)
-            found = await self._consumers(stream)
-            return [
-                await self._complete(one, sample, state, found.get(one.consumer))
-                for one, sample in zip(watched, blank, strict=True)
-            ]
-        except (BrokerUnreachable, ValidationError, LookupError) as error:
+            async with asyncio.timeout(timeout_s):
+                return await self._look(stream, watched, blank)
+        except TimeoutError:
+            text = f"no answer within {timeout_s:g} s"
+        except InfrastructureError as error:
             text = str(error).partition("\n")[0]
-            return [replace(sample, error=text) for sample in blank]
+        return [replace(sample, error=text) for sample in blank]
+
+    async def _look(
+        self, stream: str, watched: list[Watched], blank: list[ConsumerSample]
+    ) -> list[ConsumerSample]:
+        info = await info_of(self._connection, stream)
+        if info is None:
+            return [replace(sample, error=f"there is no stream {stream}") for sample in blank]
+        found = {one.name: one async for one in consumer_infos(self._connection, stream)}
+        return [
+            await self._complete(one, sample, info.state, found.get(one.consumer))
+            for one, sample in zip(watched, blank, strict=True)
+        ]
 
     async def _complete(
-        self, one: Watched, sample: ConsumerSample, state: _State, found: _Consumer | None
+        self, one: Watched, sample: ConsumerSample, state: StreamState, found: ConsumerInfo | None
     ) -> ConsumerSample:
         if found is None:
             return replace(sample, error="the consumer does not exist")
@@ -140,7 +117,7 @@ class LagSampler:
             terminated=terminated,
         )
 
-    async def _oldest_age_s(self, one: Watched, found: _Consumer) -> float | None:
+    async def _oldest_age_s(self, one: Watched, found: ConsumerInfo) -> float | None:
         """Return the age of the first message beyond the ack floor, None when it is gone."""
         after = found.ack_floor.stream_seq + 1
         subjects = one.filter_subjects or (">",)
@@ -152,30 +129,11 @@ class LagSampler:
         return max(0.0, time.time() - oldest.time.timestamp())
 
     async def _next(self, stream: str, seq: int, subject: str) -> _Stored | None:
-        request = b'{"seq":%d,"next_by_subj":"%s"}' % (seq, subject.encode())
-        answer = await self._request(f"STREAM.MSG.GET.{stream}", request)
-        return _Message.model_validate_json(answer).message
-
-    async def _state(self, stream: str) -> _State:
-        answer = _Stream.model_validate_json(await self._request(f"STREAM.INFO.{stream}", b""))
-        if answer.state is None:
-            raise LookupError(f"stream {stream}: {(answer.error or {}).get('description')}")
-        return answer.state
-
-    async def _consumers(self, stream: str) -> dict[str, _Consumer]:
-        found: dict[str, _Consumer] = {}
-        while True:
-            request = b'{"offset":%d}' % len(found)
-            answer = await self._request(f"CONSUMER.LIST.{stream}", request)
-            page = _Page.model_validate_json(answer)
-            if page.error is not None:
-                raise LookupError(f"stream {stream}: {page.error.get('description')}")
-            found |= {consumer.name: consumer for consumer in page.consumers}
-            if not page.consumers or len(found) >= page.total:
-                return found
-
-    async def _request(self, subject: str, payload: bytes) -> bytes:
-        delivery = await self._connection.request(
-            f"{self._api}.{subject}", payload, timeout_s=self._timeout_s
-        )
-        return delivery[3]
+        body: dict[str, object] = {"seq": seq, "next_by_subj": subject}
+        try:
+            answer = await call(self._connection, f"STREAM.MSG.GET.{stream}", body)
+        except ApiRefused as refused:
+            if refused.code == NOT_FOUND:
+                return None
+            raise
+        return _StoredMessage.model_validate_json(answer).message

@@ -116,7 +116,7 @@ class Scenario(Model):
         default_factory=dict, description="Defaults of what `--var name=value` may change."
     )
     fleet: dict[Name, Fleet] = Field(min_length=1)
-    phases: tuple[Phase, ...] = Field(min_length=1)
+    phases: tuple[Phase, ...]
     events: tuple[ScheduledEvent, ...] = ()
     thresholds: dict[Selector, tuple[Expression, ...]] = Field(default_factory=dict)
     guarantees: Annotated[Guarantees, BeforeValidator(with_defaults)] = Guarantees.model_validate(

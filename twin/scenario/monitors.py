@@ -1,23 +1,67 @@
 """What watches a run while it lasts: lag samples, advisories, a page of metrics."""
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import orjson
 from prometheus_client import CollectorRegistry, start_http_server
 
 from twin.events.topology import ConsumerDecl
-from twin.jetstream.advisories import Advisories, Advisory
+from twin.jetstream.advisories import Advisories
 from twin.jetstream.connection import Connection
 from twin.lag.metrics import LagCollector
 from twin.lag.sample import ConsumerSample, Watched
 from twin.lag.sampler import LagSampler
 from twin.scenario.folder import RunFolder
 
-__all__ = ["Monitors"]
+__all__ = ["LagMonitor", "metrics_page"]
 
 INTERVAL_S = 1.0
+
+
+class LagMonitor:
+    """Samples the consumers of a run once a second into `lag.jsonl` and keeps the latest."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        consumers: Sequence[ConsumerDecl],
+        advisories: Advisories,
+        path: Path,
+    ) -> None:
+        watched = [Watched(c.role, c.stream, c.name, c.filter_subjects) for c in consumers]
+        self.sampler = LagSampler(connection, watched, advisories.given_up)
+        self._file = path.open("ab")
+
+    async def run(self) -> None:
+        """Sample until cancelled."""
+        try:
+            await self.sampler.run(INTERVAL_S, self._write)
+        finally:
+            self._file.close()
+
+    def backlog(self, role: str) -> int | None:
+        """Return the backlog over all streams of a role, None while it is unknown."""
+        known = [s.backlog for s in self.sampler.latest.values() if s.role == role]
+        return None if not known or None in known else sum(b for b in known if b is not None)
+
+    def _write(self, samples: list[ConsumerSample]) -> None:
+        self._file.write(b"".join(orjson.dumps(asdict(s)) + b"\n" for s in samples))
+        self._file.flush()
+
+
+@contextmanager
+def metrics_page(monitor: LagMonitor) -> Iterator[str]:
+    """Serve `/metrics` on a port of the operating system's choice; yields its URL."""
+    registry = CollectorRegistry()
+    registry.register(LagCollector(lambda: tuple(monitor.sampler.latest.values())))
+    server, thread = start_http_server(0, addr="127.0.0.1", registry=registry)
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/metrics"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,39 +1,273 @@
 """Carries a scenario out on a real broker and leaves a sealed run folder; judges nothing.
 
 Reading order: `run_scenario` opens the folder, the broker, the registrar and the monitors;
-`_Run.drive` lets simulated time pass; `_Run.collect` drains and gathers the evidence.
+`_Run.live` lets simulated time pass; `_Run.gather` drains and collects the evidence.
 """
 
 import asyncio
-import shlex
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import orjson
-import yaml
-
-from twin.errors import UsageError
+from twin.events.digest import HistoryDigest
 from twin.events.event import Event, SourceTable
-from twin.events.streams import build_topology
-from twin.events.subjects import SubjectSpace
 from twin.events.topology import Topology
+from twin.jetstream.advisories import Advisories
+from twin.jetstream.api import StreamState
 from twin.jetstream.connection import BrokerOptions, Connection, connect
-from twin.jetstream.publisher import Publisher, PublisherSettings
-from twin.jetstream.reconcile import reconcile, stream_state
+from twin.jetstream.publisher import Publisher
+from twin.jetstream.reconcile import reconcile
 from twin.jetstream.server import NatsServer
-from twin.scenario.collect import collect
+from twin.registrar.export import export_observed, recorded_per_subject
+from twin.scenario.drain import drain
 from twin.scenario.drive import Timeline, drive
 from twin.scenario.facts import machine, versions
-from twin.scenario.faults import FaultRunner
-from twin.scenario.folder import RunFolder, new_run_id
+from twin.scenario.faults import FaultRunner, Killable
+from twin.scenario.folder import RunFolder
 from twin.scenario.load import LoadedScenario
-from twin.scenario.model import Pace, Scenario
-from twin.scenario.monitors import Monitors
+from twin.scenario.monitors import LagMonitor, metrics_page
+from twin.scenario.plan import Plan, Settings
+from twin.scenario.progress import Snapshot
+from twin.scenario.scan import StreamScan, states
 from twin.scenario.services import DEFAULT_COMMAND, RegistrarProcess
 from twin.simulation.pacing import Pacer
 from twin.simulation.world import World
 from twin.verdict.journal import FileJournal
-from twin.verdict.manifest import Criteria, Manifest, PhaseWindow, ScenarioFacts
+from twin.verdict.manifest import (
+    Clocks,
+    Manifest,
+    ObserverFacts,
+    PublishCounts,
+    ScenarioFacts,
+    ServiceFacts,
+    WatchedConsumer,
+)
+
+__all__ = ["RunOptions", "run_scenario"]
+
+Watch = Callable[[Snapshot], None]
+SNAPSHOT_NS = 500_000_000
+FLUSH_S = 90.0
+CLOCK_TOLERANCE_NS = 200_000_000
+"""More than this between wall and monotonic clock over a run means that a clock was set."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """Where and how a scenario runs; `broker` None is a nats-server of the run's own."""
+
+    out: Path
+    settings: Settings = Settings()
+    broker: BrokerOptions | None = None
+    registrar_command: Sequence[str] = DEFAULT_COMMAND
+    reproduce: str = ""
+
+
+async def run_scenario(loaded: LoadedScenario, options: RunOptions, watch: Watch) -> Path:
+    """Run to the end and return the sealed run folder.
+
+    Raises TwinError when the run cannot be carried out; the folder then stays unsealed, as
+    it does when the process is killed, and `judge` calls it INVALID.
+    """
+    plan = Plan.make(loaded, options.settings)
+    async with AsyncExitStack() as stack:
+        if options.broker is not None:
+            connection = await stack.enter_async_context(
+                await connect(options.broker, name="twin-run")
+            )
+        folder = RunFolder.create(options.out, plan.run_id)
+        folder.write_inputs(loaded)
+        manifest = _opening(plan, options)
+        manifest.save(folder.path)
+        server = None
+        if options.broker is None:
+            server = NatsServer(folder.broker, log=folder.nats_log)
+            await stack.enter_async_context(server)
+            connection = await stack.enter_async_context(
+                await connect(BrokerOptions(url=server.url), name="twin-run")
+            )
+        run = _Run(loaded, plan, options, folder, connection, server, watch)
+        try:
+            manifest = await run.carry_out(manifest, stack)
+        except asyncio.CancelledError:
+            manifest.model_copy(update={"state": "interrupted"}).save(folder.path)
+            raise
+    manifest.sealed(folder.path).save(folder.path)
+    return folder.path
+
+
+def _opening(plan: Plan, options: RunOptions) -> Manifest:
+    return Manifest(
+        run_id=plan.run_id,
+        state="running",
+        scenario=ScenarioFacts(name=plan.scenario.name, description=plan.scenario.description),
+        seed=plan.seed,
+        epoch_ns=plan.epoch_ns,
+        pace=plan.pace.value,
+        layout=plan.space.layout.value,
+        prefix=plan.space.prefix,
+        started_ns=time.time_ns(),
+        phases=plan.phases,
+        predicted=plan.predicted,
+        faults_declared=len(plan.scenario.events),
+        machine=machine(),
+        criteria=plan.criteria,
+        reproduce=options.reproduce,
+    )
+
+
+@dataclass(slots=True)
+class _Run:
+    """One run while it lasts."""
+
+    loaded: LoadedScenario
+    plan: Plan
+    options: RunOptions
+    folder: RunFolder
+    connection: Connection
+    server: NatsServer | None
+    watch: Watch
+
+    async def carry_out(self, manifest: Manifest, stack: AsyncExitStack) -> Manifest:
+        """Do everything from topology to evidence; return the manifest, ready to be sealed."""
+        consumers = self.plan.topology.consumers
+        await reconcile(self.connection, self.plan.topology)
+        before = await states(self.connection, [s.name for s in self.plan.topology.streams])
+        advisories = await stack.enter_async_context(
+            Advisories(self.connection, consumers, self.folder.advisories)
+        )
+        registrar = self.registrar()
+        await registrar.start()
+        stack.push_async_callback(registrar.stop)
+        monitor = LagMonitor(self.connection, consumers, advisories, self.folder.lag)
+        stack.enter_context(metrics_page(monitor, self.folder.metrics_url))
+        sources = SourceTable()
+        emitted: list[Event] = []
+        world = World(
+            self.loaded.groups,
+            seed=self.plan.seed,
+            epoch_ns=self.plan.epoch_ns,
+            run_id=self.plan.run_id,
+            space=self.plan.space,
+            sources=sources,
+            sink=emitted.extend,
+        )
+        started = (time.time_ns(), time.monotonic_ns())
+        async with background(monitor.run(), name="lag-monitor"):
+            with FileJournal(self.folder.journal) as journal:
+                async with Publisher(
+                    self.connection, sources, self.plan.space, journal
+                ) as publisher:
+                    live = Live(
+                        plan=self.plan,
+                        folder=self.folder,
+                        world=world,
+                        emitted=emitted,
+                        publisher=publisher,
+                        targets=self.targets(registrar),
+                        backlog=partial(monitor.backlog, "registrar"),
+                        watch=self.watch,
+                    )
+                    faults, phases = await live.run()
+                    live.tell("flush")
+                    await publisher.flush(FLUSH_S)
+                    counts = publisher.counts
+            self.folder.write_sources(sources)
+            faults.save(self.folder.faults)
+            live.tell("drain")
+            watched = await drain(
+                self.connection, consumers, advisories, self.plan.scenario.drain_timeout
+            )
+        service = await _stop(registrar)
+        scan = StreamScan(self.connection, self.plan.space, sources, self.plan.run_id, before)
+        return manifest.model_copy(
+            update={
+                "phases": phases,
+                "streams": await scan.write(self.folder),
+                "consumers": watched,
+                "observers": (self.export(sources, service),),
+                "publish": _publish_counts(counts),
+                "services": (service,),
+                "clocks": _clocks(started),
+                "ended_ns": time.time_ns(),
+                "digest": HistoryDigest.combine([world.source_digests()]),
+                "versions": versions(self.connection.server_version),
+            }
+        )
+
+    def registrar(self) -> RegistrarProcess:
+        """Return the registrar of this run, not started yet."""
+        plan, folder = self.plan, self.folder
+        arguments = [
+            "--attach",
+            *("--store", str(folder.registrar_store)),
+            *("--layout", plan.space.layout.value),
+            *("--http", "127.0.0.1:0"),
+            *("--announce", str(folder.announce)),
+            *(("--prefix", plan.space.prefix) if plan.space.prefix else ()),
+        ]
+        env = {"NATS_URL": self.server.url} if self.server else self.options.registrar_env
+        return RegistrarProcess(
+            arguments, env, folder.registrar_log, folder.announce, self.options.registrar_command
+        )
+
+    def targets(self, registrar: RegistrarProcess) -> dict[str, Killable]:
+        """Return what faults may act on: only what this run has started."""
+        return {"registrar": registrar} | ({"broker": self.server} if self.server else {})
+
+    def export(self, sources: SourceTable, service: ServiceFacts) -> ObserverFacts:
+        """Write what the registrar has recorded as evidence."""
+        store, streams = self.folder.registrar_store, [s.name for s in self.plan.topology.streams]
+        try:
+            exported = export_observed(
+                store, sources, streams, self.folder.observed, self.plan.run_id
+            )
+            per_subject = recorded_per_subject(store)
+        except StoreError as error:
+            return ObserverFacts(
+                name="registrar", rows_total=0, per_subject={}, finished=False, detail=str(error)
+            )
+        return ObserverFacts(
+            name="registrar",
+            rows_total=exported.copies,
+            per_subject=per_subject,
+            finished=service.exit_code is None,
+        )
+
+
+async def _stop(registrar: RegistrarProcess) -> ServiceFacts:
+    """End the registrar; an exit before this was not asked for by us."""
+    died = registrar.returncode
+    code = await registrar.stop()
+    detail = "" if died is None else f"it had ended with {died} before the run was over"
+    if died is None and code:
+        died, detail = code, f"asked to stop, it ended with {code}"
+    return ServiceFacts(
+        name="registrar",
+        exit_code=died,
+        expected=registrar.stopped_on_purpose,
+        detail=detail,
+    )
+
+
+def _publish_counts(counts: Counts) -> PublishCounts:
+    return PublishCounts(
+        attempted=counts.offered,
+        acknowledged=counts.acknowledged,
+        refused=counts.refused,
+        unknown=counts.unknown,
+    )
+
+
+def _clocks(started: tuple[int, int]) -> Clocks:
+    wall = time.time_ns() - started[0]
+    steady = time.monotonic_ns() - started[1]
+    if abs(wall - steady) <= CLOCK_TOLERANCE_NS:
+        return Clocks()
+    return Clocks(
+        wall_backwards=True,
+        detail=f"the wall clock was set by {(wall - steady) / 1e9:+.3f} s during the run",
+    )

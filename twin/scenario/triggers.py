@@ -56,6 +56,7 @@ class EdgeTrigger:
         match = CONDITION.fullmatch(text)
         if match is None:
             raise ValueError(text)
+        self.text = text
         self.condition = Condition(match[1], match[2], float(match[3]))
         self.fired = False
 

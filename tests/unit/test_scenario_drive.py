@@ -1,0 +1,192 @@
+"""Driving: pacing from asyncio, the timeline, and faults with their log."""
+
+import asyncio
+import time
+
+import pytest
+
+from twin.errors import ProcessFailed
+from twin.events.event import Event
+from twin.scenario.actions import BrokerKill, BrokerPause
+from twin.scenario.drive import Timeline, drive
+from twin.scenario.faults import FaultRunner
+from twin.scenario.model import ScheduledEvent
+from twin.simulation.pacing import Pacer
+
+MS = 1_000_000
+
+
+class Metronome:
+    """A world that emits one event at each multiple of `period_ns`."""
+
+    def __init__(self, period_ns: int, emitted: list[Event]) -> None:
+        self.period_ns, self.next_ns, self.emitted = period_ns, 0, emitted
+
+    def peek_ns(self) -> int:
+        """Return the next beat."""
+        return self.next_ns
+
+    def step(self) -> None:
+        """Beat."""
+        self.emitted.append(Event(0, self.next_ns // self.period_ns + 1, self.next_ns, b"", b""))
+        self.next_ns += self.period_ns
+
+
+class Bucket:
+    """An outlet that keeps what it is offered, and when."""
+
+    def __init__(self) -> None:
+        self.offers: list[tuple[int, int, int]] = []
+        self.rooms = 0
+
+    def offer(self, events: list[Event], intended_ns: list[int], slip_us: int) -> None:
+        """Keep sequence, intended time and time of arrival."""
+        for event, intended in zip(events, intended_ns, strict=True):
+            self.offers.append((event.seq, intended, time.time_ns()))
+
+    async def room(self) -> None:
+        """Always have room."""
+        self.rooms += 1
+
+
+class Fragile:
+    """A target that can be killed and notes what is done to it."""
+
+    def __init__(self, starts: bool = True) -> None:
+        self.done: list[str] = []
+        self.starts = starts
+
+    async def kill(self) -> None:
+        """Note it."""
+        self.done.append("kill")
+
+    async def start(self) -> None:
+        """Note it, or fail."""
+        if not self.starts:
+            raise ProcessFailed("it does not start")
+        self.done.append("start")
+
+    def pause(self) -> None:
+        """Note it."""
+        self.done.append("pause")
+
+    def resume(self) -> None:
+        """Note it."""
+        self.done.append("resume")
+
+
+def killed_for(duration: str) -> BrokerKill:
+    """Return the action as a scenario file writes it."""
+    return BrokerKill.model_validate({"fault": "broker.kill", "restart_after": duration})
+
+
+async def test_events_are_offered_when_they_are_due_and_not_after_the_end() -> None:
+    """A paced run offers each event at or after its wall time; the end is exclusive."""
+    emitted: list[Event] = []
+    bucket, start = Bucket(), time.time_ns()
+    await drive(
+        Metronome(20 * MS, emitted),
+        emitted,
+        bucket,
+        pacer=Pacer(1.0, start),
+        timeline=Timeline([]),
+        end_ns=100 * MS,
+    )
+    assert [seq for seq, _, _ in bucket.offers] == [1, 2, 3, 4, 5]
+    assert all(arrived >= intended for _, intended, arrived in bucket.offers)
+    assert [intended - start for _, intended, _ in bucket.offers] == [
+        at * MS for at in (0, 20, 40, 60, 80)
+    ]
+    assert time.time_ns() - start >= 100 * MS
+
+
+async def test_fast_pace_waits_for_room_only() -> None:
+    """At pace fast a long scenario takes no wall time, but asks the outlet before each step."""
+    emitted: list[Event] = []
+    bucket, before = Bucket(), time.monotonic()
+    await drive(
+        Metronome(1000 * MS, emitted),
+        emitted,
+        bucket,
+        pacer=Pacer(None, time.time_ns()),
+        timeline=Timeline([]),
+        end_ns=500_000 * MS,
+    )
+    assert len(bucket.offers) == 500
+    assert bucket.rooms >= 500
+    assert time.monotonic() - before < 5
+
+
+async def test_timeline_runs_before_the_events_of_its_instant() -> None:
+    """A phase that begins at an instant is in force for the events of that instant."""
+    emitted: list[Event] = []
+    bucket = Bucket()
+    seen: list[int] = []
+    entries = [(at * MS, lambda: seen.append(len(bucket.offers))) for at in (50, 0)]
+    await drive(
+        Metronome(50 * MS, emitted),
+        emitted,
+        bucket,
+        pacer=Pacer(None, 0),
+        timeline=Timeline(entries),
+        end_ns=100 * MS,
+    )
+    assert seen == [0, 1]
+
+
+async def test_fault_is_logged_with_its_real_times_and_healed() -> None:
+    """A kill with a restart is fired, then healed after its wall time, and both are on record."""
+    event = ScheduledEvent(at="5us", do=killed_for("20ms"))
+    broker = Fragile()
+    async with asyncio.TaskGroup() as group:
+        faults = FaultRunner((event,), {"broker": broker}, group)
+        [(at, start)] = faults.at_times(lambda sim_ns: 1000 + sim_ns)
+        start()
+        await faults.finish()
+    [entry] = faults.log.entries
+    assert (at, broker.done, entry.outcome) == (5000, ["kill", "start"], "fired")
+    assert entry.intended_wall_ns == 6000
+    assert entry.fired_wall_ns is not None
+    assert entry.healed_wall_ns is not None
+    assert entry.healed_wall_ns - entry.fired_wall_ns >= 20 * MS
+
+
+async def test_fault_that_never_started_stays_not_fired() -> None:
+    """A declared fault whose moment never came is in the log as not fired."""
+    event = ScheduledEvent(when="fleet.x < 1", do=BrokerKill(fault="broker.kill"))
+    async with asyncio.TaskGroup() as group:
+        faults = FaultRunner((event,), {"broker": Fragile()}, group)
+        assert faults.check({"fleet.x": 2.0}) == []
+    assert [entry.outcome for entry in faults.log.entries] == ["not fired"]
+
+
+async def test_condition_fires_once() -> None:
+    """An edge trigger acts at the first instant at which it holds, and never again."""
+    pause = BrokerPause.model_validate({"fault": "broker.pause", "for": "1ms"})
+    event = ScheduledEvent(when="fleet.x < 1", do=pause)
+    broker = Fragile()
+    async with asyncio.TaskGroup() as group:
+        faults = FaultRunner((event,), {"broker": broker}, group)
+        hits = [faults.check({"fleet.x": value}) for value in (2.0, 0.5, 0.4, 3.0, 0.2)]
+        await faults.finish()
+    assert hits == [[], ["fleet.x < 1"], [], [], []]
+    assert broker.done == ["pause", "resume"]
+
+
+async def test_restart_that_fails_is_a_failed_fault() -> None:
+    """When healing fails the fault counts as failed, and the run goes on to tell."""
+    event = ScheduledEvent(at="0s", do=killed_for("1ms"))
+    async with asyncio.TaskGroup() as group:
+        faults = FaultRunner((event,), {"broker": Fragile(starts=False)}, group)
+        for _, start in faults.at_times(lambda sim_ns: sim_ns):
+            start()
+        await faults.finish()
+    [entry] = faults.log.entries
+    assert (entry.outcome, entry.detail) == ("failed", "it does not start")
+
+
+@pytest.mark.parametrize("when", ["", "x", "x <", "x < y", "x => 3", 5])
+def test_condition_notation_is_checked(when: object) -> None:
+    """What is no comparison of a metric with a number is refused when the file is read."""
+    with pytest.raises(ValueError, match=r"condition|either"):
+        ScheduledEvent.model_validate({"when": when, "do": {"fault": "broker.kill"}})

@@ -1,0 +1,115 @@
+"""Scenario files: notations, parameters, and the errors that a user reads."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from twin.errors import InputError, UsageError
+from twin.scenario.load import load_scenario
+from twin.scenario.parameters import parse_vars
+from twin.scenario.values import format_duration, parse_duration, parse_multiplier
+
+MINIMAL = """\
+schema_version: 1
+name: tiny
+parameters: {bots: 3, low: 20}
+fleet:
+  scouts: {count: "${bots}", start: {power.soc_pct: {uniform: ["${low}", 40]}}}
+phases:
+  - {name: all, duration: 2s}
+"""
+
+
+def write(folder: Path, text: str) -> str:
+    """Write a scenario into a project of its own; return its path."""
+    path = folder / "scenarios" / "tiny.yaml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    return str(path)
+
+
+def problems(folder: Path, text: str) -> list[str]:
+    """Return what is wrong with a scenario, as line:column: message."""
+    file = write(folder, text)
+    with pytest.raises(InputError) as caught:
+        load_scenario(file)
+    return [str(problem).removeprefix(f"{file}:") for problem in caught.value.problems]
+
+
+@given(st.integers(min_value=1, max_value=7 * 24 * 3600 * 1000))
+def test_duration_notation_reads_back(milliseconds: int) -> None:
+    """What format_duration writes, parse_duration reads as the same time."""
+    ns = milliseconds * 1_000_000
+    assert parse_duration(format_duration(ns)) == pytest.approx(ns, rel=1e-5)
+
+
+@pytest.mark.parametrize("text", ["", "10", "5 s", "s", "-1s", "1x", "1e3s", 3, None, "8000h"])
+def test_duration_refuses_other_notations(text: object) -> None:
+    """A duration needs a number and a unit, and ends at seven days."""
+    with pytest.raises(ValueError, match=r"duration|seven days"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize("text", ["x", "0x", "-2x", "nan", "inf", True, [], "5y"])
+def test_multiplier_refuses_what_is_no_rate(text: object) -> None:
+    """A rate is a positive, finite multiple."""
+    with pytest.raises(ValueError, match="multiplier"):
+        parse_multiplier(text)
+
+
+def test_parameter_keeps_its_type_and_gives_way_to_a_variable(tmp_path: Path) -> None:
+    """`${bots}` becomes the number that is declared, or the one on the command line."""
+    file = write(tmp_path, MINIMAL)
+    assert load_scenario(file).groups[0].count == 3
+    loaded = load_scenario(file, parse_vars(["bots=5"]))
+    assert loaded.groups[0].count == 5
+    assert loaded.scenario.parameters["bots"] == 5
+
+
+def test_undeclared_names_are_refused_with_a_hint(tmp_path: Path) -> None:
+    """A placeholder or variable that no parameter declares is an error that names the near one."""
+    text = MINIMAL.replace("${low}", "${lwo}")
+    assert problems(tmp_path, text) == [
+        "5:64: parameter ${lwo} is not declared, did you mean ${low}?"
+    ]
+    with pytest.raises(UsageError, match="declares no such parameter"):
+        load_scenario(write(tmp_path, MINIMAL), {"bot": 1})
+
+
+def test_all_errors_come_at_once_with_positions(tmp_path: Path) -> None:
+    """Several mistakes give several messages, each with line, column and what is allowed."""
+    text = MINIMAL.replace("name: tiny", "nmae: tiny").replace("2s", "2 sec") + "thresholds:\n"
+    text += "  publish_latncy: [p(99)<250ms]\n  publish_latency: [p(99)<<250ms]\n"
+    found = problems(tmp_path, text)
+    assert [line.split(":")[0] for line in found] == ["1", "2", "7", "9", "10"]
+    assert any("did you mean 'name'" in line for line in found), found
+    assert any("did you mean 'publish_latency'" in line for line in found), found
+
+
+def test_event_after_the_end_is_refused(tmp_path: Path) -> None:
+    """A fault that could never fire is found before anything runs."""
+    text = MINIMAL + "events:\n  - {at: 2s, do: {fault: broker.kill, restart_after: 1s}}\n"
+    assert "not before the end" in problems(tmp_path, text)[0]
+
+
+def test_unknown_fault_and_param_are_refused(tmp_path: Path) -> None:
+    """Faults and spec overrides are checked by name, with positions."""
+    text = MINIMAL + "events:\n  - {at: 1s, do: {fault: broker.kil}}\n"
+    assert "broker.kil" in problems(tmp_path, text)[0]
+    text = MINIMAL.replace("count:", "set: {power.battery_capacity_hw: 1.0}, count:")
+    assert "battery_capacity_wh" in problems(tmp_path, text)[0]
+
+
+def test_spec_outside_the_project_is_refused(tmp_path: Path) -> None:
+    """A scenario cannot reach files beyond its project."""
+    text = MINIMAL.replace("count:", "spec: ../../../../etc/passwd, count:")
+    assert "outside the project" in problems(tmp_path, text)[0]
+
+
+def test_guarantees_hold_unless_a_scenario_says_null(tmp_path: Path) -> None:
+    """Not to judge a class of defects must be said; leaving it out keeps it at zero."""
+    loaded = load_scenario(write(tmp_path, MINIMAL + "guarantees: {lost: null}\n"))
+    assert loaded.scenario.guarantees.lost is None
+    assert loaded.scenario.guarantees.duplicates == 0

@@ -1,0 +1,68 @@
+"""Waits until the watched consumers have processed everything that the streams hold."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from twin.errors import InfrastructureError
+from twin.events.topology import ConsumerDecl
+from twin.jetstream.advisories import Advisories
+from twin.jetstream.connection import Connection
+from twin.jetstream.drained import Drained, drained
+from twin.verdict.manifest import WatchedConsumer
+
+__all__ = ["drain"]
+
+POLL_S = 0.1
+
+
+async def drain(
+    connection: Connection,
+    consumers: Sequence[ConsumerDecl],
+    advisories: Advisories,
+    patience_ns: int,
+) -> tuple[WatchedConsumer, ...]:
+    """Return the state of each consumer once all are drained, or none moves for `patience_ns`."""
+    found = [await _wait(connection, consumer, patience_ns) for consumer in consumers]
+    return tuple(
+        _facts(consumer, state, advisories)
+        for consumer, state in zip(consumers, found, strict=True)
+    )
+
+
+async def _wait(connection: Connection, consumer: ConsumerDecl, patience_ns: int) -> Drained | str:
+    """Return the last state seen, or why there is none."""
+    moved = time.monotonic_ns()
+    last: Drained | str = "the consumer was never seen"
+    while True:
+        try:
+            seen: Drained | str = await drained(connection, consumer)
+        except InfrastructureError as error:
+            seen = str(error)
+        if isinstance(seen, Drained) and seen.drained:
+            return seen
+        if seen != last:
+            moved, last = time.monotonic_ns(), seen
+        elif time.monotonic_ns() - moved > patience_ns:
+            return last
+        await asyncio.sleep(POLL_S)
+
+
+def _facts(consumer: ConsumerDecl, state: Drained | str, advisories: Advisories) -> WatchedConsumer:
+    exhausted, terminated = advisories.given_up(consumer.stream, consumer.name)
+    known = state if isinstance(state, Drained) else None
+    return WatchedConsumer(
+        role=consumer.role,
+        stream=consumer.stream,
+        durable=consumer.name,
+        drained=known is not None and known.drained,
+        num_pending=known.num_pending if known else 0,
+        num_ack_pending=known.num_ack_pending if known else 0,
+        ack_floor=known.ack_floor if known else 0,
+        last_matching_seq=known.last_matching_seq if known else 0,
+        exhausted=exhausted,
+        terminated=terminated,
+        naks=advisories.naks(consumer.stream, consumer.name),
+        advisories_read=advisories.complete,
+        detail=state if isinstance(state, str) else "",
+    )

@@ -1,0 +1,131 @@
+"""Lets the simulated time of a scenario pass: phases, faults, samples, conditions."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import BinaryIO
+
+import orjson
+
+from twin.chaos.faultlog import FaultLog
+from twin.errors import TwinError
+from twin.events.event import Event
+from twin.jetstream.publisher import Publisher
+from twin.report.progress import Snapshot
+from twin.scenario.drive import Timeline, drive
+from twin.scenario.faults import FaultRunner, Killable
+from twin.scenario.folder import RunFolder
+from twin.scenario.plan import Plan
+from twin.scenario.values import NS_PER_S
+from twin.simulation.pacing import Pacer
+from twin.simulation.world import World
+from twin.verdict.manifest import PhaseWindow
+
+__all__ = ["Live", "Watch"]
+
+Watch = Callable[[Snapshot], None]
+SAMPLE_NS = NS_PER_S
+
+
+@dataclass(slots=True)
+class Live:
+    """A run between its first and its last event; `emitted` is where the world's sink appends."""
+
+    plan: Plan
+    folder: RunFolder
+    world: World
+    emitted: list[Event]
+    publisher: Publisher
+    targets: Mapping[str, Killable]
+    backlog: Callable[[], int | None]
+    watch: Watch
+    phase: str = ""
+    _windows: list[PhaseWindow] = field(default_factory=list)
+
+    async def run(self) -> tuple[FaultLog, tuple[PhaseWindow, ...]]:
+        """Return once the scenario's time has passed and every fault is over."""
+        scenario = self.plan.scenario
+        pacer = Pacer(self.plan.pace.speed, time.time_ns())
+        with (
+            (self.folder.samples / "metrics.jsonl").open("wb") as samples,
+            self.folder.inputs.open("wb") as inputs,
+        ):
+            async with _unwrapped_task_group() as group:
+                faults = FaultRunner(scenario.events, self.targets, group)
+                look = partial(self._look, faults, samples, inputs)
+                looks = range(0, scenario.duration_ns, SAMPLE_NS)
+                timeline = Timeline(
+                    [
+                        *((p.start_sim_ns, partial(self._enter, p)) for p in self.plan.phases),
+                        *faults.at_times(pacer.intended_ns),
+                        *((at, partial(look, at)) for at in looks),
+                    ]
+                )
+                await drive(
+                    self.world,
+                    self.emitted,
+                    self.publisher,
+                    pacer=pacer,
+                    timeline=timeline,
+                    end_ns=scenario.duration_ns,
+                )
+                self._leave()
+                await faults.finish()
+        return faults.log, tuple(self._windows)
+
+    def tell(self, phase: str, sim_ns: int | None = None) -> None:
+        """Show where the run stands."""
+        counts, latency = self.publisher.counts, self.publisher.latency
+        self.watch(
+            Snapshot(
+                sim_ns=self.plan.scenario.duration_ns if sim_ns is None else sim_ns,
+                duration_ns=self.plan.scenario.duration_ns,
+                phase=phase,
+                offered=counts.offered,
+                acknowledged=counts.acknowledged,
+                in_flight=counts.in_flight,
+                waiting=counts.waiting,
+                backlog=self.backlog(),
+                p99_ms=latency.p99 if latency else None,
+                connected=self.publisher.connected,
+            )
+        )
+
+    def _enter(self, phase: PhaseWindow) -> None:
+        self._leave()
+        self._windows.append(phase.model_copy(update={"start_wall_ns": time.time_ns()}))
+        self.phase = phase.name
+        self.world.set_rate(phase.rate)
+
+    def _leave(self) -> None:
+        if self._windows:
+            last = self._windows[-1].model_copy(update={"end_wall_ns": time.time_ns()})
+            self._windows[-1] = last
+
+    def _look(self, faults: FaultRunner, samples: BinaryIO, inputs: BinaryIO, sim_ns: int) -> None:
+        """Take a sample, and let conditions on the fleet's state fire."""
+        fleet = self.world.snapshot()
+        for condition in faults.check(fleet):
+            inputs.write(orjson.dumps({"sim_ns": sim_ns, "condition": condition}) + b"\n")
+        row = {
+            "wall_ns": time.time_ns(),
+            "sim_ns": sim_ns,
+            "phase": self.phase,
+            "publish": asdict(self.publisher.counts),
+            "fleet": fleet,
+        }
+        samples.write(orjson.dumps(row) + b"\n")
+        self.tell(self.phase, sim_ns)
+
+
+@asynccontextmanager
+async def _unwrapped_task_group() -> AsyncIterator[asyncio.TaskGroup]:
+    """Be a TaskGroup whose first TwinError is raised by itself."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            yield group
+    except* TwinError as errors:
+        raise errors.exceptions[0] from None

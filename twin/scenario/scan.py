@@ -1,0 +1,97 @@
+"""Reads the streams of a run from end to end, as evidence that no consumer is needed for."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import orjson
+
+from twin.events.cloudevents import parse_headers
+from twin.events.digest import payload_hash
+from twin.events.event import NO_SOURCE, TWIN_SOURCE, SourceTable, attribute
+from twin.events.subjects import SubjectSpace
+from twin.jetstream.api import StreamState, stream_state
+from twin.jetstream.connection import Connection
+from twin.jetstream.scan import Message, scan
+from twin.scenario.folder import RunFolder
+from twin.verdict.journal import COPY, TableWriter
+from twin.verdict.manifest import StreamFacts
+
+__all__ = ["StreamScan", "states"]
+
+
+async def states(connection: Connection, streams: Iterable[str]) -> dict[str, StreamState]:
+    """Return what each stream holds now, with its messages counted per subject."""
+    return {name: await stream_state(connection, name) for name in streams}
+
+
+@dataclass(frozen=True, slots=True)
+class StreamScan:
+    """Scans what came into the streams of a run since `before`."""
+
+    connection: Connection
+    space: SubjectSpace
+    sources: SourceTable
+    run_id: str
+    before: Mapping[str, StreamState]
+
+    async def write(self, folder: RunFolder) -> tuple[StreamFacts, ...]:
+        """Write `stream/stored.bin` and `strange.jsonl`; return the server's own counts."""
+        facts = []
+        with (
+            TableWriter(folder.stream / "stored.bin", COPY) as copies,
+            (folder.stream / "strange.jsonl").open("wb") as strange,
+        ):
+            for number, (name, before) in enumerate(self.before.items()):
+                state = await stream_state(self.connection, name)
+                first = max(before.last_seq + 1, state.first_seq)
+                async for batch in scan(self.connection, name, first, state.last_seq):
+                    for message in batch:
+                        line = self._copy(copies, number, name, message)
+                        if line:
+                            strange.write(orjson.dumps(line) + b"\n")
+                facts.append(self._facts(name, before, state))
+        return tuple(facts)
+
+    def _copy(
+        self, copies: TableWriter, number: int, stream: str, message: Message
+    ) -> dict[str, str | int | None] | None:
+        """Append one message; return a line for `strange.jsonl` when it is not an event of ours."""
+        headers = parse_headers(message.headers)
+        event_id, ce_source = headers.get("ce-id", ""), headers.get("ce-source", "")
+        subject = self.space.logical(message.subject)
+        source, seq, why = attribute(self.sources, self.run_id, event_id, ce_source, subject)
+        copies.append(
+            source,
+            seq,
+            payload_hash(message.payload),
+            message.stream_seq,
+            message.timestamp_ns,
+            number,
+            0,
+            0,
+            0,
+        )
+        if source != NO_SOURCE:
+            return None
+        return {
+            "stream": stream,
+            "stream_seq": message.stream_seq,
+            "subject": subject,
+            "run": ce_source.split(":")[2] if ce_source.startswith(TWIN_SOURCE) else None,
+            "msg_id": event_id,
+            "reason": why,
+            "time_ns": message.timestamp_ns,
+        }
+
+    def _facts(self, name: str, before: StreamState, after: StreamState) -> StreamFacts:
+        counts = {
+            self.space.logical(subject): count - before.subjects.get(subject, 0)
+            for subject, count in after.subjects.items()
+        }
+        return StreamFacts(
+            name=name,
+            first_seq=after.first_seq,
+            last_seq=after.last_seq,
+            subjects={subject: count for subject, count in counts.items() if count},
+            scanned=True,
+        )
