@@ -23,9 +23,13 @@ def parse_ns(text: str) -> int:
     if match is None:
         raise ValueError(f"'{text}' is no time; write for example 2026-01-01T12:00:00Z")
     date, clock, fraction, offset = match.groups()
+    leap = clock is not None and clock.endswith(":60")
+    if clock is not None and leap:
+        clock = f"{clock[:-2]}59"
     zone = "+00:00" if offset in (None, "Z", "z") else offset
     seconds = _seconds(f"{date}T{clock or '00:00'}{zone}")
-    return seconds * _SECOND + (int(fraction.ljust(9, "0")[:9]) if fraction else 0)
+    nanoseconds = int(fraction.ljust(9, "0")[:9]) if fraction else 0
+    return (seconds + leap) * _SECOND + nanoseconds
 
 
 def format_ns(time_ns: int) -> str:
