@@ -40,10 +40,10 @@ class BiosEncoder:
         """Return one event for each of the bots, in that order."""
         bots = np.asarray(indices, dtype=np.intp)
         moment = self._envelope.moment(sim_ns)
+        when = b',"timestamp":"%b",' % moment.rfc3339
         healthy = (view.post_status[bots] == OK).all(axis=1).tolist()
         payloads = [
-            b'%b,"timestamp":"%b",%b'
-            % (self._heads[bot], moment.rfc3339, self._healthy if well else self._of(bot, view))
+            b"".join((self._heads[bot], when, self._healthy if well else self._of(bot, view)))
             for bot, well in zip(bots.tolist(), healthy, strict=True)
         ]
         return self._envelope.stamp(bots.tolist(), payloads, moment)
