@@ -120,12 +120,12 @@ class Connection:
 
     async def wait_up(self, timeout_s: float) -> None:
         """Return once the connection is up; raises BrokerUnreachable after `timeout_s`."""
-        self._check()
+        self.check()
         await self._link.wait_up(timeout_s)
 
     def send(self, publications: Sequence[Publication]) -> bool:
         """Send without waiting, in this order; False when the connection is down."""
-        self._check()
+        self.check()
         if not self._link.up or self._link.wire is None:
             return False
         self._link.wire.send(publications)
@@ -166,7 +166,7 @@ class Connection:
 
     async def subscribe(self, subject: str, handler: Handler) -> Subscription:
         """Deliver what arrives on `subject` to `handler`, until `unsubscribe`."""
-        self._check()
+        self.check()
         subscription = Subscription(subject, self._guarded(handler))
         self._subscriptions.append(subscription)
         if self._link.wire is not None:
@@ -255,7 +255,8 @@ class Connection:
             self._broken = self._broken or error
             self._link.note("error", f"a handler raised {describe(error)}")
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raise InfrastructureError when the connection is broken for good."""
         if self._broken is not None:
             raise InfrastructureError(
                 f"A handler of the connection {self.name!r} raised {describe(self._broken)}"

@@ -1,0 +1,122 @@
+"""What the server says about messages that consumers gave up or refused."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import orjson
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from twin.events.topology import ConsumerDecl
+from twin.jetstream.connection import Connection, Subscription
+from twin.jetstream.wire import Delivery
+
+__all__ = ["Advisories"]
+
+KINDS = {"MAX_DELIVERIES": "exhausted", "MSG_TERMINATED": "terminated", "MSG_NAKED": "nak"}
+_PREFIX = "$JS.EVENT.ADVISORY.CONSUMER"
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    stream: str
+    consumer: str
+    stream_seq: int
+    deliveries: int = 0
+    reason: str = ""
+
+
+class Advisories:
+    """Collects the advisories of `consumers` while its context is open.
+
+    Each is appended to `path` (if given) as one JSON line: role, stream, consumer, kind,
+    stream_seq, deliveries, reason, wall_ns. Counts are of distinct messages. An advisory is
+    a core message: what is published while this connection is down is not seen, `gaps` holds
+    those times; `complete` is False when the server does not let us listen.
+    """
+
+    def __init__(
+        self, connection: Connection, consumers: Sequence[ConsumerDecl], path: Path | None = None
+    ) -> None:
+        self._connection = connection
+        self._roles = {(c.stream, c.name): c.role for c in consumers}
+        self._path = path
+        self._file: BinaryIO | None = None
+        self._seen: dict[tuple[str, str, str], set[int]] = {}
+        self._subscriptions: list[Subscription] = []
+        self._listening = connection.listening(state=self._on_state, error=self._on_error)
+        self._down_ns = 0
+        self.complete = False
+        self.strange = 0
+        self.gaps: list[tuple[int, int]] = []
+
+    def given_up(self, stream: str, consumer: str) -> tuple[int, int]:
+        """Return how many messages were exhausted (max_deliver reached) and terminated."""
+        return self._count("exhausted", stream, consumer), self._count(
+            "terminated", stream, consumer
+        )
+
+    def naks(self, stream: str, consumer: str) -> int:
+        """Return how many messages were refused and asked for again."""
+        return self._count("nak", stream, consumer)
+
+    async def __aenter__(self) -> Self:
+        self._file = self._path.open("ab") if self._path else None
+        self._listening.__enter__()
+        self.complete = True
+        for name in KINDS:
+            for stream, consumer in self._roles:
+                subject = f"{_PREFIX}.{name}.{stream}.{consumer}"
+                self._subscriptions.append(await self._connection.subscribe(subject, self._receive))
+        await self._connection.flush()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self._listening.__exit__(None, None, None)
+        for subscription in self._subscriptions:
+            await self._connection.unsubscribe(subscription)
+        if self._file is not None:
+            self._file.close()
+
+    def flush(self) -> None:
+        """Hand what was collected so far to the operating system."""
+        if self._file is not None:
+            self._file.flush()
+
+    def _count(self, kind: str, stream: str, consumer: str) -> int:
+        return len(self._seen.get((kind, stream, consumer), ()))
+
+    def _receive(self, batch: list[Delivery]) -> None:
+        now = time.time_ns()
+        for subject, _, _, payload in batch:
+            kind = KINDS[subject.split(b".")[4].decode()]
+            try:
+                body = _Body.model_validate_json(payload)
+            except ValidationError:
+                self.strange += 1
+                self.complete = False
+                continue
+            key = (kind, body.stream, body.consumer)
+            self._seen.setdefault(key, set()).add(body.stream_seq)
+            if self._file is not None:
+                role = self._roles.get((body.stream, body.consumer), "")
+                line = {"role": role, "kind": kind, **body.model_dump(), "wall_ns": now}
+                self._file.write(orjson.dumps(line) + b"\n")
+
+    def _on_state(self, up: bool) -> None:
+        if up:
+            self.gaps.append((self._down_ns, time.time_ns()))
+        else:
+            self._down_ns = time.time_ns()
+
+    def _on_error(self, text: str) -> None:
+        if "permissions violation for subscription" in text and _PREFIX.lower() in text.lower():
+            self.complete = False
