@@ -98,7 +98,8 @@ class Evaluator:
         if not len(values):
             raise NothingMeasured(f"no samples of {threshold.selector}")
         expression = threshold.expression
-        return statistic(values, expression.statistic, expression.percentile), len(values)
+        measured = statistic(values, expression.statistic, expression.percentile)
+        return round(measured, 3), len(values)
 
     def _count(self, threshold: Threshold, phases: tuple[int, ...]) -> tuple[float, int]:
         selector = threshold.selector

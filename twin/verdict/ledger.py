@@ -7,8 +7,9 @@ defines the classes.
 """
 
 from dataclasses import dataclass, field
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -50,20 +51,23 @@ class EventClass(StrEnum):
     EVICTED = "evicted"
 
 
-class State(IntEnum):
-    """Bits of an event's state in `Journal.state`."""
+class State:
+    """Bits of an event's state in `Journal.state`; plain numbers, which numpy takes as they are."""
 
-    ATTEMPTED = 1
-    ACKNOWLEDGED = 2
-    UNKNOWN = 4
-    REFUSED = 8
-    SHED = 16
-    STORED = 32
-    EVICTED = 64
-    INVERTED = 128
-    CORRUPT = 256
+    ATTEMPTED: Final = 1
+    ACKNOWLEDGED: Final = 2
+    UNKNOWN: Final = 4
+    REFUSED: Final = 8
+    SHED: Final = 16
+    STORED: Final = 32
+    EVICTED: Final = 64
+    INVERTED: Final = 128
+    CORRUPT: Final = 256
+    RECORDED: Final = 512  # by the observer that is being judged
+    GIVEN_UP: Final = 1024  # by its consumer
 
 
+PIECE = 1 << 20
 OUTCOME_BITS = State.ACKNOWLEDGED | State.UNKNOWN | State.REFUSED | State.SHED
 BIT_OF = {
     Outcome.ACKNOWLEDGED: State.ACKNOWLEDGED,
@@ -85,13 +89,31 @@ class Journal:
     unsent: int = 0  # refused by the publisher itself, for want of room or time
     reused: int = 0  # first attempts that the server called duplicates
 
-    def has(self, *bits: State) -> npt.NDArray[np.bool_]:
+    def has(self, bits: int) -> npt.NDArray[np.bool_]:
         """Return a plane of the events that have any of the bits."""
-        return np.asarray((self.state & sum(bits)) != 0)
+        found = np.zeros(len(self.state), np.bool_)
+        for low in range(0, len(self.state), PIECE):
+            found[low : low + PIECE] = (self.state[low : low + PIECE] & bits) != 0
+        return found
 
-    def count(self, *bits: State) -> int:
+    def count(self, bits: int) -> int:
         """Return how many events have any of the bits."""
-        return int(np.count_nonzero(self.state & sum(bits)))
+        return int(np.count_nonzero(self.has(bits)))
+
+    def numbers(self, yes: int, no: int = 0) -> Ints:
+        """Return the numbers of events that have all bits of `yes` and none of `no`."""
+        found = [
+            np.flatnonzero((self.state[low : low + PIECE] & (yes | no)) == yes) + low
+            for low in range(0, len(self.state), PIECE)
+        ]
+        return np.concatenate(found) if found else np.zeros(0, np.int64)
+
+    def set(self, bit: int, plane: npt.NDArray[np.generic]) -> None:
+        """Set one bit where `plane` is not zero, and clear it elsewhere."""
+        for low in range(0, len(self.state), PIECE):
+            piece = self.state[low : low + PIECE]
+            piece &= np.uint16(0xFFFF ^ bit)
+            piece[plane[low : low + PIECE] != 0] |= bit
 
 
 @dataclass(slots=True)
@@ -155,7 +177,7 @@ def reconcile(run_dir: Path, manifest: Manifest) -> Ledger:
         in_stream_order=True,
     )
     stream = read_copies(run_dir / "stream" / "stored.bin", reader)
-    journal.state[stream.first != 0] |= State.STORED
+    journal.set(State.STORED, stream.first)
     _read_outcomes(run_dir / "journal" / "acknowledged.bin", journal, manifest)
     hops = [_judge_stream(journal, stream)]
     reader.wanted, reader.in_stream_order = {}, False
@@ -204,7 +226,7 @@ def _read_outcomes(path: Path, journal: Journal, manifest: Manifest) -> None:
         unsent = np.isin(rows["error"], UNSENT) & (rows["outcome"] == Outcome.REFUSED)
         journal.unsent += int(np.count_nonzero(unsent))
         journal.outcomes += len(rows)
-    if journal.count(*BIT_OF.values()) != journal.outcomes:
+    if journal.count(OUTCOME_BITS) != journal.outcomes:
         raise BrokenEvidence(f"{path} has two outcomes for one event")
 
 
@@ -219,23 +241,20 @@ def _first_seq_by_source(dense: Dense, manifest: Manifest) -> npt.NDArray[np.uin
 def _judge_stream(journal: Journal, stream: Recording) -> Hop:
     """Put every event into its class at the hop from publisher to stream."""
     hop = Hop(STREAM, stream, journal.dense.sums(stream.first))
-    stored = journal.has(State.STORED)
-    evicted, unknown = journal.has(State.EVICTED), journal.has(State.UNKNOWN)
-    refused, shed = journal.has(State.REFUSED), journal.has(State.SHED)
-    lost = journal.has(State.ACKNOWLEDGED) & ~stored & ~evicted
-    hop.put(EventClass.LOST, np.flatnonzero(lost))
-    hop.lost_where = whereabouts(journal.dense, stream.first, np.flatnonzero(lost))
-    hop.put(EventClass.EVICTED, np.flatnonzero(evicted))
-    hop.put(EventClass.RECOVERED, np.flatnonzero(unknown & stored))
-    hop.put(EventClass.UNKNOWN, np.flatnonzero(unknown & ~stored))
-    hop.put(EventClass.REFUSED, np.flatnonzero(refused))
-    hop.put(EventClass.SHED, np.flatnonzero(shed))
+    lost = journal.numbers(State.ACKNOWLEDGED, State.STORED | State.EVICTED)
+    hop.put(EventClass.LOST, lost)
+    hop.lost_where = whereabouts(journal.dense, stream.first, lost)
+    hop.put(EventClass.EVICTED, journal.numbers(State.EVICTED))
+    hop.put(EventClass.RECOVERED, journal.numbers(State.UNKNOWN | State.STORED))
+    hop.put(EventClass.UNKNOWN, journal.numbers(State.UNKNOWN, State.STORED))
+    hop.put(EventClass.REFUSED, journal.numbers(State.REFUSED))
+    hop.put(EventClass.SHED, journal.numbers(State.SHED))
     reordered = inversions(journal.dense, stream.first)
     journal.state[reordered] |= State.INVERTED
     journal.state[stream.corrupt.numbers] |= State.CORRUPT
     hop.put(EventClass.REORDERED, reordered)
     hop.put(EventClass.CORRUPT, stream.corrupt)
-    _put_common(hop, np.flatnonzero((refused | shed) & stored))
+    _put_common(hop, _contradicted(journal, State.STORED))
     return hop
 
 
@@ -244,17 +263,19 @@ def _judge_observer(
 ) -> Hop:
     """Put every stored event into its class at the hop from stream to one observer."""
     hop = Hop(name, recording, journal.dense.sums(recording.first))
-    recorded = recording.first != 0
-    missing = journal.has(State.STORED, State.EVICTED) & ~recorded
+    journal.set(State.RECORDED, recording.first)
+    journal.state &= np.uint16(0xFFFF ^ State.GIVEN_UP)
     for kind in (EventClass.EXHAUSTED, EventClass.TERMINATED):
         numbers = given_up.get((name, kind.value), np.zeros(0, np.int64))
-        numbers = numbers[missing[numbers]]
-        missing[numbers] = False
+        numbers = numbers[(journal.state[numbers] & (State.RECORDED | State.GIVEN_UP)) == 0]
+        journal.state[numbers] |= State.GIVEN_UP
         hop.put(kind, numbers)
-    hop.put(EventClass.LOST, np.flatnonzero(missing))
-    hop.lost_where = whereabouts(journal.dense, recording.first, np.flatnonzero(missing))
-    elsewhere = recorded & ~journal.has(State.STORED)
-    hop.put(EventClass.RECOVERED, np.flatnonzero(elsewhere & journal.has(State.UNKNOWN)))
+    there = State.RECORDED | State.GIVEN_UP
+    lost = np.union1d(journal.numbers(State.STORED, there), journal.numbers(State.EVICTED, there))
+    hop.put(EventClass.LOST, lost)
+    hop.lost_where = whereabouts(journal.dense, recording.first, lost)
+    elsewhere = State.RECORDED | State.UNKNOWN
+    hop.put(EventClass.RECOVERED, journal.numbers(elsewhere, State.STORED))
     late = inversions(journal.dense, recording.first)
     excused = recording.late_ok[late] | ((journal.state[late] & State.INVERTED) != 0)
     hop.put(EventClass.REORDERED, late[~excused])
@@ -262,8 +283,14 @@ def _judge_observer(
     upstream = (journal.state[altered] & State.CORRUPT) != 0
     hop.put(EventClass.CORRUPT, altered[~upstream])
     hop.counts[EventClass.CORRUPT] = recording.corrupt.count - int(np.count_nonzero(upstream))
-    _put_common(hop, np.flatnonzero(elsewhere & journal.has(State.REFUSED, State.SHED)))
+    _put_common(hop, _contradicted(journal, State.RECORDED, State.STORED))
     return hop
+
+
+def _contradicted(journal: Journal, found: int, no: int = 0) -> Ints:
+    """Return the events that were found although they were refused or never sent."""
+    refused, shed = (journal.numbers(found | bit, no) for bit in (State.REFUSED, State.SHED))
+    return np.union1d(refused, shed)
 
 
 def _put_common(hop: Hop, contradicted: Ints) -> None:

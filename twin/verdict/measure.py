@@ -1,8 +1,8 @@
 """Measurements of a recorded run: one value per event from the journal, gauges from lag.jsonl.
 
-Latencies count from the intended publish time, exactly and for every event (within
-`resolution_ns`), not from a sample. An event whose outcome stayed unknown counts with the
-time at which it was given up, which is a lower bound.
+Latencies count from the intended publish time, for every event and not for a sample, exact
+to a microsecond (or to `resolution_ns`, in runs of more than an hour). An event whose outcome
+stayed unknown counts with the time at which it was given up, which is a lower bound.
 """
 
 from dataclasses import dataclass

@@ -44,7 +44,8 @@ def _row(row: LatencyRow, values: npt.NDArray[np.float32]) -> LatencyRow:
     found = np.percentile(values, QUANTILES, overwrite_input=True).tolist()
     low, p50, p95, p99, high = found
     update = {"min": low, "p50": p50, "p95": p95, "p99": p99, "max": high, "avg": avg}
-    return row.model_copy(update={"count": len(values), **update})
+    rounded = {name: round(value, 3) for name, value in update.items()}
+    return row.model_copy(update={"count": len(values), **rounded})
 
 
 def lag_results(manifest: Manifest, lag: list[LagSeries]) -> tuple[LagResult, ...]:
