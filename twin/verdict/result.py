@@ -31,6 +31,7 @@ __all__ = [
     "SubjectCounts",
     "Totals",
     "Verdict",
+    "write_result",
 ]
 
 RESULT: Final = "result.json"
@@ -243,10 +244,6 @@ class Result(Model):
         document = self.model_dump(mode="json")
         return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
-    def save(self, run_dir: Path) -> None:
-        """Write `result.json`, whole or not at all."""
-        write_atomic(run_dir / RESULT, self.as_json())
-
     @classmethod
     def load(cls, run_dir: Path) -> Self:
         """Read `result.json`; raises UsageError when there is none, InputError when it is none."""
@@ -258,3 +255,8 @@ class Result(Model):
         except ValidationError as error:
             text = "; ".join(fault["msg"] for fault in error.errors(include_url=False))
             raise InputError([Problem(str(path), 0, 0, text)]) from error
+
+
+def write_result(run_dir: Path, result: Result) -> None:
+    """Write `result.json` into a run folder, whole or not at all."""
+    write_atomic(run_dir / RESULT, result.as_json())

@@ -45,7 +45,11 @@ def is_drained(consumer: WatchedConsumer) -> bool:
     name such messages, the counters alone decide.
     """
     empty = consumer.num_pending == 0 and consumer.num_ack_pending == 0
-    given_up = consumer.advisories_read and consumer.exhausted + consumer.terminated > 0
+    given_up = (
+        consumer.advisories_read
+        and consumer.exhausted + consumer.terminated > 0
+        and consumer.ack_floor < consumer.last_matching_seq
+    )
     reached = consumer.drained and consumer.ack_floor >= consumer.last_matching_seq
     return empty and (reached or given_up)
 
