@@ -14,7 +14,8 @@ __all__ = ["Reason", "Reasons", "Status", "status_of"]
 class Status(IntEnum):
     """How far a reading can be trusted, as `twin.events.vocabulary.STATUSES`.
 
-    From FAILED on there is no value: the arrays hold nan.
+    From FAILED on there is no value: the arrays hold nan. They hold nan also where a sensor is
+    OK and there is nothing to see (Reason NO_TARGET).
     """
 
     OK = 0
@@ -50,7 +51,7 @@ _DOUBTFUL: Final = {Reason.STUCK, Reason.DRIFT, Reason.BIAS, Reason.NOISE, Reaso
 
 
 def _status(reason: Reason) -> Status:
-    if reason is Reason.NONE:
+    if reason in (Reason.NONE, Reason.NO_TARGET):
         return Status.OK
     if reason in _DOUBTFUL:
         return Status.DEGRADED

@@ -31,12 +31,14 @@ class Imu(Instrument):
     name = "imu"
 
     def __init__(self, shard: Shard, params: ImuParams, *, enabled: bool = True) -> None:
-        super().__init__(shard.n, 6, enabled=enabled)
-        self._draws = shard.draws(self.name, normals=7, uniforms=1)
+        super().__init__(shard.n, 6, fitted=enabled)
+        self._draws = shard.draws(self.name, normals=7 * enabled, uniforms=int(enabled))
         self._density = _six(params.gyro_noise_rps_rthz, params.accel_noise_mps2_rthz)
         self._spread = _six(params.gyro_bias_rps, params.accel_bias_mps2)
         self._tau = _six(params.gyro_bias_tau_s, params.accel_bias_tau_s)
-        self._bias: Floats = self._spread * self._draws.next().normals.T[:6]
+        self._bias = np.zeros((6, shard.n))
+        if enabled:
+            self._bias += self._spread * self._draws.next().normals.T[:6]
         self._since_s = np.zeros(6)
         self._turn = 0
         self._shown = np.full((6, shard.n), np.nan)
@@ -44,6 +46,8 @@ class Imu(Instrument):
 
     def step(self, hw: "Hardware", dt_s: float) -> None:
         """Read the rates and accelerations that the bots had in this tick."""
+        if not self.fitted:
+            return
         draw = self._draws.next()
         white = draw.normals.T[:6]
         self._wander(draw.normals.T[6], dt_s)

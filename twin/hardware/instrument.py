@@ -27,6 +27,9 @@ FAULT_INPUTS: Final[Mapping[str, Range]] = MappingProxyType(
     }
 )
 
+_SWITCH: Final[Mapping[str, Range]] = MappingProxyType({"enabled": FLAG})
+_NOTHING: Final[Mapping[str, Range]] = MappingProxyType({})
+
 
 class Instrument:
     """One sensor of every bot: on or off, its health, its malfunctions.
@@ -37,15 +40,17 @@ class Instrument:
 
     `status` and `reason` (n,) hold Status and Reason codes. A stuck, drifting, biased or noisy
     sensor still gives numbers and is DEGRADED; one without a value holds nan. Failing and
-    coming back are edges, sensor_io_failed and sensor_io_ok.
+    coming back are edges, sensor_io_failed and sensor_io_ok. A sensor that is not `fitted` (by
+    the spec) takes no inputs and is switched off for good.
     """
 
     name: ClassVar[str]
-    startable: ClassVar[Mapping[str, Range]] = MappingProxyType({"enabled": FLAG})
-    inputs: ClassVar[Mapping[str, Range]] = FAULT_INPUTS
 
-    def __init__(self, n: int, axes: int, *, enabled: bool) -> None:
-        self.enabled = np.full(n, float(enabled))
+    def __init__(self, n: int, axes: int, *, fitted: bool) -> None:
+        self.fitted = fitted
+        self.inputs: Mapping[str, Range] = FAULT_INPUTS if fitted else _NOTHING
+        self.startable: Mapping[str, Range] = _SWITCH if fitted else _NOTHING
+        self.enabled = np.full(n, float(fitted))
         self._inputs = np.zeros((6, n))
         self.failed, self.stuck, self.dropout = self._inputs[:3]
         self.bias, self.drift_per_s, self.noise = self._inputs[3:]
@@ -54,27 +59,28 @@ class Instrument:
         self._holds: Bools = np.zeros(n, dtype=np.bool_)
         self._broken: Bools = np.zeros(n, dtype=np.bool_)
         self._upset = False
-        self.status: Ints = np.zeros(n, dtype=np.int64)
-        self.reason: Ints = np.zeros(n, dtype=np.int64)
+        reason = Reason.NONE if fitted else Reason.SWITCHED_OFF
+        self.reason: Ints = np.full(n, reason, dtype=np.int64)
+        self.status = status_of(self.reason)
         self.reasons = Reasons(self.reason)
 
-    def is_off(self) -> bool:
-        """Whether the sensor is switched off on every bot, and says so."""
-        if self.enabled.any():
-            return False
-        self.status[:] = Status.DISABLED
-        self.reason[:] = Reason.SWITCHED_OFF
-        return True
-
     def sense(
-        self, hw: "Hardware", values: Floats, normals: Floats, uniform: Floats, dt_s: float
+        self,
+        hw: "Hardware",
+        values: Floats,
+        normals: Floats,
+        uniform: Floats,
+        dt_s: float,
+        *,
+        idle: Ints | None = None,
     ) -> None:
         """Turn true `values` (axes, n) in place into what the sensor shows; judge its health.
 
-        `normals` (axes, n) and `uniform` (n,) are draws of this tick. Bots without a value get
-        nan on every axis.
+        `normals` (axes or 1, n) and `uniform` (n,) are draws of this tick. `idle` (n,) gives
+        Reasons of the sensor's own why it does not run, None: as all devices of the bot. Bots
+        without a value get nan on every axis.
         """
-        idle = hw.readiness.idle
+        idle = hw.readiness.idle if idle is None else idle
         faulty = bool(self._inputs.any())
         if not (faulty or self._upset or idle is not None) and self.enabled.all():
             return
@@ -91,14 +97,15 @@ class Instrument:
         self._report(hw)
         self._upset = bool(self.reason.any())
 
-    def lacks(self, where: Bools, reason: Reason) -> None:
-        """Mark bots that have no value for a reason of the sensor's own, unless one is set.
+    def lack(self, values: Floats, where: Bools, reason: Reason) -> None:
+        """Take away the values of bots for a reason of the sensor's own, for this tick.
 
-        Counts for this tick only; `sense` comes first and may have set a graver reason.
+        Comes after `sense`, which may have found a graver reason.
         """
         chosen = where & (self.status <= Status.DEGRADED)
         self.reason[chosen] = reason
-        self.status[chosen] = Status.FAILED
+        self.status[chosen] = status_of(self.reason[chosen])
+        values[:, chosen] = np.nan
         self._upset = self._upset or bool(chosen.any())
 
     def _distort(self, values: Floats, normals: Floats, uniform: Floats, dt_s: float) -> None:

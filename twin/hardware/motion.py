@@ -37,8 +37,8 @@ class Motion:
     World axes: `position_m`, `velocity_mps`, `acceleration_mps2` (mean of the last tick).
     Body axes: `rates_rps`. All (n, 3). `attitude_rad` (n, 3) is roll, pitch, yaw; `heading_deg`
     in [0, 360) is the bearing of the nose, 0 = north, clockwise. `speed_mps` is the length of
-    the velocity, `drive_mps` the speed that the drive keeps up (0 while coasting): what the
-    motion load pays for.
+    the velocity, `drive_mps` the speed that the drive is asked for (0 while coasting): what the
+    motion load pays for. A throttled drive is slower; on a dead bus it is off.
 
     Newton's second law with the mean force of the tick, so position and velocity are exact
     for thrust that is constant over a tick. One moment of inertia for all axes, hence no
@@ -85,14 +85,15 @@ class Motion:
         """Move every bot for `dt_s` seconds under the thrust and torque of this tick."""
         thrust = hw.propulsion
         away = self.patrol.target - self._position
-        self._turn(away, thrust.torque_nm.T if thrust.firing else None, dt_s)
+        self._turn(hw, away, thrust.torque_nm.T if thrust.firing else None, dt_s)
         force = thrust.force_n.T if thrust.firing else None
-        self._move(away, force, self._params.dry_mass_kg + thrust.propellant_kg, dt_s)
+        self._move(hw, away, force, self._params.dry_mass_kg + thrust.propellant_kg, dt_s)
         self._arrive()
 
-    def _turn(self, away: Floats, torque: Floats | None, dt_s: float) -> None:
+    def _turn(self, hw: "Hardware", away: Floats, torque: Floats | None, dt_s: float) -> None:
         """Steer the nose to `away` within the limits of the hold, then turn."""
         p, held = self._params, (self.behaviour != COAST) & (self.hold_failed == 0)
+        held &= ~hw.power.bus_dead
         error = np.empty_like(self._rates)
         error[0], error[1] = -self.roll_rad, -self.pitch_rad
         course = np.arctan2(away[1], away[0]) - self.yaw_rad
@@ -113,9 +114,11 @@ class Motion:
         self.rotation[:] = matrix(self.quaternion)
         self._tell_attitude()
 
-    def _move(self, away: Floats, force: Floats | None, mass: Floats, dt_s: float) -> None:
+    def _move(
+        self, hw: "Hardware", away: Floats, force: Floats | None, mass: Floats, dt_s: float
+    ) -> None:
         """Accelerate and move; the drive works along the nose, slower while it points away."""
-        acceleration = self._drive(away, dt_s)
+        acceleration = self._drive(hw, away, dt_s)
         if force is not None:
             acceleration += to_world(self.rotation, force) / mass
         self._acceleration[:] = acceleration
@@ -123,21 +126,23 @@ class Motion:
         self._velocity += acceleration * dt_s
         np.sqrt(sum_of_squares(self._velocity), out=self.speed_mps)
 
-    def _drive(self, away: Floats, dt_s: float) -> Floats:
+    def _drive(self, hw: "Hardware", away: Floats, dt_s: float) -> Floats:
         """Return the drive's acceleration (3, n), and note the speed that it keeps up."""
         nose = self.rotation[:, 0]
         distance = np.sqrt(sum_of_squares(away)) + 1e-9
         ahead = (nose[0] * away[0] + nose[1] * away[1] + nose[2] * away[2]) / distance
         works = (self.behaviour != COAST) & (self.drive_failed == 0)
-        flies = works & (self.behaviour == PATROL)
-        wanted_mps = self.cruise_mps * np.maximum(ahead, 0.2) * flies
+        np.maximum(ahead, 0.2, out=ahead)
+        ahead *= works & (self.behaviour == PATROL)
+        np.multiply(self.cruise_mps, ahead, out=self.drive_mps)
+        works &= ~hw.power.bus_dead
+        wanted_mps = self.drive_mps * hw.power.motion_share
         wanted = nose * wanted_mps
         wanted[2] += away[2] / distance * wanted_mps
         wanted -= self._velocity
         wanted /= dt_s
         size = np.sqrt(sum_of_squares(wanted)) + 1e-12
         wanted *= np.minimum(self._params.drive_accel_mps2 / size, 1.0) * works
-        np.copyto(self.drive_mps, wanted_mps)
         drive: Floats = wanted
         return drive
 

@@ -34,15 +34,16 @@ class Propulsion:
 
     `force_n` and `torque_nm` (n, 3), body frame and about the centre of mass, are means over
     the tick; `firing` tells whether any bot's are not 0. `propellant_kg`, `power_w`,
-    `throttle_pct` (n,): thrust as a share of one full translation group. Mass flow is
+    `throttle_pct` (n,): thrust as a share of one full translation group; `power_w` is what is
+    asked for, and the valves open as far as the power plane grants it. Mass flow is
     sum(F) / (Isp g0); the last drops are burnt at the same thrust for the part of the tick
     that they last.
 
     `valve_cycles` (n,) counts openings. A thruster opens at most once per pulse window and
     never for less than the minimum pulse: shorter demands add up until a pulse is due, so that
     the mean over time is what was asked for. AUTO allocates as if all thrusters worked,
-    ADAPTIVE knows those that are stuck, MANUAL_OVERRIDE opens what `fire` was told. Inputs `stuck_open` and `stuck_closed`
-    are bit masks: bit k is thruster k, counted from 0.
+    ADAPTIVE knows those that are stuck, MANUAL_OVERRIDE opens what `fire` was told. Inputs
+    `stuck_open` and `stuck_closed` are bit masks: bit k is thruster k, counted from 0.
     """
 
     name = "propulsion"
@@ -108,6 +109,8 @@ class Propulsion:
             return
         self._allocate()
         share = np.minimum(self._left_s / dt_s, 1.0)
+        self._want_power(share)
+        share *= hw.power.rcs_share * ~hw.power.bus_dead
         np.maximum(self._left_s - dt_s, 0.0, out=self._left_s)
         self._left_s[self._left_s < 1e-9] = 0.0
         self._pulse(self._openings * share, dt_s)
@@ -115,6 +118,14 @@ class Propulsion:
             self._means[self._bits(self.stuck_closed)] = 0.0
             self._means[self._bits(self.stuck_open)] = 1.0
         self._burn(dt_s)
+
+    def _want_power(self, share: Floats) -> None:
+        """Note what the valves would draw if they got it all."""
+        thrust = np.zeros(len(share))
+        for opening, force in zip(self._openings, self.thrusters.thrust_n.tolist(), strict=True):
+            thrust += opening * force
+        fraction = np.minimum(thrust * share / self.thrusters.full_thrust_n, 1.0)
+        np.multiply(fraction, self._params.rcs_power_w, out=self.power_w)
 
     def _allocate(self) -> None:
         """Work out openings where the demand, the mode or a known failure changed."""
@@ -170,7 +181,6 @@ class Propulsion:
         np.minimum(needed, self.propellant_kg, out=self.used_kg)
         self.propellant_kg -= self.used_kg
         self.throttle_pct[:] = np.minimum(thrust * lasts / self.thrusters.full_thrust_n, 1) * 100
-        np.multiply(self.throttle_pct, self._params.rcs_power_w / 100, out=self.power_w)
         self._effect[:] = 0.0
         for thruster, opening in enumerate(self._means):
             self._effect += self.thrusters.effect[:, thruster : thruster + 1] * opening

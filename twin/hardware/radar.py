@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from twin.hardware.contacts import Codes
-from twin.hardware.health import Status
+from twin.hardware.health import Reason, Status
 from twin.hardware.instrument import Instrument
-from twin.hardware.plane import Bools, Floats
+from twin.hardware.plane import Bools, Floats, Ints
 from twin.hardware.shard import Shard
 from twin.hardware.surroundings import Surroundings
 from twin.spec.params.radar import RadarParams
@@ -47,12 +47,12 @@ class Radar(Instrument):
     def __init__(
         self, shard: Shard, params: RadarParams, around: Surroundings, *, enabled: bool = True
     ) -> None:
-        super().__init__(shard.n, 1, enabled=enabled)
+        super().__init__(shard.n, 1, fitted=enabled)
         self._params, self._around = params, around
         self.objects, self.slots = around.objects, around.objects + 1
-        self._draws = shard.draws(
-            self.name, normals=DRAWS_PER_OBJECT * self.objects + 1, uniforms=3
-        )
+        self._rows = DRAWS_PER_OBJECT * self.objects
+        rows = max(self._rows, 1)
+        self._draws = shard.draws(self.name, normals=rows * enabled, uniforms=3 * enabled)
         shape = (self.slots, shard.n)
         self.detected: Bools = np.zeros(shape, dtype=np.bool_)
         self.detections = np.zeros(shard.n)
@@ -68,14 +68,16 @@ class Radar(Instrument):
 
     def step(self, hw: "Hardware", dt_s: float) -> None:
         """Scan once, from where the bot is at the end of the tick."""
+        if not self.fitted:
+            return
         draw = self._draws.next()
         normals, uniforms = draw.normals.T, draw.uniforms.T
         stuck = np.flatnonzero(self.stuck)
         repeated = [array[..., stuck] for array in self._shown]
-        self._scan(normals[1:])
+        self._scan(normals[: self._rows])
         self._raise_false_alarms(uniforms[1], uniforms[2])
         shift = np.zeros((1, hw.n))
-        self.sense(hw, shift, normals[:1], uniforms[0], dt_s)
+        self.sense(hw, shift, normals[:1], uniforms[0], dt_s, idle=self._idle(hw))
         for array, before in zip(self._shown, repeated, strict=True):
             array[..., stuck] = before
         if self._upset:
@@ -83,6 +85,15 @@ class Radar(Instrument):
         self.band[:] = LR
         self.band += self.range_m <= self._params.short_range_m
         np.sum(self.detected, axis=0, out=self.detections)
+
+    def _idle(self, hw: "Hardware") -> Ints | None:
+        """Return why radars do not run, None if all do: as other devices, or shed."""
+        idle = hw.readiness.idle
+        if hw.power.radar_on.all():
+            return idle
+        shed = np.where(hw.power.radar_on, Reason.NONE, Reason.SHED)
+        reasons: Ints = shed if idle is None else np.where(idle > 0, idle, shed)
+        return reasons
 
     @property
     def _shown(self) -> tuple[Floats | Bools, ...]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from twin.hardware.health import Reason
 from twin.hardware.plane import Ints, Range
 from twin.hardware.shard import Shard
 
@@ -31,3 +32,10 @@ class Readiness:
 
     def step(self, hw: "Hardware", dt_s: float) -> None:
         """Ask the planes that can take everything down."""
+        dead, running = hw.power.bus_dead, hw.modes.running
+        if not dead.any() and running.all():
+            self.idle = None
+            return
+        self._codes[:] = np.where(running, Reason.NONE, Reason.BOOTING)
+        self._codes[dead] = Reason.UNPOWERED
+        self.idle = self._codes
