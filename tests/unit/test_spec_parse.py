@@ -60,6 +60,7 @@ class Everything(Strict):
     colour: Literal["red", "green"] = "red"
     place: Point = (0.0, 0.0, 0.0)
     count: Annotated[int, Field(ge=1, le=9)] = 1
+    some: Annotated[tuple[int, ...], Field(min_length=1)] = (1,)
     name: Annotated[str, StringConstraints(min_length=1, max_length=3)] = "x"
 
     @model_validator(mode="after")
@@ -105,6 +106,8 @@ CASES = {
     "count: 10": ["1:8: 10 must be at most 9"],
     "count: true": ["1:8: expected a whole number, found true"],
     "count:": ["1:7: expected a whole number, found nothing"],
+    "some: []": ["1:7: a list of 0 needs at least 1 entries"],
+    "some: [x]": ["1:8: expected a whole number, found 'x'"],
     "name: abcd": ["1:7: 'abcd' may have at most 3 characters"],
     "name: 5": ["1:7: expected text, found 5"],
     "coutn: 5\nflga: true": [

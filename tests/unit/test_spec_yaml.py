@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from twin.errors import InputError
@@ -178,6 +178,7 @@ PLAIN = st.recursive(
 
 @settings(deadline=None)
 @given(PLAIN)
+@example({"\x85": "a\u2028"})
 def test_what_is_written_is_read_back(value: object) -> None:
     """`to_yaml` quotes whatever YAML 1.2 would read as something else."""
     assert read_text(to_yaml(value)).value == value  # type: ignore[arg-type]  # any plain value

@@ -9,6 +9,7 @@ from twin.spec.channels import CHANNELS, RATED
 from twin.spec.component import Component, Part
 from twin.spec.components import KINDS, REQUIRED, Components, LibraryComponents
 from twin.spec.findings import Findings, did_you_mean
+from twin.spec.payload.model import CustomChannel, Rate, overlap
 from twin.spec.units import Params
 
 __all__ = ["BotSpec", "EventBus", "Metadata"]
@@ -21,42 +22,69 @@ else:
 P = TypeVar("P", bound=Params)
 
 BotId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-Rate = Annotated[float, Field(gt=0, le=1000, json_schema_extra={"unit": "Hz"})]
 
 
 class Metadata(Part):
     """Who the bot is."""
 
     id: BotId = Field(description="Identity of the bot; a fleet numbers its bots after it.")
-    description: str = Field("", description="What the bot is for.")
+    description: str = Field(default="", description="What the bot is for.")
 
 
 class EventBus(Part):
     """What the bot says and hears."""
 
-    channels: tuple[str, ...] = Field(min_length=1, description="Channels of the bot.")
+    channels: tuple[str | CustomChannel, ...] = Field(
+        min_length=1,
+        description="Channels of the bot: names of the nine, and in the profile custom its own.",
+    )
     layout: Literal["platform", "fleet"] = Field(
-        "platform", description="platform: one bot's subjects; fleet: the bot is in the subject."
+        default="platform",
+        description="platform: one bot's subjects; fleet: the bot is in the subject.",
     )
     rates: dict[str, Rate] = Field(
         default_factory=dict, description="Samples per second of a channel or platform subject."
     )
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all channels."""
+        return tuple(name if isinstance(name, str) else name.name for name in self.channels)
+
+    @property
+    def custom(self) -> tuple[CustomChannel, ...]:
+        """The channels that the spec itself defines."""
+        return tuple(one for one in self.channels if isinstance(one, CustomChannel))
+
     @model_validator(mode="after")
     def _known_names(self) -> "EventBus":
         findings = Findings()
-        for index, name in enumerate(self.channels):
-            if name not in CHANNELS:
+        for index, channel in enumerate(self.channels):
+            name = self.names[index]
+            if isinstance(channel, str) and name not in CHANNELS:
                 hint = did_you_mean(name, list(CHANNELS))
                 findings.add(("channels", index), f"unknown channel {name!r}{hint}")
-            elif name in self.channels[:index]:
+            elif name in self.names[:index] or (channel is not name and name in CHANNELS):
                 findings.add(("channels", index), f"the channel {name!r} is listed twice")
         for name in self.rates:
             if name not in RATED:
                 hint = did_you_mean(name, list(RATED))
                 findings.add(("rates", name), f"{name!r} has no rate to set{hint}", key=True)
+        _check_overlaps(self, findings)
         findings.raise_any("EventBus")
         return self
+
+
+def _check_overlaps(bus: EventBus, findings: Findings) -> None:
+    seen: list[CustomChannel] = []
+    for index, channel in enumerate(bus.channels):
+        if isinstance(channel, str):
+            continue
+        for other in seen:
+            if overlap(channel.pattern, other.pattern):
+                message = f"the subject {channel.subject!r} overlaps that of {other.name!r}"
+                findings.add(("channels", index, "subject"), message)
+        seen.append(channel)
 
 
 def _schema_of_profiles(schema: dict[str, Any]) -> None:
@@ -83,7 +111,7 @@ class BotSpec(Part):
     version: Literal[1]
     kind: Literal["BotSpec"]
     metadata: Metadata
-    profile: Literal["qiki", "custom"] = Field("qiki", description="What is required.")
+    profile: Literal["qiki", "custom"] = Field(default="qiki", description="What is required.")
     components: AllComponents
     event_bus: EventBus
 
@@ -122,6 +150,10 @@ def _check_required(spec: BotSpec, findings: Findings) -> None:
     for name in REQUIRED:
         if name not in spec.components:
             findings.add(("components",), f"the profile qiki requires the component {name!r}")
+    for index, own in enumerate(spec.event_bus.channels):
+        if not isinstance(own, str):
+            message = f"the channel {own.name!r} needs `profile: custom`"
+            findings.add(("event_bus", "channels", index), message)
     for channel in CHANNELS:
         if channel not in spec.event_bus.channels:
             message = f"the profile qiki requires the channel {channel!r}"

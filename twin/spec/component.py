@@ -27,10 +27,12 @@ class Component(Part):
     """One component of a bot."""
 
     type: str
-    provides: tuple[Port, ...] = Field((), description="What it offers to other components.")
-    consumes: tuple[Port, ...] = Field((), description="What it needs of other components.")
-    enabled: bool = Field(True, description="Whether it is switched on.")
-    params: Params = Field(NoParams(), description="Its physics.")
+    provides: tuple[Port, ...] = Field(
+        default=(), description="What it offers to other components."
+    )
+    consumes: tuple[Port, ...] = Field(default=(), description="What it needs of other components.")
+    enabled: bool = Field(default=True, description="Whether it is switched on.")
+    params: Params = Field(default=NoParams(), description="Its physics.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +58,12 @@ class ComponentKind:
         """Return the model of this component, with its own type and params."""
         fields: dict[str, Any] = {  # create_model's own type for (annotation, default)
             "type": (Literal[self.kind], Field(description="Always this.")),
-            "provides": (tuple[Port, ...], Field(self.provides, description=_of("provides"))),
-            "enabled": (bool, Field(self.enabled, description=_of("enabled"))),
-            "params": (self.params, Field(self.params(), description=_of("params"))),
+            "provides": (
+                tuple[Port, ...],
+                Field(default=self.provides, description=_of("provides")),
+            ),
+            "enabled": (bool, Field(default=self.enabled, description=_of("enabled"))),
+            "params": (self.params, Field(default=self.params(), description=_of("params"))),
         }
         title = "".join(word.capitalize() for word in self.name.split("_"))
         return create_model(title, __base__=Component, __doc__=self.purpose, **fields)

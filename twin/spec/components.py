@@ -260,7 +260,7 @@ def _without_default(schema: dict[str, Any]) -> None:
 
 def _library() -> type[Components]:
     fields: dict[str, Any] = {  # create_model's own type for (annotation, default)
-        name: (kind.model(), Field(None, json_schema_extra=_without_default))
+        name: (kind.model(), Field(default=None, json_schema_extra=_without_default))
         for name, kind in KINDS.items()
     }
     doc = "The components of the bot; the profile qiki requires some of them."

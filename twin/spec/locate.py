@@ -54,7 +54,15 @@ class _Placed:
 
 def locate(errors: Sequence[ErrorDetails], value: Plain) -> list[Fault]:
     """Return one Fault for each error that the user should see."""
-    return [placed.fault for placed in _likely([_place(error, value) for error in errors], 0)]
+    own = [_place(error, value) for error in errors if not _is_echo(error)]
+    return [placed.fault for placed in _likely(own, 0)]
+
+
+def _is_echo(error: ErrorDetails) -> bool:
+    """Whether a list is called too short only because faulty entries were not counted."""
+    least = error.get("ctx", {}).get("min_length")
+    found = error["input"]
+    return error["type"] == "too_short" and isinstance(found, list) and len(found) >= (least or 0)
 
 
 def _place(error: ErrorDetails, value: Plain) -> _Placed:

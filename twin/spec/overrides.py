@@ -113,8 +113,13 @@ def _descend(data: Plain, path: KeyPath) -> Plain:
 
 def _responsible(fault: KeyPath, places: Mapping[KeyPath, str]) -> str:
     """Return the override that the fault comes from, "" where no single one is at fault."""
-    related = [path for path in places if fault[: len(path)] == path or path[: len(fault)] == fault]
-    return places[max(related, key=len)] if related else ""
+    related = (key for path, key in places.items() if _on_one_line(path, fault))
+    return next(related, "")
+
+
+def _on_one_line(one: KeyPath, other: KeyPath) -> bool:
+    shorter = min(len(one), len(other))
+    return one[:shorter] == other[:shorter]
 
 
 def _problem(
