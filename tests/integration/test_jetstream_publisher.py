@@ -1,0 +1,412 @@
+"""Publishing: every event is accounted for and every source keeps its order, come what may."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from twin.errors import UsageError
+from twin.events.digest import payload_hash
+from twin.events.event import Event, SourceTable
+from twin.events.subjects import SubjectSpace
+from twin.events.topology import StreamDecl, Topology
+from twin.jetstream.api import call
+from twin.jetstream.connection import BrokerOptions, Connection, connect
+from twin.jetstream.message import Message
+from twin.jetstream.publisher import Publisher, PublisherSettings
+from twin.jetstream.reconcile import reconcile
+from twin.jetstream.scan import scan
+from twin.jetstream.server import NatsServer
+from twin.verdict.journal import ATTEMPT, OUTCOME, FileJournal, LocalRefusal, Outcome, read_table
+
+Until = Callable[..., Awaitable[None]]
+Opener = Callable[..., AbstractAsyncContextManager["Bench"]]
+SOURCES = 40
+STREAM = StreamDecl("S", ("q.>",), max_bytes=-1)
+QUICK = PublisherSettings(ack_wait_s=0.2, retry_for_s=20.0)
+
+
+class Bench:
+    """A publisher on a stream of its own, with events to offer and means to look."""
+
+    def __init__(self, connection: Connection, publisher: Publisher, journal: Path) -> None:
+        self.connection = connection
+        self.publisher = publisher
+        self.journal = journal
+        self.sequences = Counter[int]()
+
+    def event(self, source: int, payload: bytes = b"") -> Event:
+        """Make the next event of a source; its payload names it."""
+        self.sequences[source] += 1
+        seq = self.sequences[source]
+        name = b"%d/%d" % (source, seq)
+        headers = b"NATS/1.0\r\nce-id: %b\r\nNats-Msg-Id: run/%b\r\n" % (name, name)
+        return Event(source, seq, seq * 1000, headers, payload or name)
+
+    def offer(self, *events: Event) -> None:
+        """Offer events that are due now."""
+        self.publisher.offer(events, [time.time_ns()] * len(events))
+
+    def offer_round(self) -> None:
+        """Offer one event of every source."""
+        self.offer(*(self.event(source) for source in range(SOURCES)))
+
+    async def stored(self) -> list[Message]:
+        """Read the whole stream."""
+        return [m async for batch in scan(self.connection, "S", 1, 1_000_000) for m in batch]
+
+    async def stored_names(self) -> list[str]:
+        """Return the payloads of the stream, which name the events."""
+        return [message.payload.decode() for message in await self.stored()]
+
+    def outcomes(self) -> dict[str, tuple[Outcome, int]]:
+        """Return outcome and error by name, as journalled; every event has one only."""
+        rows = [row for t in read_table(self.journal / "acknowledged.bin", OUTCOME) for row in t]
+        found = {
+            f"{row['source']}/{row['seq']}": (Outcome(row["outcome"]), int(row["error"]))
+            for row in rows
+        }
+        assert len(found) == len(rows)
+        return found
+
+    async def assert_exact(self) -> None:
+        """Nothing lost, doubled or reordered, and the journal says so."""
+        names = await self.stored_names()
+        expected = {f"{s}/{n + 1}" for s, count in self.sequences.items() for n in range(count)}
+        assert Counter(names) == Counter(expected)
+        last: Counter[str] = Counter()
+        for name in names:
+            source, _, seq = name.partition("/")
+            assert int(seq) == last[source] + 1, f"{name} after {last[source]}"
+            last[source] = int(seq)
+        assert set(self.outcomes().values()) == {(Outcome.ACKNOWLEDGED, 0)}
+        assert self.outcomes().keys() == expected
+
+
+@pytest.fixture(params=["fast", "public"])
+async def connection(
+    server: NatsServer, request: pytest.FixtureRequest
+) -> AsyncIterator[Connection]:
+    """A connection over each wire, to a server with the stream."""
+    async with await connect(
+        BrokerOptions(url=server.url), name="test", wire=request.param
+    ) as opened:
+        await reconcile(opened, Topology((STREAM,), ()))
+        yield opened
+
+
+@pytest.fixture
+def open_bench(connection: Connection, tmp_path: Path) -> Opener:
+    """Open a publisher with settings of choice."""
+
+    @asynccontextmanager
+    async def opened(
+        settings: PublisherSettings = QUICK, over: Connection = connection, folder: str = "journal"
+    ) -> AsyncIterator[Bench]:
+        sources = SourceTable()
+        for number in range(SOURCES):
+            sources.add(f"bot-{number}", f"q.bot-{number}.nav")
+        with FileJournal(tmp_path / folder) as journal:
+            async with Publisher(over, sources, SubjectSpace(), journal, settings) as publisher:
+                yield Bench(over, publisher, tmp_path / folder)
+
+    return opened
+
+
+async def test_stores_and_journals_every_event(open_bench: Opener) -> None:
+    """What is offered is stored as it is, with the intended time, and journalled twice."""
+    before = time.time_ns()
+    async with open_bench() as bench:
+        for _ in range(20):
+            bench.offer_round()
+        assert await bench.publisher.flush(10)
+        counts = bench.publisher.counts
+        assert (counts.offered, counts.acknowledged) == (20 * SOURCES, 20 * SOURCES)
+        assert (counts.in_flight, counts.waiting, counts.duplicates, counts.resent) == (0, 0, 0, 0)
+        await bench.assert_exact()
+        message = (await bench.stored())[0]
+    assert message.subject == "q.bot-0.nav"
+    lines = message.headers.split(b"\r\n")
+    assert lines[:3] == [b"NATS/1.0", b"ce-id: 0/1", b"Nats-Msg-Id: run/0/1"]
+    assert before < int(lines[3].removeprefix(b"Twin-Intended-Ns: ")) < time.time_ns()
+    (attempts,) = read_table(bench.journal / "attempted.bin", ATTEMPT)
+    assert len(attempts) == 20 * SOURCES
+    assert attempts["hash"][0] == payload_hash(b"0/1")
+    (outcomes,) = read_table(bench.journal / "acknowledged.bin", OUTCOME)
+    assert sorted(outcomes["stream_seq"]) == list(range(1, 20 * SOURCES + 1))
+    assert np.all(outcomes["tries"] == 1)
+
+
+async def test_killed_broker_loses_doubles_and_reorders_nothing(
+    server: NatsServer, open_bench: Opener
+) -> None:
+    """kill -9 under load, twice, and restarts: exact accounting and order per source."""
+    async with open_bench() as bench:
+        restarts: list[asyncio.Task[None]] = []
+        for number in range(150):
+            bench.offer_round()
+            if number in (40, 90):
+                await asyncio.gather(*restarts)
+                await server.kill()
+                restarts.append(asyncio.create_task(server.start()))
+            await asyncio.sleep(0.005)
+        await asyncio.gather(*restarts)
+        assert await bench.publisher.flush(20)
+        counts = bench.publisher.counts
+        assert counts.disconnects == 2
+        assert (counts.acknowledged, counts.unknown) == (150 * SOURCES, 0)
+        await bench.assert_exact()
+
+
+async def test_pipelined_events_are_stored_once_over_a_killed_broker(
+    server: NatsServer, open_bench: Opener
+) -> None:
+    """Without the order, still nothing is lost or doubled."""
+    async with open_bench(replace(QUICK, pipelined=True)) as bench:
+        for number in range(100):
+            bench.offer_round()
+            if number == 50:
+                await server.kill()
+                await server.start()
+            await asyncio.sleep(0.002)
+        assert await bench.publisher.flush(20)
+        assert Counter(await bench.stored_names()) == Counter(bench.outcomes().keys())
+        assert bench.publisher.counts.acknowledged == 100 * SOURCES
+
+
+async def test_paused_broker_gets_retries_and_stores_once(
+    server: NatsServer, open_bench: Opener
+) -> None:
+    """While the server is stopped, tries are repeated; afterwards all is stored exactly once."""
+    async with open_bench() as bench:
+        bench.offer_round()
+        server.pause()
+        for _ in range(10):
+            bench.offer_round()
+        assert not bench.publisher.counts.resent
+        await asyncio.sleep(0.5)
+        server.resume()
+        assert await bench.publisher.flush(10)
+        assert bench.publisher.counts.resent >= SOURCES
+        await bench.assert_exact()
+
+
+async def test_no_answer_until_the_deadline_is_unknown(
+    server: NatsServer, open_bench: Opener
+) -> None:
+    """Past the deadline an event without an answer is unknown, and is found or not later."""
+    async with open_bench(replace(QUICK, retry_for_s=0.5)) as bench:
+        server.pause()
+        bench.offer(bench.event(0), bench.event(0))
+        await asyncio.sleep(0.7)
+        counts = bench.publisher.counts
+        assert (counts.unknown, counts.waiting + counts.in_flight) == (1, 1)
+        server.resume()
+        assert await bench.publisher.flush(10)
+        assert {name: o for name, (o, _) in bench.outcomes().items()} == {
+            "0/1": Outcome.UNKNOWN,
+            "0/2": Outcome.ACKNOWLEDGED,
+        }
+        assert await bench.stored_names() == ["0/1", "0/2"]
+        assert bench.publisher.counts.late
+
+
+async def test_full_stream_refuses(connection: Connection, open_bench: Opener) -> None:
+    """A full stream that discards new messages refuses with its code; the rest is stored."""
+    small = StreamDecl("FULL", ("full",), max_bytes=2000, discard_new=True)
+    await reconcile(connection, Topology((STREAM, small), ()))
+    async with open_bench() as bench:
+        source = bench.publisher._sources.add("bot", "full")
+        bench.offer(*(bench.event(source, b"x" * 300) for _ in range(10)))
+        bench.offer_round()
+        assert await bench.publisher.flush(10)
+        counts = bench.publisher.counts
+        assert (counts.refused, counts.unknown) == (6, 0)
+        refused = {v for v in bench.outcomes().values() if v[0] is Outcome.REFUSED}
+        assert refused == {(Outcome.REFUSED, 10077)}
+
+
+async def test_stream_that_comes_back_gets_the_events(
+    connection: Connection, open_bench: Opener
+) -> None:
+    """No responders is no verdict yet: when the stream is made in time, all is stored."""
+    await call(connection, "STREAM.DELETE.S")
+    async with open_bench() as bench:
+        bench.offer_round()
+        bench.offer_round()
+        await asyncio.sleep(0.2)
+        assert bench.publisher.counts.acknowledged == 0
+        await reconcile(connection, Topology((STREAM,), ()))
+        assert await bench.publisher.flush(10)
+        await bench.assert_exact()
+
+
+async def test_deleted_stream_refuses_in_the_end(
+    connection: Connection, open_bench: Opener
+) -> None:
+    """Refused on every try until the deadline means refused, not unknown."""
+    await call(connection, "STREAM.DELETE.S")
+    async with open_bench(replace(QUICK, retry_for_s=0.4)) as bench:
+        bench.offer(bench.event(0))
+        assert await bench.publisher.flush(10)
+        assert bench.outcomes() == {"0/1": (Outcome.REFUSED, LocalRefusal.NO_RESPONDERS)}
+
+
+async def test_a_message_over_max_payload_is_refused_alone(open_bench: Opener) -> None:
+    """What the server would close the connection for is refused here; the next one is sent."""
+    async with open_bench() as bench:
+        bench.offer(bench.event(0, b"x" * (1 << 20)), bench.event(0))
+        assert await bench.publisher.flush(10)
+        assert bench.outcomes() == {
+            "0/1": (Outcome.REFUSED, LocalRefusal.MAX_PAYLOAD),
+            "0/2": (Outcome.ACKNOWLEDGED, 0),
+        }
+        assert bench.publisher.counts.disconnects == 0
+
+
+async def test_without_a_broker_what_was_sent_is_unknown_and_the_rest_refused(
+    server: NatsServer, open_bench: Opener, until: Until
+) -> None:
+    """A flush that ends before the broker is back tells sent from unsent."""
+    async with open_bench() as bench:
+        server.pause()
+        bench.offer(bench.event(0), bench.event(0))
+        await server.kill()
+        await until(lambda: not bench.connection.up)
+        bench.offer(bench.event(1))
+        assert not await bench.publisher.flush(0.2)
+        assert bench.outcomes() == {
+            "0/1": (Outcome.UNKNOWN, 0),
+            "0/2": (Outcome.REFUSED, LocalRefusal.NOT_SENT),
+            "1/1": (Outcome.REFUSED, LocalRefusal.NOT_SENT),
+        }
+
+
+async def test_ids_that_were_used_before_are_noticed(open_bench: Opener) -> None:
+    """A first try that the server calls a duplicate is counted: a run must be invalid then."""
+    async with open_bench(folder="first") as bench:
+        bench.offer_round()
+        assert await bench.publisher.flush(10)
+    async with open_bench(folder="second") as bench:
+        bench.offer_round()
+        assert await bench.publisher.flush(10)
+        assert bench.publisher.counts.duplicates == SOURCES
+        assert len(await bench.stored()) == SOURCES
+        (outcomes,) = read_table(bench.journal / "acknowledged.bin", OUTCOME)
+        assert np.all(outcomes["duplicate"] == 1)
+
+
+async def test_overflow_is_refused_and_counted(server: NatsServer, open_bench: Opener) -> None:
+    """A full backlog never makes `offer` wait: what does not fit is refused and journalled."""
+    async with open_bench(replace(QUICK, backlog=10)) as bench:
+        server.pause()
+        bench.offer(*(bench.event(source) for source in range(25)))
+        counts = bench.publisher.counts
+        assert (counts.offered, counts.overflowed, counts.refused) == (25, 15, 15)
+        server.resume()
+        assert await bench.publisher.flush(10)
+        assert Counter(bench.outcomes().values()) == {
+            (Outcome.ACKNOWLEDGED, 0): 10,
+            (Outcome.REFUSED, LocalRefusal.OVERFLOW): 15,
+        }
+
+
+async def test_room_is_what_keeps_a_fast_pace_from_overflowing(open_bench: Opener) -> None:
+    """Whoever waits for room before each offer is never refused."""
+    async with open_bench(replace(QUICK, backlog=200, window=16)) as bench:
+        for _ in range(50):
+            await bench.publisher.room()
+            bench.offer_round()
+        assert await bench.publisher.flush(10)
+        assert bench.publisher.counts.overflowed == 0
+        await bench.assert_exact()
+
+
+async def test_latency_counts_from_the_intended_time(open_bench: Opener) -> None:
+    """An event that was due half a second ago has at least that latency."""
+    async with open_bench() as bench:
+        assert bench.publisher.latency is None
+        bench.publisher.offer([bench.event(0)], [time.time_ns() - 500_000_000], 500_000)
+        assert await bench.publisher.flush(10)
+        assert bench.publisher.latency is not None
+        assert bench.publisher.latency.p50 >= 500
+    (attempts,) = read_table(bench.journal / "attempted.bin", ATTEMPT)
+    assert attempts["slip_us"][0] == 500_000
+
+
+async def test_a_strangers_reply_is_no_acknowledgement(open_bench: Opener) -> None:
+    """A responder on the same subject does not settle an event; the stream's answer does."""
+    async with open_bench() as bench:
+
+        def respond(batch: list[tuple[bytes, bytes, bytes, bytes]]) -> None:
+            bench.connection.send([(reply, b"", b"", b"pong") for _, reply, _, _ in batch])
+
+        await bench.connection.subscribe("q.bot-0.nav", respond)
+        bench.offer(bench.event(0))
+        assert await bench.publisher.flush(10)
+        await bench.connection.flush()
+        counts = bench.publisher.counts
+        assert counts.acknowledged == 1
+        assert counts.strange + counts.late == 1
+
+
+async def test_a_forbidden_subject_is_refused_at_once(tmp_path: Path, open_bench: Opener) -> None:
+    """A permissions violation refuses the event without waiting for a deadline."""
+    config = """
+    authorization { users: [ { user: a, password: a,
+      permissions: { publish: { allow: ["$JS.API.>", "q.bot-1.nav"] } } } ] }
+    """
+    options = BrokerOptions(user="a", password="a")
+    async with NatsServer(
+        tmp_path / "n", log=tmp_path / "log", extra_config=config, probe=options
+    ) as server:
+        mine = BrokerOptions(url=server.url, user="a", password="a")
+        async with await connect(mine, name="test") as connection:
+            await reconcile(connection, Topology((STREAM,), ()))
+            async with open_bench(replace(QUICK, ack_wait_s=5.0), over=connection) as bench:
+                bench.offer(bench.event(0), bench.event(1))
+                assert await bench.publisher.flush(3)
+                assert bench.outcomes() == {
+                    "0/1": (Outcome.REFUSED, LocalRefusal.PERMISSION),
+                    "1/1": (Outcome.ACKNOWLEDGED, 0),
+                }
+
+
+async def test_leaving_without_flush_still_settles_the_books(
+    server: NatsServer, open_bench: Opener
+) -> None:
+    """An exception in the run leaves no event without an outcome."""
+    async with open_bench() as bench:
+        server.pause()
+        bench.offer_round()
+        bench.offer_round()
+    server.resume()
+    assert Counter(outcome for outcome, _ in bench.outcomes().values()) == {
+        Outcome.UNKNOWN: SOURCES,
+        Outcome.REFUSED: SOURCES,
+    }
+
+
+async def test_malformed_subjects_and_headers_are_refused_loudly(open_bench: Opener) -> None:
+    """What would inject into the protocol is an error of the caller."""
+    async with open_bench() as bench:
+        bad = bench.publisher._sources.add("bot", "q.a b\r\nPUB x")
+        with pytest.raises(UsageError, match="not a subject"):
+            bench.offer(bench.event(bad))
+        split = bench.event(0)._replace(headers=b"NATS/1.0\r\n\r\nPUB x")
+        with pytest.raises(UsageError, match="malformed"):
+            bench.offer(split)
+
+
+def test_retries_must_fit_the_duplicate_window() -> None:
+    """Retrying longer than the server remembers message ids would store twice."""
+    with pytest.raises(UsageError, match="duplicate window"):
+        PublisherSettings(retry_for_s=60, duplicate_window_s=60)
+    with pytest.raises(UsageError, match="window"):
+        PublisherSettings(window=200_000)
