@@ -7,23 +7,46 @@ from typing import Any, cast
 from pydantic import Field, create_model
 
 from twin.spec.component import Component, ComponentKind, Part
-from twin.spec.params.comms import CommsParams, TransponderParams
-from twin.spec.params.compute import ComputeParams
-from twin.spec.params.docking import DockingParams
-from twin.spec.params.imu import ImuParams
-from twin.spec.params.modes import ModesParams
-from twin.spec.params.motion import MotionParams, PropulsionParams
-from twin.spec.params.power import (
+from twin.spec.params import (
+    CommsParams,
+    ComputeParams,
     DockBridgeParams,
+    DockingParams,
+    DockingSensorParams,
+    ImuParams,
+    LidarParams,
+    MagnetometerParams,
+    ModesParams,
+    MotionParams,
+    NavigationParams,
     NblParams,
     PduParams,
     PowerParams,
+    PropulsionParams,
+    ProximityParams,
+    RadarParams,
+    RadiationParams,
+    ShieldsParams,
+    SolarParams,
+    SpectrometerParams,
+    StarTrackerParams,
     SupervisorParams,
+    ThermalParams,
+    ThermometersParams,
+    TrackerParams,
+    TransponderParams,
 )
-from twin.spec.params.radar import RadarParams, TrackerParams
-from twin.spec.params.thermal import ThermalParams
+from twin.spec.units import Params
 
-__all__ = ["KINDS", "REQUIRED", "Components", "LibraryComponents"]
+__all__ = ["KINDS", "REQUIRED", "Components", "HullParams", "LibraryComponents"]
+
+
+class HullParams(Params):
+    """The body of the bot: how it moves, and how heat flows in it."""
+
+    motion: MotionParams = Field(default=MotionParams(), description="Mass, inertia and patrol.")
+    thermal: ThermalParams = Field(default=ThermalParams(), description="The six thermal nodes.")
+
 
 _SENSOR = ("sensor_element",)
 _BUDGET = ("power_budget",)
@@ -37,9 +60,9 @@ KINDS: Mapping[str, ComponentKind] = _table(
     ComponentKind(
         "hull",
         "structure",
-        "Structure that carries everything: mass, inertia and how the bot patrols.",
+        "Structure that carries everything: mass, patrol and the flow of heat.",
         provides=("collision_mesh", "hardpoints"),
-        params=MotionParams,
+        params=HullParams,
         required=True,
     ),
     ComponentKind(
@@ -148,19 +171,30 @@ KINDS: Mapping[str, ComponentKind] = _table(
     ComponentKind(
         "sensor_thermal",
         "thermal_sensors",
-        "The thermal network of six nodes and its sensors.",
+        "Thermometers of the six thermal nodes.",
         provides=_SENSOR,
-        params=ThermalParams,
+        params=ThermometersParams,
     ),
-    ComponentKind("sensor_radiation", "radiation_sensors", "Dose rate and dose.", provides=_SENSOR),
     ComponentKind(
-        "sensor_docking", "docking_sensors", "Range and closing speed at a port.", provides=_SENSOR
+        "sensor_radiation",
+        "radiation_sensors",
+        "Dose rate and dose.",
+        provides=_SENSOR,
+        params=RadiationParams,
+    ),
+    ComponentKind(
+        "sensor_docking",
+        "docking_sensors",
+        "Range and closing speed at a port.",
+        provides=_SENSOR,
+        params=DockingSensorParams,
     ),
     ComponentKind(
         "sensor_proximity",
         "proximity_sensors",
         "Nearest object around the hull.",
         provides=_SENSOR,
+        params=ProximityParams,
         enabled=False,
     ),
     ComponentKind(
@@ -168,6 +202,7 @@ KINDS: Mapping[str, ComponentKind] = _table(
         "solar_sensor",
         "Sunlight on the bot.",
         provides=_SENSOR,
+        params=SolarParams,
         enabled=False,
     ),
     ComponentKind(
@@ -175,6 +210,7 @@ KINDS: Mapping[str, ComponentKind] = _table(
         "star_tracker",
         "Attitude from the stars.",
         provides=_SENSOR,
+        params=StarTrackerParams,
         enabled=False,
     ),
     ComponentKind(
@@ -184,13 +220,26 @@ KINDS: Mapping[str, ComponentKind] = _table(
         provides=_SENSOR,
         params=RadarParams,
     ),
-    ComponentKind("lidar", "lidar", "Ranging ahead, up to 100 m.", provides=_SENSOR),
-    ComponentKind("spectrometer", "spectrometer", "Composition of what is near.", provides=_SENSOR),
+    ComponentKind(
+        "lidar",
+        "lidar",
+        "Ranging ahead, up to 100 m.",
+        provides=_SENSOR,
+        params=LidarParams,
+    ),
+    ComponentKind(
+        "spectrometer",
+        "spectrometer",
+        "Composition of what is near.",
+        provides=_SENSOR,
+        params=SpectrometerParams,
+    ),
     ComponentKind(
         "magnetometer",
         "magnetometer",
         "Magnetic field in three axes.",
         provides=_SENSOR,
+        params=MagnetometerParams,
         enabled=False,
     ),
     ComponentKind(
@@ -201,12 +250,20 @@ KINDS: Mapping[str, ComponentKind] = _table(
         params=CommsParams,
         required=True,
     ),
-    ComponentKind("shields", "defensive", "Shields.", provides=("shield_status",), required=True),
+    ComponentKind(
+        "shields",
+        "defensive",
+        "Shields.",
+        provides=("shield_status",),
+        required=True,
+        params=ShieldsParams,
+    ),
     ComponentKind(
         "navigation",
         "nav_stack",
         "Pose by integration, and how uncertain it is.",
         provides=("nav_state",),
+        params=NavigationParams,
         required=True,
     ),
     ComponentKind(
