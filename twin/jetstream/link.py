@@ -23,6 +23,7 @@ PING_INTERVAL_S = 2
 PINGS_OUTSTANDING = 2
 SILENCE_S = 15.0
 _EVENTS_KEPT = 10_000
+_CLOSE_S = 1.0
 
 WireChoice = Literal["auto", "fast", "public"]
 
@@ -180,8 +181,9 @@ class Link:
             await self.wire.close()
             self.wire = None
         try:
-            await self.client.close()
-        except (nats.errors.Error, OSError) as error:
+            async with asyncio.timeout(_CLOSE_S):  # a TLS transport may never say it is closed
+                await self.client.close()
+        except (nats.errors.Error, OSError, TimeoutError) as error:
             self.note("error", describe(error))
 
     def _rise(self, kind: str) -> None:
