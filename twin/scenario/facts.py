@@ -22,9 +22,8 @@ def versions(nats_server: str) -> dict[str, str]:
 
 def machine() -> dict[str, str | int | float]:
     """Return the machine's fingerprint; bit-exact replay needs equal numpy and SIMD features."""
-    found = np.show_config(mode="dicts") or {}
-    simd = found.get("SIMD Extensions", {})
-    features = sorted({*simd.get("baseline", []), *simd.get("found", [])})
+    simd = np.show_config(mode="dicts")["SIMD Extensions"]
+    features = sorted({*simd.get("baseline", ()), *simd.get("found", ())})
     return {
         "system": platform.system(),
         "release": platform.release(),

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from twin.errors import InfrastructureError
 from twin.events.event import SourceTable
+from twin.scenario.load import LoadedScenario, dump_scenario
+from twin.spec.dump import dump_spec
 
 __all__ = ["RunFolder", "new_run_id"]
 
@@ -36,6 +38,7 @@ class RunFolder:
         self.announce = path / "registrar.announce.json"
         self.scenario = path / "scenario.yaml"
         self.specs = path / "specs"
+        self.metrics_url = path / "metrics.url"
 
     @classmethod
     def create(cls, parent: Path, run_id: str) -> "RunFolder":
@@ -55,6 +58,12 @@ class RunFolder:
         except OSError as error:
             raise InfrastructureError(f"The run folder cannot be made: {error}") from error
         return folder
+
+    def write_inputs(self, loaded: LoadedScenario) -> None:
+        """Write the scenario with its parameters put in, and each group's spec as it is used."""
+        self.scenario.write_text(dump_scenario(loaded.scenario), encoding="utf-8")
+        for group in loaded.groups:
+            (self.specs / f"{group.name}.yaml").write_text(dump_spec(group.spec), encoding="utf-8")
 
     def write_sources(self, sources: SourceTable) -> None:
         """Write which number stands for which source in the tables."""

@@ -32,7 +32,11 @@ SAMPLE_NS = NS_PER_S
 
 @dataclass(slots=True)
 class Live:
-    """A run between its first and its last event; `emitted` is where the world's sink appends."""
+    """A run between its first and its last event.
+
+    `emitted` is where the world's sink appends. `backlog` and `connected` say what the
+    monitor and the connection know now; `watch` is shown where the run stands.
+    """
 
     plan: Plan
     folder: RunFolder
@@ -41,6 +45,7 @@ class Live:
     publisher: Publisher
     targets: Mapping[str, Killable]
     backlog: Callable[[], int | None]
+    connected: Callable[[], bool]
     watch: Watch
     phase: str = ""
     _windows: list[PhaseWindow] = field(default_factory=list)
@@ -90,7 +95,7 @@ class Live:
                 waiting=counts.waiting,
                 backlog=self.backlog(),
                 p99_ms=latency.p99 if latency else None,
-                connected=self.publisher.connected,
+                connected=self.connected(),
             )
         )
 

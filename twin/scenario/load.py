@@ -12,12 +12,13 @@ from twin.simulation.distributions import Choice, Constant, Distribution, Normal
 from twin.simulation.fleet import FleetGroup
 from twin.spec.bot import BotSpec
 from twin.spec.builtin import PREFIX, resolve
+from twin.spec.dump import to_yaml
 from twin.spec.load import load_document, load_spec
 from twin.spec.overrides import with_overrides
 from twin.spec.parse import parse
 from twin.spec.yaml import Document
 
-__all__ = ["LoadedScenario", "load_scenario"]
+__all__ = ["LoadedScenario", "dump_scenario", "load_scenario"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,12 @@ def load_scenario(reference: str, given: Mapping[str, Scalar] | None = None) -> 
     if problems:
         raise InputError(problems)
     return LoadedScenario(file, scenario, tuple(groups))
+
+
+def dump_scenario(scenario: Scenario) -> str:
+    """Return a scenario as YAML that means the same."""
+    plain = scenario.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    return to_yaml(plain)
 
 
 def _group(

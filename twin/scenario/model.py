@@ -62,7 +62,7 @@ class Fleet(Model):
     """A named group of bots with one spec."""
 
     count: int = Field(ge=1, le=MAX_BOTS, description="How many bots.")
-    spec: str = Field("builtin:BotSpec", description="A BotSpec file, or builtin:NAME.")
+    spec: str = Field(default="builtin:BotSpec", description="A BotSpec file, or builtin:NAME.")
     start: dict[DottedPath, float | StartValue] = Field(
         default_factory=dict, description="Start values by plane attribute, as power.soc_pct."
     )
@@ -75,7 +75,9 @@ class Fleet(Model):
 class Load(Model):
     """How much the fleet publishes in a phase."""
 
-    rate: Multiplier = Field(1.0, description="Multiple of every channel's natural rate.")
+    rate: Multiplier = Field(
+        default=1.0, description="Multiple of every channel's natural rate."
+    )
 
 
 class Phase(Model):
@@ -83,15 +85,15 @@ class Phase(Model):
 
     name: Name
     duration: Duration
-    measure: bool = Field(True, description="Whether thresholds cover this phase by default.")
+    measure: bool = Field(default=True, description="Whether thresholds cover this phase by default.")
     load: Load = Load()
 
 
 class ScheduledEvent(Model):
     """Something that is done to the run, at a moment or when a condition becomes true."""
 
-    at: Duration | None = Field(None, description="Simulated time since the start.")
-    when: ConditionText | None = Field(None, description="Fires once, when it becomes true.")
+    at: Duration | None = Field(default=None, description="Simulated time since the start.")
+    when: ConditionText | None = Field(default=None, description="Fires once, when it becomes true.")
     do: Action
 
     @model_validator(mode="after")
@@ -109,7 +111,7 @@ class Scenario(Model):
     name: Name
     description: str = ""
     tags: tuple[Name, ...] = ()
-    seed: int = Field(1, ge=0, lt=2**63)
+    seed: int = Field(default=1, ge=0, lt=2**63)
     pace: Pace = Pace.REALTIME
     layout: Layout = Layout.PLATFORM
     parameters: dict[Name, float | int | bool | str] = Field(

@@ -1,6 +1,5 @@
 """What watches a run while it lasts: lag samples, advisories, a page of metrics."""
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -15,7 +14,6 @@ from twin.jetstream.connection import Connection
 from twin.lag.metrics import LagCollector
 from twin.lag.sample import ConsumerSample, Watched
 from twin.lag.sampler import LagSampler
-from twin.scenario.folder import RunFolder
 
 __all__ = ["LagMonitor", "metrics_page"]
 
@@ -54,13 +52,14 @@ class LagMonitor:
 
 
 @contextmanager
-def metrics_page(monitor: LagMonitor) -> Iterator[str]:
-    """Serve `/metrics` on a port of the operating system's choice; yields its URL."""
+def metrics_page(monitor: LagMonitor, url: Path) -> Iterator[None]:
+    """Serve `/metrics` on a port of the operating system's choice; its URL is in file `url`."""
     registry = CollectorRegistry()
     registry.register(LagCollector(lambda: tuple(monitor.sampler.latest.values())))
     server, thread = start_http_server(0, addr="127.0.0.1", registry=registry)
     try:
-        yield f"http://127.0.0.1:{server.server_port}/metrics"
+        url.write_text(f"http://127.0.0.1:{server.server_port}/metrics\n")
+        yield
     finally:
         server.shutdown()
         server.server_close()

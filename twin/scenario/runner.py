@@ -1,39 +1,38 @@
 """Carries a scenario out on a real broker and leaves a sealed run folder; judges nothing.
 
-Reading order: `run_scenario` opens the folder, the broker, the registrar and the monitors;
-`_Run.live` lets simulated time pass; `_Run.gather` drains and collects the evidence.
+Reading order: `run_scenario` opens the folder and the broker, `_Run.carry_out` the topology,
+the registrar and the monitors, `Live.run` lets simulated time pass; then the evidence is
+drained, scanned and sealed.
 """
 
 import asyncio
-import os
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
+from twin.errors import StoreError
 from twin.events.digest import HistoryDigest
 from twin.events.event import Event, SourceTable
-from twin.events.topology import Topology
 from twin.jetstream.advisories import Advisories
-from twin.jetstream.api import StreamState
 from twin.jetstream.connection import BrokerOptions, Connection, connect
+from twin.jetstream.publisher import PublishCounts as Counts
 from twin.jetstream.publisher import Publisher
 from twin.jetstream.reconcile import reconcile
 from twin.jetstream.server import NatsServer
 from twin.registrar.export import export_observed, recorded_per_subject
 from twin.scenario.drain import drain
-from twin.scenario.drive import Timeline, drive
 from twin.scenario.facts import machine, versions
-from twin.scenario.faults import FaultRunner, Killable
+from twin.scenario.faults import Killable
 from twin.scenario.folder import RunFolder
+from twin.scenario.live import Live, Watch
 from twin.scenario.load import LoadedScenario
 from twin.scenario.monitors import LagMonitor, metrics_page
 from twin.scenario.plan import Plan, Settings
-from twin.scenario.progress import Snapshot
 from twin.scenario.scan import StreamScan, states
 from twin.scenario.services import DEFAULT_COMMAND, RegistrarProcess
-from twin.simulation.pacing import Pacer
 from twin.simulation.world import World
 from twin.verdict.journal import FileJournal
 from twin.verdict.manifest import (
@@ -43,13 +42,10 @@ from twin.verdict.manifest import (
     PublishCounts,
     ScenarioFacts,
     ServiceFacts,
-    WatchedConsumer,
 )
 
 __all__ = ["RunOptions", "run_scenario"]
 
-Watch = Callable[[Snapshot], None]
-SNAPSHOT_NS = 500_000_000
 FLUSH_S = 90.0
 CLOCK_TOLERANCE_NS = 200_000_000
 """More than this between wall and monotonic clock over a run means that a clock was set."""
@@ -57,11 +53,16 @@ CLOCK_TOLERANCE_NS = 200_000_000
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """Where and how a scenario runs; `broker` None is a nats-server of the run's own."""
+    """Where and how a scenario runs; `broker` None is a nats-server of the run's own.
+
+    `registrar_env` is how the registrar reaches that broker; `reproduce` is the command line
+    that would run the same again.
+    """
 
     out: Path
-    settings: Settings = Settings()
+    settings: Settings = field(default_factory=Settings)
     broker: BrokerOptions | None = None
+    registrar_env: Mapping[str, str] = field(default_factory=dict)
     registrar_command: Sequence[str] = DEFAULT_COMMAND
     reproduce: str = ""
 
@@ -156,7 +157,7 @@ class _Run:
             sink=emitted.extend,
         )
         started = (time.time_ns(), time.monotonic_ns())
-        async with background(monitor.run(), name="lag-monitor"):
+        async with _background(monitor.run(), "lag-monitor"):
             with FileJournal(self.folder.journal) as journal:
                 async with Publisher(
                     self.connection, sources, self.plan.space, journal
@@ -169,6 +170,7 @@ class _Run:
                         publisher=publisher,
                         targets=self.targets(registrar),
                         backlog=partial(monitor.backlog, "registrar"),
+                        connected=lambda: self.connection.up,
                         watch=self.watch,
                     )
                     faults, phases = await live.run()
@@ -236,6 +238,18 @@ class _Run:
             per_subject=per_subject,
             finished=service.exit_code is None,
         )
+
+
+@asynccontextmanager
+async def _background(work: Coroutine[None, None, None], name: str) -> AsyncIterator[None]:
+    """Meanwhile let `work` run; what it raises is raised at the end."""
+    task = asyncio.create_task(work, name=name)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 async def _stop(registrar: RegistrarProcess) -> ServiceFacts:

@@ -4,7 +4,7 @@ import math
 import re
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
 __all__ = [
     "NS_PER_S",
@@ -43,11 +43,11 @@ def parse_duration(text: object) -> int:
 
 
 def format_duration(ns: int) -> str:
-    """Return the shortest notation that `parse_duration` reads back as `ns`, within 1 us."""
-    for unit in ("h", "m", "s", "ms"):
-        if ns >= UNITS[unit] and ns % (UNITS[unit] // 1000) == 0:
-            return f"{ns / UNITS[unit]:g}{unit}"
-    return f"{ns / 1000:g}us"
+    """Return a notation that `parse_duration` reads back as `ns`."""
+    for unit in ("h", "m", "s", "ms", "us"):
+        if ns % UNITS[unit] == 0:
+            return f"{ns // UNITS[unit]}{unit}"
+    return f"{ns / 1000}us"
 
 
 def parse_multiplier(text: object) -> float:
@@ -65,11 +65,13 @@ def parse_multiplier(text: object) -> float:
 Duration = Annotated[
     int,
     BeforeValidator(parse_duration, json_schema_input_type=str),
+    PlainSerializer(format_duration, when_used="json"),
     Field(description="A duration such as 400ms, 10s or 1m30s."),
 ]
 Multiplier = Annotated[
     float,
     BeforeValidator(parse_multiplier, json_schema_input_type=str | float),
+    PlainSerializer(lambda rate: f"{rate:g}x", when_used="json"),
     Field(description="A multiple of the natural rate, such as 5x."),
 ]
 
