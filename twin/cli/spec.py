@@ -7,6 +7,7 @@ import typer
 
 from twin.errors import UsageError
 from twin.scenario.model import Scenario
+from twin.spec.annotate import annotated_spec
 from twin.spec.bot import BotSpec
 from twin.spec.schema import file_schema
 
@@ -35,6 +36,15 @@ def schema(
     `# yaml-language-server: $schema=schema/botspec.schema.json`
     """
     write_files(out, schemas())
+
+
+@app.command()
+def defaults() -> None:
+    """Print a spec of all components with every default, its unit and its meaning.
+
+    Example: twin spec defaults > specs/bot.yaml
+    """
+    typer.echo(annotated_spec(), nl=False)
 
 
 def write_files(folder: Path, files: dict[str, str]) -> None:
