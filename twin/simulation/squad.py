@@ -1,0 +1,134 @@
+"""One group of bots: their hardware, what they say about it, and when."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from twin.events.encode.roster import Roster
+from twin.events.event import Event
+from twin.hardware.assembly import Hardware
+from twin.hardware.plane import Bools, Edge, Floats, Ints
+from twin.simulation.emitters import Emitter, emitters
+from twin.simulation.fleet import FleetGroup, start_values
+from twin.simulation.outbox import Priority
+from twin.simulation.rates import cohorts
+from twin.simulation.relay import Relay
+from twin.simulation.reporting import Reporter
+from twin.simulation.sampling import COHORTS
+from twin.simulation.views import Views
+from twin.spec.params.comms import CommsParams
+
+__all__ = ["Exit", "Squad"]
+
+BIOS = "events.v1.bios_status"
+BOOTED = {"boot_ok", "boot_failed"}
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """Where a squad's events go: `generated` before anything may happen to them, then one of
+    `sent` (to the bus now) and `shed` (never)."""
+
+    generated: Callable[[list[Event]], None]
+    sent: Callable[[list[Event]], None]
+    shed: Callable[[list[Event]], None]
+
+
+class Squad:
+    """The bots of one group, or of a shard's part of it.
+
+    `tick` advances the hardware and emits the edges of that tick; `emit` samples one cohort of
+    bots on the channels of an emitter; `release` lets stored events out.
+    """
+
+    def __init__(self, group: FleetGroup, roster: Roster, seed: int, exits: Exit) -> None:
+        self.name, self.bots = group.name, roster.bots
+        self.hw = _hardware(group, seed)
+        self._views = Views.of(self.hw, roster.epoch_ns)
+        self.emitters = emitters(group.spec, roster, self.hw, self._views)
+        self._bios = next((e for e in self.emitters if BIOS in e.keys), None)
+        self._reporter = Reporter(roster)
+        self._roster, self._exits = roster, exits
+        self._row = {bot: row for row, bot in enumerate(roster.bots)}
+        cohort = cohorts(roster.bots)
+        self._cohorts = [np.flatnonzero(cohort == number) for number in range(COHORTS)]
+        self._speaking: Bools = np.zeros(len(self.bots), dtype=np.bool_)
+        comms = self.hw.comms
+        self._relay = Relay(
+            comms.link_up,
+            lambda: comms.data_rate_kbps * (1 - comms.packet_loss_pct / 100),
+            group.spec.params(CommsParams).outbox.capacity_bytes,
+            exits.shed,
+        )
+
+    @property
+    def stored(self) -> int:
+        """Events that wait in outboxes."""
+        return self._relay.stored
+
+    def tick(self, dt_s: float, sim_ns: int) -> bool:
+        """Advance all planes and emit what changed; return whether an outbox needs `release`."""
+        self.hw.step(dt_s)
+        self._views.refresh()
+        self._relay.look()
+        self._speaking = self.hw.modes.running & ~self.hw.power.bus_dead
+        if edges := self.hw.drain_edges():
+            self._report(edges, sim_ns)
+        if self._relay.quiet:
+            return False
+        if losses := self._relay.losses():
+            self._publish(self._reporter.shed(losses, sim_ns), Priority.VITAL)
+        self.hw.comms.queued_items[:] = self._relay.queued(len(self.bots))
+        return self._relay.stored > 0
+
+    def emit(self, emitter: Emitter, cohort: int, sim_ns: int) -> None:
+        """Sample a cohort's bots, those that run and have something to say."""
+        rows = self._cohorts[cohort]
+        speaking = self._speaking[rows]
+        if emitter.speaking is not None:
+            speaking = speaking & emitter.speaking()[rows]
+        if not speaking.all():
+            rows = rows[speaking]
+        if rows.size:
+            self._publish(emitter.encode(rows, sim_ns), emitter.priority)
+
+    def release(self, sim_ns: int) -> bool:
+        """Let out what the links carry; return whether more is waiting."""
+        if events := self._relay.release(sim_ns):
+            self._exits.sent(events)
+        return self._relay.stored > 0
+
+    def _report(self, edges: Sequence[Edge], sim_ns: int) -> None:
+        self._publish(self._reporter.encode(edges, sim_ns), Priority.VITAL)
+        booted = [edge for edge in edges if edge.kind in BOOTED]
+        if not booted:
+            return
+        if self._bios is not None:
+            rows = np.array([edge.bot for edge in booted])
+            self._publish(self._bios.encode(rows, sim_ns), Priority.STATUS)
+        on_mission = [edge.bot for edge in booted if edge.kind == "boot_ok"]
+        self._publish(self._reporter.on_mission(on_mission, sim_ns), Priority.VITAL)
+
+    def _publish(self, events: list[Event], priority: Priority) -> None:
+        self._exits.generated(events)
+        if not self._relay.quiet:
+            events = self._relay.pass_on(self._rows(events), events, priority)
+        if events:
+            self._exits.sent(events)
+
+    def _rows(self, events: Sequence[Event]) -> list[int]:
+        sources = self._roster.sources
+        return [self._row[sources[event.source].bot] for event in events]
+
+    def values(self, name: str) -> Floats | Ints:
+        """Return a plane's array (n,) by dotted name."""
+        return self.hw.read(name)
+
+
+def _hardware(group: FleetGroup, seed: int) -> Hardware:
+    together = (group.name,) * group.count if group.interacts else ()
+    hw = Hardware(group.spec, group.bots, seed, groups=together)
+    known = hw.startable()
+    hw.start({key: start_values(group, seed, key, known[key]) for key in group.start})
+    return hw
