@@ -21,6 +21,16 @@ CHANNELS = {
 }
 EACH = 50
 BOTS = 4
+GUARANTEES = (
+    "lost",
+    "duplicates",
+    "reordered",
+    "unexpected",
+    "corrupt",
+    "gaps",
+    "exhausted",
+    "terminated",
+)
 TABLES = {
     "attempted": ("journal/attempted.bin", ATTEMPT),
     "outcomes": ("journal/acknowledged.bin", OUTCOME),
@@ -65,7 +75,7 @@ class Folder:
         for name, value in fields.items():
             getattr(self, table)[name][at] = value
 
-    def append(self, table: str, source: int, seq: int, **fields: int) -> None:
+    def append(self, table: str, source: int, seq: int, /, **fields: int) -> None:
         """Add a copy of an event to the end of one of the tables."""
         rows = getattr(self, table)
         row = rows[self.where(table, source, seq)].copy()
@@ -206,7 +216,7 @@ def _facts(folder: Folder, stream: Any) -> None:
             "error": None,
             "num_ack_pending": 1,
             "num_redelivered": 0,
-            "backlog": 40 if 8 <= tenth <= 13 else 2,
+            "backlog": 40 if 9 <= tenth <= 13 else 2,
             "oldest_age_s": 0.5,
         }
         for tenth in range(22)
@@ -280,19 +290,7 @@ def _facts(folder: Folder, stream: Any) -> None:
                 "publish_latency{phase:steady}": ["p(99)<250ms", "max<1s"],
                 "consumer_backlog{consumer:registrar}": ["max<100", "recovery<15s"],
             },
-            "guarantees": {
-                name: 0
-                for name in (
-                    "lost",
-                    "duplicates",
-                    "reordered",
-                    "unexpected",
-                    "corrupt",
-                    "gaps",
-                    "exhausted",
-                    "terminated",
-                )
-            },
+            "guarantees": dict.fromkeys(GUARANTEES, 0),
             "expect": [
                 {"audit": {"code": 101, "count": BOTS, "per_bot": 1}},
                 {"audit": {"range": "6xx", "min": 1}},

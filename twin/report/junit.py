@@ -83,10 +83,12 @@ def _run_case(result: Result) -> ET.Element:
 
 
 def _check_case(result: Result, group: str, check: Check) -> ET.Element:
-    case = _case(result, f"{group} {check.name} {check.limit}".rstrip())
+    named = check.name if group == "threshold" else f"{check.name}, {check.limit}"
+    case = _case(result, f"{group} {named}")
     if check.ok:
         return case
-    note = f"measured {check.measured} {check.unit}, limit {check.limit}; {check.note}".rstrip("; ")
+    measured = "nothing" if check.measured is None else f"{check.measured:.6g}{check.unit}"
+    note = f"measured {measured}, limit {check.limit}" + (f"; {check.note}" if check.note else "")
     child = ET.SubElement(case, "error" if check.ok is None else "failure", type=group)
     child.set("message", _clean(f"{check.name}: {note}"))
     child.text = _clean(

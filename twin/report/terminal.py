@@ -13,6 +13,7 @@ from twin.verdict.result import Check, Example, LatencyRow, Result, Verdict
 __all__ = ["print_result"]
 
 STYLES = {Verdict.PASS: "bold green", Verdict.FAIL: "bold red", Verdict.INVALID: "bold yellow"}
+MARKS = {"ok": "green", "FAIL": "bold red", "INVALID": "bold yellow"}
 NS = 1_000_000_000
 SHOWN = 3
 HIDDEN = {"recovered", "unknown", "refused", "shed", "foreign", "evicted"}
@@ -113,7 +114,7 @@ def _latency(result: Result) -> list[Row]:
     return [
         (_series(row), row.phase or "measured phases", *_quantiles(row), f"{row.count:,}")
         for row in result.latency
-        if row.subject is None
+        if row.subject is None and (row.phase is None or row.metric != "schedule_slip")
     ]
 
 
@@ -189,12 +190,12 @@ def _print(out: Console, title: str, columns: Row, rows: Sequence[Row]) -> None:
     if not rows or not columns:
         return
     lines = box.SIMPLE_HEAD if out.is_terminal else None
-    table = Table(title=title, title_justify="left", box=lines, pad_edge=False)
+    table = Table(title=title, title_justify="left", title_style="bold", box=lines, pad_edge=False)
     for number, column in enumerate(columns):
         numeric = number > 0 and any(row[number][:1].isdigit() for row in rows)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(cell, style=MARKS.get(cell, "")) for cell in row))
     out.print(table)
     if lines is None:
         out.print()

@@ -20,6 +20,7 @@ LISTED = (
     EventClass.REORDERED,
     EventClass.CORRUPT,
     EventClass.UNEXPECTED,
+    EventClass.GAP,
     EventClass.EXHAUSTED,
     EventClass.TERMINATED,
     EventClass.UNKNOWN,
@@ -54,9 +55,9 @@ def examples(
                     hop=hop.name,
                     id=dense.event_id(number),
                     subject=dense.sources[int(dense.source_of(np.array([number]))[0])].subject,
-                    wall_ns=wall_ns,
+                    wall_ns=wall_ns if number in sim_ns else 0,
                     sim_ns=sim_ns.get(number),
-                    faults=_active(faults, wall_ns),
+                    faults=_active(faults, wall_ns) if number in sim_ns else (),
                 )
             )
     for hop in ledger.hops:

@@ -1,13 +1,17 @@
 """Guarantees: how many events each class may hold, over all hops."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from twin.verdict.criteria import Guarantees
 from twin.verdict.ledger import EventClass, Ledger
 from twin.verdict.manifest import Manifest
-from twin.verdict.result import Check, Reason, ReasonKind
+from twin.verdict.result import Check, Example, Reason, ReasonKind
 
 __all__ = ["check_guarantees"]
+
+
+NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +36,15 @@ MEANINGS = {
 
 
 def check_guarantees(
-    guarantees: Guarantees, manifest: Manifest, ledger: Ledger
+    guarantees: Guarantees, manifest: Manifest, ledger: Ledger, found: Iterable[Example]
 ) -> tuple[list[Check], list[Reason]]:
-    """Check every guarantee that is given; exceeding a final one is a violation."""
+    """Check every guarantee that is given; exceeding a final one is a violation.
+
+    `found` are examples of every class; the first ones are named in the reasons.
+    """
+    first: dict[str, list[str]] = {}
+    for one in found:
+        first.setdefault(one.event_class, []).append(one.id or f"#{one.stream_seq}")
     checks, reasons = [], []
     for name, meaning in MEANINGS.items():
         limit = getattr(guarantees, name)
@@ -58,8 +68,10 @@ def check_guarantees(
             Reason(
                 kind=ReasonKind.VIOLATION if meaning.final else ReasonKind.BROKEN,
                 check=f"guarantee.{name}",
-                message=f"{name}: {measured} events {meaning.text}, at most {limit} allowed"
-                + (f" ({note})" if note else ""),
+                message=f"{name}: {measured} {_events(measured)} {meaning.text}, "
+                f"at most {limit} allowed"
+                + (f" ({note})" if note else "")
+                + _first(first.get(meaning.kind, [])),
                 measured=float(measured),
                 limit=float(limit),
             )
@@ -74,8 +86,6 @@ def _measured(
     if kind in (EventClass.EXHAUSTED, EventClass.TERMINATED):
         counts = {f"{one.role} on {one.stream}": getattr(one, kind) for one in manifest.consumers}
         return max(sum(counts.values()), ledger.total(kind)), _where(counts)
-    if kind is EventClass.GAP:
-        return ledger.total(kind), ""
     counts = {hop.name: hop.counts.get(kind, 0) for hop in ledger.hops}
     if kind is not EventClass.LOST:
         return sum(counts.values()), _where(counts)
@@ -88,6 +98,14 @@ def _measured(
         for key, count in hop.lost_where.items():
             places[key] += count
     return sum(counts.values()), "; ".join(filter(None, (_where(counts), _places(places))))
+
+
+def _first(ids: list[str]) -> str:
+    return f": {', '.join(ids[:NAMED])}" + (" ..." if len(ids) > NAMED else "") if ids else ""
+
+
+def _events(count: int) -> str:
+    return "event" if count == 1 else "events"
 
 
 def _where(counts: dict[str, int]) -> str:

@@ -16,7 +16,7 @@ from twin.verdict.examples import examples
 from twin.verdict.expectations import audit_counts, check_expectations, read_audit
 from twin.verdict.facts import BrokenEvidence, Fault, read_faults, read_lag
 from twin.verdict.guarantees import check_guarantees
-from twin.verdict.ledger import Hop, Ledger, reconcile
+from twin.verdict.ledger import Hop, reconcile
 from twin.verdict.manifest import Criteria, Manifest
 from twin.verdict.measure import Events
 from twin.verdict.result import (
@@ -74,7 +74,9 @@ def _judge_sealed(run_dir: Path, manifest: Manifest, criteria: Criteria) -> Resu
     ledger = reconcile(run_dir, manifest)
     events = Events(run_dir, manifest, ledger.journal)
     reasons = validity_reasons(manifest, criteria, ledger, events, faults)
-    guarantees, broken = check_guarantees(criteria.guarantees, manifest, ledger)
+    found = examples(run_dir, ledger, events, faults)
+    every = (example for hop in found.values() for example in hop)
+    guarantees, broken = check_guarantees(criteria.guarantees, manifest, ledger, every)
     reasons += broken
     evaluated = Evaluator(manifest, events, lag, faults).evaluate(thresholds)
     reasons += [reason for one in evaluated if (reason := _threshold_reason(one))]
@@ -82,14 +84,13 @@ def _judge_sealed(run_dir: Path, manifest: Manifest, criteria: Criteria) -> Resu
     expectations = check_expectations(criteria.expect, audit, bots)
     reasons += [reason for one in expectations if (reason := _expectation_reason(one))]
     reasons += _dead_services(manifest)
-    found = examples(run_dir, ledger, events, faults)
     return _result(manifest, criteria, reasons).model_copy(
         update={
             "totals": totals(manifest, ledger, events),
             "latency": latency_rows(manifest, events),
             "latency_resolution_ns": events.resolution_ns,
             "subjects": subject_counts(manifest, ledger),
-            "hops": tuple(_hop(hop, found[hop.name], ledger) for hop in ledger.hops),
+            "hops": tuple(_hop(hop, found[hop.name]) for hop in ledger.hops),
             "audit": audit_counts(audit),
             "lag": lag_results(manifest, lag),
             "thresholds": tuple(_threshold_check(one) for one in evaluated),
@@ -136,7 +137,7 @@ def _threshold_reason(one: Evaluated) -> Reason | None:
         message = f"{name}: nothing measured: {one.note}"
         return invalid("threshold", message, None, limit, one.window)
     unit = one.threshold.unit
-    shown = f"{one.measured:.2%}" if unit == "%" else f"{one.measured:.6g}{unit}"
+    shown = f"{one.measured:.2%}" if unit == "%" else f"{one.measured:.6g} {unit}".rstrip()
     return Reason(
         kind=ReasonKind.BROKEN,
         check="threshold",
@@ -188,15 +189,12 @@ def _threshold_check(one: Evaluated) -> Check:
     )
 
 
-def _hop(hop: Hop, found: list[Example], ledger: Ledger) -> HopResult:
-    counts = {kind.value: count for kind, count in hop.counts.items()}
-    if hop is ledger.hops[0]:
-        counts["gap"] = len(ledger.gaps)
+def _hop(hop: Hop, found: list[Example]) -> HopResult:
     return HopResult(
         name=hop.name,
         rows=hop.recording.rows,
         events=int(hop.found_by_source.sum()),
-        counts=counts,
+        counts={kind.value: count for kind, count in hop.counts.items()},
         lost_where=hop.lost_where,
         examples=tuple(found),
     )

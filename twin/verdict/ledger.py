@@ -145,12 +145,9 @@ class Ledger:
 
     journal: Journal
     hops: list[Hop]
-    gaps: Ints
 
     def total(self, kind: EventClass) -> int:
         """Return how many events are in a class, over all hops."""
-        if kind is EventClass.GAP:
-            return len(self.gaps)
         return sum(hop.counts.get(kind, 0) for hop in self.hops)
 
     @property
@@ -187,7 +184,7 @@ def reconcile(run_dir: Path, manifest: Manifest) -> Ledger:
         reader.strangers = strangers_by_key(path.with_suffix(".strange.jsonl"), streams)
         recording = read_copies(path, reader)
         hops.append(_judge_observer(observer.name, journal, recording, stream.given_up))
-    return Ledger(journal, hops, np.flatnonzero(~reader.attempted))
+    return Ledger(journal, hops)
 
 
 def _read_attempts(path: Path, dense: Dense) -> tuple[Journal, npt.NDArray[np.uint64]]:
@@ -249,6 +246,7 @@ def _judge_stream(journal: Journal, stream: Recording) -> Hop:
     hop.put(EventClass.UNKNOWN, journal.numbers(State.UNKNOWN, State.STORED))
     hop.put(EventClass.REFUSED, journal.numbers(State.REFUSED))
     hop.put(EventClass.SHED, journal.numbers(State.SHED))
+    hop.put(EventClass.GAP, journal.numbers(0, State.ATTEMPTED))
     reordered = inversions(journal.dense, stream.first)
     journal.state[reordered] |= State.INVERTED
     journal.state[stream.corrupt.numbers] |= State.CORRUPT

@@ -89,7 +89,10 @@ class Check(Model):
 
 
 class Example(Model):
-    """One event of a class, with the faults that were active when it was due."""
+    """One event of a class, with the faults that were active when it was due.
+
+    A gap was never due: its `wall_ns` is 0. An unexpected one has the time of its record.
+    """
 
     event_class: str
     hop: str
