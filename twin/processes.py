@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +27,7 @@ __all__ = ["ChildProcess", "tail"]
 _PR_SET_PDEATHSIG = 1
 _POLL_S = 0.02
 _REAP_S = 10.0
+_STOP_S = 1.0
 _GUARDIAN = """
 import os, sys
 sys.stdin.buffer.read()
@@ -123,8 +125,13 @@ class ChildProcess:
         self.send_signal(signal.SIGKILL)
 
     def pause(self) -> None:
-        """Stop the child where it is (SIGSTOP)."""
+        """Stop the child where it is (SIGSTOP); returns when all of its threads stand still."""
         self.send_signal(signal.SIGSTOP)
+        end = time.monotonic() + _STOP_S
+        while self.returncode is None and time.monotonic() < end:
+            if os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT):
+                return
+            time.sleep(0.0005)
 
     def resume(self) -> None:
         """Let a paused child go on (SIGCONT)."""

@@ -158,10 +158,11 @@ async def test_pause_and_resume() -> None:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
     async with ChildProcess.start(SLEEPER) as child:
-        child.pause()
-        assert await asyncio.to_thread(eventually, lambda: state(child.pid) == "T")
-        child.resume()
-        assert await asyncio.to_thread(eventually, lambda: state(child.pid) != "T")
+        for _ in range(3):
+            child.pause()
+            assert state(child.pid) == "T"
+            child.resume()
+            assert await asyncio.to_thread(eventually, lambda: state(child.pid) != "T")
 
 
 def test_refuses_what_cannot_work(tmp_path: Path) -> None:
