@@ -2,33 +2,191 @@
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from typing import Final
 
 import numpy as np
 
 from twin.errors import UsageError
+from twin.hardware.comms import Comms
+from twin.hardware.compute import Compute
+from twin.hardware.docking import Docking
+from twin.hardware.guard import Guard
+from twin.hardware.imu import Imu
+from twin.hardware.modes import Modes
+from twin.hardware.motion import Motion
+from twin.hardware.navigation import Navigation
 from twin.hardware.plane import Edge, Floats, Plane, Range
+from twin.hardware.post import device
+from twin.hardware.power import Power, PowerPlant
+from twin.hardware.propulsion import Propulsion
+from twin.hardware.radar import Radar
+from twin.hardware.radiation import Radiation
+from twin.hardware.rangers import Lidar, Proximity, Spectrometer
+from twin.hardware.readiness import Readiness
 from twin.hardware.shard import Shard
+from twin.hardware.shields import Shields
+from twin.hardware.sky import Magnetometer, Solar, StarTracker
+from twin.hardware.suite import Suite
+from twin.hardware.surroundings import Surroundings
+from twin.hardware.thermal import Thermal
+from twin.hardware.thermometers import Thermometers
+from twin.hardware.tracker import Tracker
+from twin.spec.bot import BotSpec
+from twin.spec.params.comms import CommsParams, TransponderParams
+from twin.spec.params.compute import ComputeParams
+from twin.spec.params.docking import DockingParams
+from twin.spec.params.imu import ImuParams
+from twin.spec.params.modes import ModesParams
+from twin.spec.params.motion import MotionParams, PropulsionParams
+from twin.spec.params.navigation import NavigationParams
+from twin.spec.params.power import (
+    DockBridgeParams,
+    NblParams,
+    PduParams,
+    PowerParams,
+    SupervisorParams,
+)
+from twin.spec.params.radar import RadarParams, TrackerParams
+from twin.spec.params.sensors import (
+    LidarParams,
+    MagnetometerParams,
+    ProximityParams,
+    RadiationParams,
+    SolarParams,
+    SpectrometerParams,
+    StarTrackerParams,
+    ThermometersParams,
+)
+from twin.spec.params.shields import ShieldsParams
+from twin.spec.params.thermal import ThermalParams
 
 __all__ = ["Hardware"]
 
-NANOSECONDS = 1_000_000_000
+NANOSECONDS: Final = 1_000_000_000
+INSTANT_S: Final = 1e-9
+"""What planes take a step of no time for: nothing moves in it, and nothing divides by zero."""
 
 
 class Hardware:
     """Every plane of `n` bots that share one spec.
 
     A step runs the planes in the order of `planes`: the state of the machine (modes), what
-    moves (propulsion, motion, docking), what wants power (compute, comms), what supplies it
-    (power), what gets warm (thermal), what looks out (imu, radar, tracker, sensors,
-    navigation, shields). A plane reads what earlier planes made of this tick and what later
-    ones made of the tick before.
+    moves (docking, propulsion, motion), what works (compute), what supplies it (power), what
+    gets warm (thermal), who hears of it (comms), what looks out (readiness, suite,
+    surroundings, sensors, radar, tracker, guard), what the bot makes of it (navigation,
+    shields). A plane reads what earlier planes made of this tick and what later ones made of
+    the tick before.
     """
 
-    def __init__(self, bots: Sequence[str], seed: int, *, groups: Sequence[str] = ()) -> None:
+    def __init__(
+        self, spec: BotSpec, bots: Sequence[str], seed: int, *, groups: Sequence[str] = ()
+    ) -> None:
         self.shard = Shard(tuple(bots), seed, tuple(groups))
+        self.spec = spec
         self.edges: list[Edge] = []
         self.time_ns = 0
-        self.planes: tuple[Plane, ...] = ()
+        self._build_body()
+        self._build_electrics()
+        self._build_sensors()
+        self._build_radar()
+        self.planes: tuple[Plane, ...] = (
+            self.modes,
+            self.docking,
+            self.propulsion,
+            self.motion,
+            self.compute,
+            self.power,
+            self.thermal,
+            self.comms,
+            self.readiness,
+            self.suite,
+            self.surroundings,
+            self.imu,
+            self.thermometers,
+            self.radiation,
+            self.proximity,
+            self.lidar,
+            self.spectrometer,
+            self.solar,
+            self.star_tracker,
+            self.magnetometer,
+            self.radar,
+            self.tracker,
+            self.guard,
+            self.navigation,
+            self.shields,
+        )
+        self._by_name = {plane.name: plane for plane in self.planes}
+
+    def _build_body(self) -> None:
+        shard, params = self.shard, self.spec.params
+        devices = [device(name) for name, part in self.spec.components.items() if part.enabled]
+        self.modes = Modes(shard, params(ModesParams), [one for one in devices if one])
+        self.motion = Motion(shard, params(MotionParams))
+        self.propulsion = Propulsion(shard, params(PropulsionParams))
+        self.docking = Docking(shard, params(DockingParams), self.motion.patrol.home)
+
+    def _build_electrics(self) -> None:
+        shard, params = self.shard, self.spec.params
+        self.compute = Compute(shard, params(ComputeParams))
+        self.power = Power(
+            shard,
+            PowerPlant(
+                params(PowerParams),
+                params(SupervisorParams),
+                params(PduParams),
+                params(DockBridgeParams),
+                params(NblParams),
+            ),
+        )
+        self.thermal = Thermal(shard, params(ThermalParams))
+        self.comms = Comms(
+            shard,
+            params(CommsParams),
+            params(TransponderParams),
+            fitted=self.spec.is_enabled("comms"),
+        )
+        self.shields = Shields(
+            shard, params(ShieldsParams), enabled=self.spec.is_enabled("shields")
+        )
+
+    def _build_sensors(self) -> None:
+        shard, params, has = self.shard, self.spec.params, self.spec.is_enabled
+        self.readiness = Readiness(shard)
+        self.suite = Suite(shard)
+        suite = self.suite
+        self.imu = Imu(shard, params(ImuParams), enabled=has("sensor_imu"))
+        self.thermometers = Thermometers(
+            shard, suite, params(ThermometersParams), enabled=has("sensor_thermal")
+        )
+        self.radiation = Radiation(
+            shard, suite, params(RadiationParams), enabled=has("sensor_radiation")
+        )
+        self.proximity = Proximity(
+            shard, suite, params(ProximityParams), enabled=has("sensor_proximity")
+        )
+        self.lidar = Lidar(shard, suite, params(LidarParams), enabled=has("lidar"))
+        self.spectrometer = Spectrometer(
+            shard, suite, params(SpectrometerParams), enabled=has("spectrometer")
+        )
+        self.solar = Solar(shard, suite, params(SolarParams), enabled=has("sensor_solar"))
+        self.star_tracker = StarTracker(
+            shard, suite, params(StarTrackerParams), enabled=has("sensor_star_tracker")
+        )
+        self.magnetometer = Magnetometer(
+            shard, suite, params(MagnetometerParams), enabled=has("magnetometer")
+        )
+        self.navigation = Navigation(shard, suite, params(NavigationParams), params(ImuParams))
+
+    def _build_radar(self) -> None:
+        shard, params = self.shard, self.spec.params
+        radar, tracker = params(RadarParams), params(TrackerParams)
+        self.surroundings = Surroundings(shard, radar, self.motion.patrol.home)
+        self.radar = Radar(
+            shard, radar, self.surroundings, enabled=self.spec.is_enabled("radar_360")
+        )
+        self.tracker = Tracker(shard, tracker, self.surroundings, self.radar)
+        self.guard = Guard(shard, tracker, self.tracker)
 
     @property
     def bots(self) -> tuple[str, ...]:
@@ -46,9 +204,9 @@ class Hardware:
         return self.time_ns / NANOSECONDS
 
     def step(self, dt_s: float) -> None:
-        """Advance every plane by `dt_s` seconds; `edges` grows by what changed."""
+        """Advance every plane by `dt_s` >= 0 seconds; `edges` grows by what changed."""
         for plane in self.planes:
-            plane.step(self, dt_s)
+            plane.step(self, max(dt_s, INSTANT_S))
         self.time_ns += round(dt_s * NANOSECONDS)
 
     def drain_edges(self) -> list[Edge]:
@@ -82,7 +240,7 @@ class Hardware:
     def read(self, name: str) -> Floats:
         """Return a plane's array of shape (n,) by dotted name; UsageError if there is none."""
         plane, _, attribute = name.partition(".")
-        value = getattr(getattr(self, plane, None), attribute, None) if attribute else None
+        value = getattr(self._by_name.get(plane), attribute, None) if attribute else None
         if not isinstance(value, np.ndarray) or value.shape != (self.n,):
             raise UsageError(f"no hardware value is called {name!r}{self._hint(name)}")
         return value

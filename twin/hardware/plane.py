@@ -41,7 +41,7 @@ class Edge(NamedTuple):
     power_low, power_critical, mode, dock, comms) or thermal_trip, thermal_clear,
     load_shed, load_restored, pdu_overcurrent and so on. `source` is the plane that
     reports, `subject` the part it speaks of, `before` and `after` its states in words,
-    `values` numbers that belong to it.
+    `values` numbers that belong to it, `reason` a word where there is one.
     """
 
     bot: int
@@ -51,6 +51,7 @@ class Edge(NamedTuple):
     before: str
     after: str
     values: tuple[tuple[str, float], ...] = ()
+    reason: str = ""
 
 
 class Plane(Protocol):
@@ -74,4 +75,4 @@ class Plane(Protocol):
         """Arrays that malfunctions set and heal."""
 
     def step(self, hw: "Hardware", dt_s: float) -> None:
-        """Advance all bots by `dt_s` seconds; append what changed to `hw.edges`."""
+        """Advance all bots by `dt_s` > 0 seconds; append what changed to `hw.edges`."""

@@ -21,6 +21,9 @@ class DockingParams(Params):
     approach_mps: MetresPerSecond = Field(
         default=0.4, gt=0, description="Closing speed of an engaged approach."
     )
+    slow_down_s: Seconds = Field(
+        default=10.0, gt=0, description="The closing speed is at most the range divided by this."
+    )
     station_m: Metres = Field(
         default=60.0, description="How far away the station of a bot is at the start."
     )

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from twin.spec.units import (
     Amperes,
     DegC,
+    Kelvins,
     Params,
     Percent,
     Seconds,
@@ -115,6 +116,9 @@ class NblParams(Params):
         default=2.0, description="After falling below, the charge has to exceed it by so much."
     )
     core_max_degc: DegC = Field(default=90.0, description="No NBL with a hotter core.")
+    core_margin_k: Kelvins = Field(
+        default=5.0, description="After getting hotter, the core has to be cooler by so much."
+    )
 
     @model_validator(mode="after")
     def _power_fits(self) -> Self:
