@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from twin.events.cloudevents import CloudEvent, decode, encode_binary, encode_structured
 from twin.events.subjects import SubjectSpace
+from twin.jetstream.message import Message
 from twin.registrar.envelope import NotAnEvent, read_envelope
-from twin.registrar.intake import Event, Intake, Message
+from twin.registrar.intake import Event, Intake
 from twin.registrar.record import Note, Row
 from twin.registrar.rules import Classifier, Rules
 from twin.registrar.times import format_ns, parse_ns
@@ -39,9 +40,13 @@ def block(**changes: str | None) -> bytes:
     return f"NATS/1.0\r\n{lines}\r\n".encode()
 
 
-def message(headers: bytes = block(), payload: bytes = b'{"kind":"boot_ok"}') -> Message:
-    """Return a message on the state subject behind the prefix."""
-    return Message("LAB_QIKI_EVENTS_V1", 9, 2, 77, "lab.qiki.events.v1.state", headers, payload)
+def message(
+    headers: bytes = block(),
+    payload: bytes = b'{"kind":"boot_ok"}',
+    subject: bytes = b"lab.qiki.events.v1.state",
+) -> Message:
+    """Return a second delivery of message 9 of the events stream, behind the prefix."""
+    return Message((subject, b"$JS.ACK.LAB_QIKI_EVENTS_V1.reg.2.9.9.77.0", headers, payload))
 
 
 def taken(headers: bytes = block(), payload: bytes = b'{"kind":"boot_ok"}') -> Row:
@@ -115,12 +120,18 @@ def test_without_a_time_the_streams_time_counts() -> None:
 def test_the_bot_comes_from_source_or_subject() -> None:
     """A foreign source has no bot, unless the fleet subject names one."""
     assert taken(block(ce_source="urn:qiki:radar")).bot == ""
-    fleet = message(block(ce_source="urn:qiki:radar"))._replace(
-        subject="lab.qiki.fleet.v1.bot-9.events.v1.state"
-    )
+    subject = b"lab.qiki.fleet.v1.bot-9.events.v1.state"
+    fleet = message(block(ce_source="urn:qiki:radar"), subject=subject)
     record = INTAKE.take(fleet, 1)
     assert isinstance(record, Event)
     assert (record.row.bot, record.row.code) == ("bot-9", 101)
+
+
+def test_audit_records_are_not_audited() -> None:
+    """What comes on the audit subject, in either layout, is nothing to record."""
+    for subject in (b"lab.qiki.events.v1.audit", b"lab.qiki.fleet.v1.bot-9.events.v1.audit"):
+        assert INTAKE.take(message(subject=subject), 1) is None
+        assert INTAKE.take(message(b"", subject=subject), 1) is None
 
 
 def test_correlation_and_trace_are_found() -> None:

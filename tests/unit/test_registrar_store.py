@@ -172,9 +172,10 @@ def test_an_event_that_comes_late_is_no_rollback(store: Store, folder: Path) -> 
 def test_a_stream_that_ends_too_early_is_a_rollback(store: Store, folder: Path) -> None:
     """A stream whose last sequence is below ours is noted, once, also over a restart."""
     store.write([make_row(number) for number in range(1, 6)])
-    assert store.observe_stream("QIKI_EVENTS_V1", 5, 1).notes == ()
-    assert [note.code for note in store.observe_stream("QIKI_EVENTS_V1", 3, 2).notes] == [922]
-    assert store.observe_stream("QIKI_EVENTS_V1", 3, 3).notes == ()
+    assert store.observe_stream("QIKI_EVENTS_V1", 5, 5, 1).notes == ()
+    assert store.observe_stream("QIKI_EVENTS_V1", 3, 4, 1).notes == ()
+    assert [note.code for note in store.observe_stream("QIKI_EVENTS_V1", 3, 5, 2).notes] == [922]
+    assert store.observe_stream("QIKI_EVENTS_V1", 3, 3, 3).notes == ()
     store.close()
     with Store(folder, RULES, "1.2.3") as again:
         assert again.last_sequences == {"QIKI_EVENTS_V1": 3}

@@ -11,13 +11,15 @@ from typing import Final, NamedTuple
 
 import orjson
 
+from twin.events.channels import AUDIT_SUBJECT
 from twin.events.subjects import FLEET_ROOT, SubjectSpace
+from twin.jetstream.message import Message
 from twin.registrar.codes import CODES
 from twin.registrar.envelope import MAX_HEADERS, MAX_TEXT, NotAnEvent, read_envelope
 from twin.registrar.record import Note, Row
-from twin.registrar.rules import Classifier, Json
+from twin.registrar.rules import Classifier, Json, platform_subject
 
-__all__ = ["MAX_PAYLOAD", "Event", "Intake", "Message"]
+__all__ = ["MAX_PAYLOAD", "Event", "Intake"]
 
 MAX_PAYLOAD: Final = 512 * 1024
 """Bytes of a payload above which a message is quarantined."""
@@ -29,18 +31,6 @@ TWIN_SOURCE: Final = "urn:twin:"
 CONTENT_TYPES: Final = ("ce-datacontenttype", "datacontenttype", "content-type")
 CORRELATIONS: Final = ("ce-correlationid", "correlation-id", "x-correlation-id")
 INT64: Final = 1 << 63
-
-
-class Message(NamedTuple):
-    """A message as it was delivered; `subject` and `stream` as the server calls them."""
-
-    stream: str
-    stream_seq: int
-    deliveries: int
-    stream_ns: int
-    subject: str
-    headers: bytes
-    payload: bytes
 
 
 class Event(NamedTuple):
@@ -60,20 +50,25 @@ class Intake:
         self._space = space
         self._max_payload = max_payload
 
-    def take(self, message: Message, received_ns: int) -> Event | Note:
-        """Return what is to be recorded of a message that arrived at `received_ns`."""
+    def take(self, message: Message, received_ns: int) -> Event | Note | None:
+        """Return what is to be recorded of a message that arrived at `received_ns`.
+
+        None means nothing: audit records, our own among them, are never audited.
+        """
+        subject = self._space.logical(message.subject)
+        if platform_subject(subject) == AUDIT_SUBJECT:
+            return None
         try:
-            return self._event(message, received_ns)
+            return self._event(message, subject, received_ns)
         except NotAnEvent as why:
             return self._quarantine(message, received_ns, str(why))
 
-    def _event(self, message: Message, received_ns: int) -> Event:
+    def _event(self, message: Message, subject: str, received_ns: int) -> Event:
         if len(message.payload) > self._max_payload:
             raise NotAnEvent(f"the payload is larger than {self._max_payload} bytes")
         event_id, source, event_type, event_ns, fields, data = read_envelope(
             message.headers, message.payload
         )
-        subject = self._space.logical(message.subject)
         is_json, content = _content(data, fields)
         verdict = self._classifier.classify(event_type, subject, content)
         row = Row(
@@ -84,9 +79,9 @@ class Intake:
             stream=message.stream,
             stream_seq=message.stream_seq,
             deliveries=message.deliveries,
-            event_ns=message.stream_ns if event_ns is None else event_ns,
+            event_ns=message.timestamp_ns if event_ns is None else event_ns,
             intended_ns=_intended_ns(fields),
-            stream_ns=message.stream_ns,
+            stream_ns=message.timestamp_ns,
             received_ns=received_ns,
             bot=_bot(source, subject),
             code=verdict.code,

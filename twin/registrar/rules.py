@@ -20,7 +20,16 @@ from twin.registrar.codes import CODES, UNKNOWN_TYPE, Severity
 from twin.spec.parse import parse
 from twin.spec.yaml import read_document
 
-__all__ = ["DEFAULT_RULES", "Bounds", "Classifier", "Rule", "RuleFile", "Rules", "Verdict"]
+__all__ = [
+    "DEFAULT_RULES",
+    "Bounds",
+    "Classifier",
+    "Rule",
+    "RuleFile",
+    "Rules",
+    "Verdict",
+    "platform_subject",
+]
 
 DEFAULT_RULES = Path(__file__).with_name("rules.yaml")
 """The rule file that we ship."""

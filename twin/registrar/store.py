@@ -130,10 +130,12 @@ class Store:
         self._advance(sifted, batch)
         return Written(sifted.rows, sifted.notes, sifted.redelivered)
 
-    def observe_stream(self, stream: str, last_seq: int, now_ns: int) -> Written:
-        """Note a rollback if the stream now ends before what is recorded of it."""
-        recorded = self._known.get(stream, 0)
-        if last_seq >= recorded:
+    def observe_stream(self, stream: str, last_seq: int, recorded: int, now_ns: int) -> Written:
+        """Note a rollback: the stream ended at `last_seq` after `recorded` was recorded of it.
+
+        Nothing is noted if more was recorded meanwhile; `write` sees a rollback then.
+        """
+        if last_seq >= recorded or self._known.get(stream) != recorded:
             return Written((), (), 0)
         note = note_rollback(stream, now_ns, recorded_last=recorded, stream_last=last_seq)
         sifted = Sifted(notes=[note], high={stream: last_seq})

@@ -1,0 +1,167 @@
+"""Records and counts as people and programs want to read them: table, JSON lines, CSV."""
+
+import csv
+from collections.abc import Iterable, Iterator
+from io import StringIO
+from pathlib import Path
+
+import apsw
+import orjson
+from rich.table import Table
+from rich.text import Text
+
+from twin.errors import StoreError
+from twin.registrar.codes import CODES, Severity, category
+from twin.registrar.query import Found
+from twin.registrar.schema import BATCH_COLUMNS, NOTE_COLUMNS, ROW_COLUMNS, open_reader, segments
+from twin.registrar.schema import select as select_columns
+from twin.registrar.stats import Stats
+from twin.registrar.times import format_ns
+
+__all__ = ["as_csv", "as_json_lines", "as_table", "dump_lines", "stats_document", "stats_table"]
+
+STYLES = {"WARN": "yellow", "ERROR": "red", "CRITICAL": "bold red", "DEBUG": "dim", "INFO": ""}
+COLUMNS = (
+    "time",
+    "kind",
+    "code",
+    "name",
+    "category",
+    "severity",
+    "bot",
+    "id",
+    "source",
+    "type",
+    "subject",
+    "stream",
+    "stream_seq",
+    "deliveries",
+    "correlation",
+    "trace",
+    "payload",
+)
+
+
+def as_table(records: Iterable[Found]) -> Table:
+    """Return a table for a terminal; payloads are cut to what fits."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("time", "code", "name", "severity", "bot"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("id", overflow="fold")
+    table.add_column("payload", no_wrap=True, overflow="ellipsis")
+    for record in records:
+        severity = Severity(record.severity).name
+        payload = record.payload
+        shown = payload if isinstance(payload, str) else f"{len(payload)} bytes"
+        table.add_row(
+            format_ns(record.time_ns),
+            str(record.code),
+            _name(record.code),
+            Text(severity, style=STYLES[severity]),
+            Text(record.bot),
+            Text(record.id),
+            Text(_printable(shown[:500])),
+        )
+    return table
+
+
+def as_json_lines(records: Iterable[Found]) -> Iterator[bytes]:
+    """Yield one JSON object a record; JSON payloads are embedded, others are hexadecimal."""
+    for record in records:
+        fields: dict[str, object] = dict(zip(COLUMNS, _fields(record), strict=True))
+        fields["payload"] = (
+            orjson.Fragment(record.payload)
+            if isinstance(record.payload, str)
+            else {"hex": record.payload.hex()}
+        )
+        yield orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def as_csv(records: Iterable[Found]) -> Iterator[str]:
+    """Yield lines of CSV, names first."""
+    buffer = StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for record in records:
+        yield _taken(buffer)
+        writer.writerow(_fields(record))
+    yield _taken(buffer)
+
+
+def dump_lines(store: Path) -> Iterator[bytes]:
+    """Yield everything in a store as JSON lines: batches, events, notes, all columns as stored."""
+    for path in segments(store):
+        db = open_reader(path)
+        try:
+            for kind, columns in (
+                ("batch", BATCH_COLUMNS),
+                ("event", ROW_COLUMNS),
+                ("note", NOTE_COLUMNS),
+            ):
+                table = "batches" if kind == "batch" else f"{kind}s"
+                for record in db.execute(select_columns(columns, f"FROM {table} ORDER BY 1")):
+                    fields = {"kind": kind, **dict(zip(columns, map(_plain, record), strict=True))}
+                    yield orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)
+        except apsw.Error as error:
+            raise StoreError(f"The store {path} cannot be read: {error}") from error
+        finally:
+            db.close()
+
+
+def stats_document(stats: Stats) -> dict[str, object]:
+    """Return the counts as a JSON document."""
+    return {
+        "segments": stats.segments,
+        "batches": stats.batches,
+        "events": stats.events,
+        "notes": stats.notes,
+        "bytes": stats.bytes,
+        "first": format_ns(stats.first_ns) if stats.events else None,
+        "last": format_ns(stats.last_ns) if stats.events else None,
+        "codes": {str(code): count for code, count in sorted(stats.codes.items())},
+        "last_sequences": stats.streams,
+    }
+
+
+def stats_table(stats: Stats) -> Table:
+    """Return the counts per code as a table for a terminal."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("code", "name", "category"):
+        table.add_column(name)
+    table.add_column("records", justify="right")
+    for code, count in sorted(stats.codes.items()):
+        table.add_row(str(code), _name(code), category(code), f"{count:,}")
+    return table
+
+
+def _fields(record: Found) -> tuple[str | int, ...]:
+    payload = record.payload
+    return (
+        format_ns(record.time_ns),
+        record.kind,
+        record.code,
+        _name(record.code),
+        category(record.code),
+        Severity(record.severity).name,
+        *record[5:-1],
+        payload if isinstance(payload, str) else payload.hex(),
+    )
+
+
+def _name(code: int) -> str:
+    return CODES[code].name if code in CODES else ""
+
+
+def _plain(value: object) -> object:
+    return {"hex": value.hex()} if isinstance(value, bytes) else value
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else "\ufffd" for char in text)
+
+
+def _taken(buffer: StringIO) -> str:
+    text = buffer.getvalue()
+    buffer.seek(0)
+    buffer.truncate()
+    return text

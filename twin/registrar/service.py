@@ -1,0 +1,304 @@
+"""The registrar: from durable consumers into the store, acknowledged only when durable.
+
+One reader per consumer takes batches and decodes them; one writer merges what waits into a
+commit on the store's own thread, then acknowledges. At most QUEUE batches wait between
+them; when that is full readers stop asking, and JetStream keeps the rest. What is held longer
+than a third of its ack wait is signalled to be in progress.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from twin import __version__
+from twin.errors import BrokerUnreachable
+from twin.events.subjects import SubjectSpace
+from twin.jetstream.api import ApiRefused, consumer_info, stream_info
+from twin.jetstream.connection import Connection
+from twin.jetstream.consumer import PullConsumer
+from twin.jetstream.message import Message
+from twin.registrar.codes import CODES
+from twin.registrar.consumers import Durable, Prepare
+from twin.registrar.fanout import FanOut
+from twin.registrar.intake import MAX_PAYLOAD, Event, Intake
+from twin.registrar.metrics import RegistrarMetrics
+from twin.registrar.record import Note, Row
+from twin.registrar.rules import Classifier, Rules
+from twin.registrar.store import Written
+from twin.registrar.thread import StoreThread
+
+__all__ = ["Registrar", "RegistrarOptions", "first_of_group"]
+
+QUEUE: Final = 4
+COMMIT_ROWS: Final = 5_000
+WAIT_S: Final = 0.2
+BURST: Final = 100
+RETRY_S: Final = 0.25
+LAST_WORDS_S: Final = 1.0
+DEFAULT_ACK_WAIT_S: Final = 5.0
+UNAVAILABLE: Final = 503
+CONNECTED, DISCONNECTED, STARTED, STOPPED = 410, 411, 730, 731
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrarOptions:
+    """What a registrar is to do.
+
+    `durables` is what it reads and `prepare` what makes them exist. `batch` is how many
+    messages a consumer is asked for at a time; `fan_out` publishes audit records.
+    """
+
+    store: Path
+    durables: tuple[Durable, ...]
+    prepare: Prepare
+    space: SubjectSpace = field(default_factory=SubjectSpace)
+    rules: Rules = field(default_factory=Rules.load)
+    batch: int = 1_000
+    max_payload: int = MAX_PAYLOAD
+    fan_out: bool = True
+    version: str = __version__
+
+
+@dataclass(slots=True, eq=False)
+class _Taken:
+    """A batch on its way: what is to be recorded of it, and what to acknowledge then."""
+
+    consumer: PullConsumer | None
+    messages: list[Message]
+    keep_alive_s: float
+    signalled: float
+    rows: list[Row] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    publish: set[tuple[str, str]] = field(default_factory=set)
+
+    def __len__(self) -> int:
+        return len(self.messages)
+
+
+class Registrar:
+    """The service, to be embedded or run by `twin registrar serve`.
+
+    `store` is open and stays open. `run` returns after `stop`, when everything taken is
+    recorded and acknowledged. It raises StoreError when the store fails: nothing is
+    acknowledged from then on.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        store: StoreThread,
+        options: RegistrarOptions,
+        metrics: RegistrarMetrics,
+    ) -> None:
+        self._connection = connection
+        self._store = store
+        self._options = options
+        self._metrics = metrics
+        self._intake = Intake(Classifier(options.rules), options.space, options.max_payload)
+        self._fan_out = FanOut(connection, options.space, metrics)
+        self._queue: asyncio.Queue[_Taken | None] = asyncio.Queue(QUEUE)
+        self._held: set[_Taken] = set()
+        self._own_notes: list[Note] = []
+        self._stopping = asyncio.Event()
+        self._rose = asyncio.Event()
+        self._consumers: list[PullConsumer] = []
+        self._ack_wait_s = dict.fromkeys(options.durables, DEFAULT_ACK_WAIT_S)
+        self.consuming = asyncio.Event()
+
+    @property
+    def ready(self) -> bool:
+        """Whether it consumes: connected, and every consumer is there."""
+        return (
+            self.consuming.is_set()
+            and self._connection.up
+            and not any(consumer.missing for consumer in self._consumers)
+        )
+
+    def stop(self) -> None:
+        """Ask `run` to take no more, to finish what it has, and to return."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Record until stopped."""
+        await self._note_now(STARTED, pid=os.getpid(), rules=self._options.rules.hash)
+        with first_of_group():
+            async with asyncio.TaskGroup() as group:
+                await self._work(group)
+        await self._note_now(STOPPED, pid=os.getpid())
+
+    async def _work(self, group: asyncio.TaskGroup) -> None:
+        with self._connection.listening(state=self._on_state):
+            self._on_state(self._connection.up)
+            preparing = group.create_task(self._prepare())
+            stopping = group.create_task(self._stopping.wait())
+            await asyncio.wait({preparing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if preparing.done():
+                await self._consume(group, stopping)
+            preparing.cancel()
+
+    async def _consume(self, group: asyncio.TaskGroup, stopping: asyncio.Task[bool]) -> None:
+        async with AsyncExitStack() as stack:
+            helpers = [
+                group.create_task(helper())
+                for helper in (self._keep_alive, self._recover, self._fan_out.run)
+            ]
+            writer = group.create_task(self._write())
+            tasks: list[asyncio.Task[bool] | asyncio.Task[None]] = [stopping]
+            for durable in self._options.durables:
+                consumer = PullConsumer(self._connection, *durable, batch=self._options.batch)
+                self._consumers.append(await stack.enter_async_context(consumer))
+                tasks.append(group.create_task(self._read(consumer, self._ack_wait_s[durable] / 3)))
+            self.consuming.set()
+            await asyncio.wait(tasks)
+            await self._queue.put(None)
+            await writer
+            await self._last_words()
+            for helper in helpers:
+                helper.cancel()
+
+    async def _prepare(self) -> None:
+        """Let the consumers be made, and look at their streams; again until the broker answers."""
+        while True:
+            try:
+                await self._options.prepare(self._connection)
+                for durable in self._options.durables:
+                    info = await consumer_info(self._connection, *durable)
+                    if info is not None and info.config.ack_wait:
+                        self._ack_wait_s[durable] = info.config.ack_wait / 1e9
+                for stream in {durable.stream for durable in self._options.durables}:
+                    await self._check_stream(stream)
+            except BrokerUnreachable:
+                await asyncio.sleep(RETRY_S)
+            except ApiRefused as refused:
+                if refused.code != UNAVAILABLE:
+                    raise
+                await asyncio.sleep(RETRY_S)
+            else:
+                return
+
+    async def _check_stream(self, stream: str) -> None:
+        sequences, _ = await self._store.state()
+        info = await stream_info(self._connection, stream)
+        if info is not None and stream in sequences:
+            last, now_ns = info.state.last_seq, time.time_ns()
+            written = await self._store.observe_stream(stream, last, sequences[stream], now_ns)
+            self._metrics.count(written)
+
+    async def _recover(self) -> None:
+        while True:
+            await self._rose.wait()
+            self._rose.clear()
+            await self._prepare()
+
+    async def _read(self, consumer: PullConsumer, keep_alive_s: float) -> None:
+        while not self._stopping.is_set():
+            messages = await consumer.next_batch(WAIT_S)
+            if messages:
+                taken = _Taken(consumer, messages, keep_alive_s, time.monotonic())
+                self._held.add(taken)
+                self._metrics.queue.inc(len(messages))
+                await self._decode(taken)
+                await self._queue.put(taken)
+
+    async def _decode(self, taken: _Taken) -> None:
+        received_ns = time.time_ns()
+        for number, message in enumerate(taken.messages, 1):
+            record = self._intake.take(message, received_ns)
+            if isinstance(record, Event):
+                taken.rows.append(record.row)
+                if record.publish:
+                    taken.publish.add((record.row.id, record.row.source))
+            elif record is not None:
+                taken.notes.append(record)
+            if number % BURST == 0:
+                await asyncio.sleep(0)
+
+    async def _write(self) -> None:
+        while (first := await self._queue.get()) is not None:
+            group = [first]
+            while not self._queue.empty() and sum(map(len, group)) < COMMIT_ROWS:
+                if (more := self._queue.get_nowait()) is None:
+                    self._queue.put_nowait(None)
+                    break
+                group.append(more)
+            await self._commit(group)
+
+    async def _commit(self, group: Sequence[_Taken]) -> None:
+        """Record what was taken, and only then acknowledge it."""
+        rows = [row for taken in group for row in taken.rows]
+        notes = [note for taken in group for note in taken.notes] + self._own_notes
+        self._own_notes = []
+        started = time.perf_counter()
+        written = await self._store.write(rows, notes)
+        self._metrics.commit.observe(time.perf_counter() - started)
+        for taken in group:
+            if taken.consumer is not None:
+                taken.consumer.ack(taken.messages)
+            self._held.discard(taken)
+            self._metrics.queue.dec(len(taken))
+        await self._report(written, set().union(*(taken.publish for taken in group)))
+        await self._store.checkpoint()
+
+    async def _report(self, written: Written, publish: set[tuple[str, str]]) -> None:
+        self._metrics.count(written)
+        sequences, size = await self._store.state()
+        self._metrics.set_sequences(sequences)
+        self._metrics.store_bytes.set(size)
+        if self._options.fan_out and publish:
+            self._fan_out.put(row for row in written.rows if (row.id, row.source) in publish)
+
+    async def _keep_alive(self) -> None:
+        """Tell the broker that what is held longer than usual is still being worked on."""
+        while True:
+            await asyncio.sleep(WAIT_S)
+            now = time.monotonic()
+            for taken in self._held:
+                if taken.consumer is not None and now - taken.signalled > taken.keep_alive_s:
+                    taken.consumer.in_progress(taken.messages)
+                    taken.signalled = now
+            missing = sum(consumer.missing for consumer in self._consumers)
+            self._metrics.missing.set(missing)
+
+    async def _last_words(self) -> None:
+        """Send what is left to send; an acknowledgement that is lost only means a redelivery."""
+        with suppress(TimeoutError, BrokerUnreachable):
+            async with asyncio.timeout(LAST_WORDS_S):
+                await self._fan_out.drained()
+        with suppress(BrokerUnreachable):
+            await self._connection.flush(LAST_WORDS_S)
+
+    def _on_state(self, up: bool) -> None:
+        self._metrics.connected.set(up)
+        self._own_notes.append(_note(CONNECTED if up else DISCONNECTED))
+        if up:
+            self._rose.set()
+        if not self._queue.full():
+            self._queue.put_nowait(_Taken(None, [], 0.0, 0.0))
+
+    async def _note_now(self, code: int, **detail: str | int) -> None:
+        await self._store.write((), (_note(code, **detail),))
+
+
+def _note(code: int, **detail: str | int) -> Note:
+    now_ns = time.time_ns()
+    text = orjson.dumps(detail).decode()
+    return Note(f"own/{code}/{now_ns}", now_ns, code, int(CODES[code].severity), detail=text)
+
+
+@contextmanager
+def first_of_group() -> Iterator[None]:
+    """Raise the first single error of an exception group instead of the group."""
+    try:
+        yield
+    except ExceptionGroup as group:
+        error: Exception = group
+        while isinstance(error, ExceptionGroup):
+            error = error.exceptions[0]
+        raise error from group
