@@ -9,10 +9,19 @@ from twin.errors import UsageError
 from twin.events.subjects import BOT_ID
 from twin.hardware.draws import generator
 from twin.hardware.plane import Floats, Range
-from twin.simulation.distributions import Distribution
+from twin.simulation.distributions import Choice, Constant, Distribution, Normal, Uniform
 from twin.spec.bot import BotSpec
 
-__all__ = ["FleetGroup", "shard", "start_values"]
+__all__ = [
+    "Choice",
+    "Constant",
+    "Distribution",
+    "FleetGroup",
+    "Normal",
+    "Uniform",
+    "shard",
+    "start_values",
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A look at the fleet from outside: quantiles of what the planes know, for conditions and reports."""
+"""The fleet seen from outside: quantiles of what planes know, for conditions and reports."""
 
 from collections.abc import Iterable
 
