@@ -233,4 +233,6 @@ class Link:
 
 def describe(error: BaseException) -> str:
     """Return the text of an error, its name when it has none."""
+    if isinstance(error, ConnectionResetError):  # a refusal that was lost with its connection
+        return "the server closed the connection at once (wrong credentials, or TLS needed?)"
     return str(error) or type(error).__name__
