@@ -12,8 +12,8 @@ __all__ = ["CommandAnswer", "GuardAlert", "ModeSet", "StateEdge", "ThermalTrip"]
 class StateEdge(NamedTuple):
     """`events.v1.state`: something about a bot went from `before` to `after`.
 
-    `kind` is a `vocabulary.StateKind`; `source` the plane (`power`), `subject` what of it
-    (`battery`, `radar`). `reason` is written only where there is one.
+    `kind` is a word as in `vocabulary.StateKind`; `source` the plane (`power`), `subject` what
+    of it (`battery`, `radar`). `reason` is written only where there is one.
     """
 
     bot: int

@@ -43,7 +43,10 @@ SHIELD_STATES = ("nominal", "low", "critical", "disabled")
 
 
 class StateKind(StrEnum):
-    """What a state event is about: the edges that the registrar turns into codes."""
+    """What a state event is about, as far as known here: an edge may have another kind.
+
+    The registrar's rules turn kinds into codes.
+    """
 
     BOOT_START = "boot_start"
     BOOT_OK = "boot_ok"
@@ -56,5 +59,9 @@ class StateKind(StrEnum):
     DOCK = "dock"
     COMMS = "comms"
     LOAD_SHED = "load_shed"
-    POWER_FAULT = "power_fault"
+    LOAD_RESTORED = "load_restored"
+    PDU_OVERCURRENT = "pdu_overcurrent"
+    PDU_FAULT = "pdu_fault"
+    RADIATION = "radiation"
+    SHIELD = "shield"
     EVENT_SHED = "event_shed"

@@ -29,7 +29,7 @@ class Contacts(Generic[Seen]):
 
     seen: Seen
     rows: IntArray
-    counts: list[int]
+    counts: IntArray
     named: BoolArray
     ids: Sequence[bytes] = ()
 
@@ -50,12 +50,12 @@ class Contacts(Generic[Seen]):
         return cls(seen, rows, counts, seen.transponder >= 0)
 
 
-def _rows_of(offsets: IntArray, bots: IntArray) -> tuple[IntArray, list[int]]:
+def _rows_of(offsets: IntArray, bots: IntArray) -> tuple[IntArray, IntArray]:
     first = offsets[bots]
     counts = offsets[bots + 1] - first
     ends = np.cumsum(counts)
     starts = np.repeat(first - ends + counts, counts)
-    return starts + np.arange(len(starts)), counts.tolist()
+    return starts + np.arange(len(starts)), counts
 
 
 def _names(contacts: object, _rows: IntArray) -> list[bytes]:

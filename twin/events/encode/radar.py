@@ -72,7 +72,7 @@ def _of_band(
     detections: list[bytes], contacts: Contacts[RadarView], band: int | None
 ) -> tuple[list[bytes], list[int]]:
     if band is None:
-        return detections, contacts.counts
+        return detections, contacts.counts.tolist()
     wanted = contacts.seen.range_band == band
     before = np.concatenate(([0], np.cumsum(wanted)))
     ends = np.cumsum(contacts.counts)

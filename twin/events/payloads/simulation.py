@@ -17,7 +17,6 @@ from twin.events.payloads.base import (
     UtcTimestamp,
     Vector,
 )
-from twin.events.vocabulary import StateKind
 
 __all__ = [
     "AuditRecord",
@@ -140,7 +139,7 @@ class GuardAlertEvent(SimulationEvent):
 class StateChange(SimulationEvent):
     """`events.v1.state` (assumed): an edge of a bot's own state."""
 
-    kind: StateKind
+    kind: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
     before: Annotated[str, Field(alias="from")]
     after: Annotated[str, Field(alias="to")]
     reason: Name | None = None
