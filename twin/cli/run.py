@@ -61,12 +61,22 @@ def run_scenarios(
     broker = BrokerOptions.resolve(nats, context) if nats or context else None
     if prefix and broker is None:
         raise UsageError("--prefix belongs to --nats or --context")
-    settings = Settings(seed, pace, broker is not None, prefix, allow_time_skew)
+    settings = Settings(
+        seed=seed,
+        pace=pace,
+        shared_server=broker is not None,
+        prefix=prefix,
+        allow_time_skew=allow_time_skew,
+    )
     loaded = [load_scenario(scenario, parse_vars(var or [])) for scenario in scenarios]
     verdicts = []
     for one in loaded:
         options = RunOptions(
-            out, settings, broker, _registrar_environment(nats), _reproduce(one, settings)
+            out=out,
+            settings=settings,
+            broker=broker,
+            registrar_env=_registrar_environment(nats),
+            reproduce=_reproduce(one, settings),
         )
         result, folder = _run_one(one, options, quiet=json)
         _show(result, folder, json)

@@ -75,9 +75,7 @@ class Fleet(Model):
 class Load(Model):
     """How much the fleet publishes in a phase."""
 
-    rate: Multiplier = Field(
-        default=1.0, description="Multiple of every channel's natural rate."
-    )
+    rate: Multiplier = Field(default=1.0, description="Multiple of every channel's natural rate.")
 
 
 class Phase(Model):
@@ -85,7 +83,9 @@ class Phase(Model):
 
     name: Name
     duration: Duration
-    measure: bool = Field(default=True, description="Whether thresholds cover this phase by default.")
+    measure: bool = Field(
+        default=True, description="Whether thresholds cover this phase by default."
+    )
     load: Load = Load()
 
 
@@ -93,7 +93,9 @@ class ScheduledEvent(Model):
     """Something that is done to the run, at a moment or when a condition becomes true."""
 
     at: Duration | None = Field(default=None, description="Simulated time since the start.")
-    when: ConditionText | None = Field(default=None, description="Fires once, when it becomes true.")
+    when: ConditionText | None = Field(
+        default=None, description="Fires once, when it becomes true."
+    )
     do: Action
 
     @model_validator(mode="after")

@@ -7,14 +7,13 @@ drained, scanned and sealed.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from twin.errors import StoreError
-from twin.events.digest import HistoryDigest
 from twin.events.event import Event, SourceTable
 from twin.jetstream.advisories import Advisories
 from twin.jetstream.connection import BrokerOptions, Connection, connect
@@ -33,6 +32,7 @@ from twin.scenario.monitors import LagMonitor, metrics_page
 from twin.scenario.plan import Plan, Settings
 from twin.scenario.scan import StreamScan, states
 from twin.scenario.services import DEFAULT_COMMAND, RegistrarProcess
+from twin.scenario.shed import ShedLog
 from twin.simulation.world import World
 from twin.verdict.journal import FileJournal
 from twin.verdict.manifest import (
@@ -146,19 +146,12 @@ class _Run:
         monitor = LagMonitor(self.connection, consumers, advisories, self.folder.lag)
         stack.enter_context(metrics_page(monitor, self.folder.metrics_url))
         sources = SourceTable()
-        emitted: list[Event] = []
-        world = World(
-            self.loaded.groups,
-            seed=self.plan.seed,
-            epoch_ns=self.plan.epoch_ns,
-            run_id=self.plan.run_id,
-            space=self.plan.space,
-            sources=sources,
-            sink=emitted.extend,
-        )
         started = (time.time_ns(), time.monotonic_ns())
         async with _background(monitor.run(), "lag-monitor"):
             with FileJournal(self.folder.journal) as journal:
+                shed = ShedLog(journal)
+                emitted: list[Event] = []
+                world = self.world(sources, emitted.extend, shed)
                 async with Publisher(
                     self.connection, sources, self.plan.space, journal
                 ) as publisher:
@@ -191,13 +184,28 @@ class _Run:
                 "streams": await scan.write(self.folder),
                 "consumers": watched,
                 "observers": (self.export(sources, service),),
-                "publish": _publish_counts(counts),
+                "publish": _publish_counts(counts, shed.count),
                 "services": (service,),
                 "clocks": _clocks(started),
                 "ended_ns": time.time_ns(),
-                "digest": HistoryDigest.combine([world.source_digests()]),
+                "digest": world.digest(),
                 "versions": versions(self.connection.server_version),
             }
+        )
+
+    def world(
+        self, sources: SourceTable, sink: Callable[[list[Event]], None], shed: ShedLog
+    ) -> World:
+        """Return the fleet in its simulated world, before its first instant."""
+        return World(
+            self.loaded.groups,
+            seed=self.plan.seed,
+            epoch_ns=self.plan.epoch_ns,
+            run_id=self.plan.run_id,
+            space=self.plan.space,
+            sources=sources,
+            sink=sink,
+            shed=shed,
         )
 
     def registrar(self) -> RegistrarProcess:
@@ -267,12 +275,13 @@ async def _stop(registrar: RegistrarProcess) -> ServiceFacts:
     )
 
 
-def _publish_counts(counts: Counts) -> PublishCounts:
+def _publish_counts(counts: Counts, shed: int) -> PublishCounts:
     return PublishCounts(
-        attempted=counts.offered,
+        attempted=counts.offered + shed,
         acknowledged=counts.acknowledged,
         refused=counts.refused,
         unknown=counts.unknown,
+        shed=shed,
     )
 
 
