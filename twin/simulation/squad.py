@@ -8,7 +8,7 @@ import numpy as np
 from twin.events.encode.roster import Roster
 from twin.events.event import Event
 from twin.hardware.assembly import Hardware
-from twin.hardware.plane import Bools, Edge, Floats, Ints
+from twin.hardware.plane import ANY, Bools, Edge, Floats, Ints
 from twin.simulation.emitters import Emitter, emitters
 from twin.simulation.fleet import FleetGroup, start_values
 from twin.simulation.outbox import Priority
@@ -130,5 +130,5 @@ def _hardware(group: FleetGroup, seed: int) -> Hardware:
     together = (group.name,) * group.count if group.interacts else ()
     hw = Hardware(group.spec, group.bots, seed, groups=together)
     known = hw.startable()
-    hw.start({key: start_values(group, seed, key, known[key]) for key in group.start})
+    hw.start({key: start_values(group, seed, key, known.get(key, ANY)) for key in group.start})
     return hw
