@@ -69,7 +69,7 @@ class Folder:
         """Remove an event from one of the tables."""
         setattr(self, table, np.delete(getattr(self, table), self.where(table, source, seq)))
 
-    def change(self, table: str, source: int, seq: int, **fields: int) -> None:
+    def change(self, table: str, source: int, seq: int, /, **fields: int) -> None:
         """Change fields of an event in one of the tables."""
         at = self.where(table, source, seq)
         for name, value in fields.items():
@@ -153,16 +153,16 @@ class Folder:
         return path
 
 
-def healthy() -> Folder:
-    """Return a run of four bots in which all went well: 600 events, 10 s, one fault."""
+def healthy(each: int = EACH) -> Folder:
+    """Return a run of four bots in which all went well: `12 * each` events, 10 s, one fault."""
     folder = Folder()
     folder.sources = [
         {"bot": f"bot-{bot}", "subject": subject} for bot in range(BOTS) for subject in CHANNELS
     ]
-    count = len(folder.sources) * EACH
-    source = np.tile(np.arange(len(folder.sources)), EACH)
-    seq = np.repeat(np.arange(1, EACH + 1), len(folder.sources))
-    sim_ns = (seq - 1) * 200 * MS + source * MS
+    count = len(folder.sources) * each
+    source = np.tile(np.arange(len(folder.sources)), each)
+    seq = np.repeat(np.arange(1, each + 1), len(folder.sources))
+    sim_ns = (seq - 1) * (10 * S // each) + source * MS
     hashes = np.random.default_rng(1).integers(1, 2**63, count, dtype=np.uint64)
     stream = np.array([STREAMS.index(CHANNELS[one["subject"]]) for one in folder.sources])[source]
     stream_seq = np.zeros(count, np.int64)

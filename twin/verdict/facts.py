@@ -255,8 +255,10 @@ def _text(row: Row, key: str, path: Path) -> str:
 
 def _maybe(row: Row, key: str, path: Path) -> int | None:
     value = row.get(key)
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-        raise BrokenEvidence(f"{path}: {key} is {value!r} where a number is due")
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
+        raise BrokenEvidence(f"{path}: {key} is {value!r} where a positive number is due")
     return value
 
 
