@@ -10,6 +10,7 @@ from twin.errors import UsageError
 from twin.hardware.comms import Comms
 from twin.hardware.compute import Compute
 from twin.hardware.docking import Docking
+from twin.hardware.docking_sensor import DockingSensor
 from twin.hardware.guard import Guard
 from twin.hardware.imu import Imu
 from twin.hardware.modes import Modes
@@ -48,6 +49,7 @@ from twin.spec.params.power import (
 )
 from twin.spec.params.radar import RadarParams, TrackerParams
 from twin.spec.params.sensors import (
+    DockingSensorParams,
     LidarParams,
     MagnetometerParams,
     ProximityParams,
@@ -107,6 +109,7 @@ class Hardware:
             self.proximity,
             self.lidar,
             self.spectrometer,
+            self.docking_sensor,
             self.solar,
             self.star_tracker,
             self.magnetometer,
@@ -155,7 +158,7 @@ class Hardware:
         self.readiness = Readiness(shard)
         self.suite = Suite(shard)
         suite = self.suite
-        self.imu = Imu(shard, params(ImuParams), enabled=has("sensor_imu"))
+        self.imu = Imu(shard, suite, params(ImuParams), enabled=has("sensor_imu"))
         self.thermometers = Thermometers(
             shard, suite, params(ThermometersParams), enabled=has("sensor_thermal")
         )
@@ -168,6 +171,9 @@ class Hardware:
         self.lidar = Lidar(shard, suite, params(LidarParams), enabled=has("lidar"))
         self.spectrometer = Spectrometer(
             shard, suite, params(SpectrometerParams), enabled=has("spectrometer")
+        )
+        self.docking_sensor = DockingSensor(
+            shard, suite, params(DockingSensorParams), enabled=has("sensor_docking")
         )
         self.solar = Solar(shard, suite, params(SolarParams), enabled=has("sensor_solar"))
         self.star_tracker = StarTracker(
@@ -183,7 +189,7 @@ class Hardware:
         radar, tracker = params(RadarParams), params(TrackerParams)
         self.surroundings = Surroundings(shard, radar, self.motion.patrol.home)
         self.radar = Radar(
-            shard, radar, self.surroundings, enabled=self.spec.is_enabled("radar_360")
+            shard, self.suite, radar, self.surroundings, enabled=self.spec.is_enabled("radar_360")
         )
         self.tracker = Tracker(shard, tracker, self.surroundings, self.radar)
         self.guard = Guard(shard, tracker, self.tracker)

@@ -30,8 +30,7 @@ class Guard:
     Edge: kind radar_guard, source radar, subject the rule, values track (its serial), range_m,
     quality, iff, transponder_on, transponder_mode.
 
-    `alerts` (n,) counts the alerts since the start; `alarmed` (n,) how many tracks are too
-    near now.
+    `alerts` (n,) counts the alerts since the start.
     """
 
     name = "guard"
@@ -49,23 +48,32 @@ class Guard:
         self._near: Bools = np.zeros(shape, dtype=np.bool_)
         self._told: Bools = np.zeros(shape, dtype=np.bool_)
         self._quiet_until_s: Floats = np.full((len(RULES), shard.n), -np.inf)
-        self.alerts, self.alarmed = np.zeros((2, shard.n))
+        self.alerts = np.zeros(shard.n)
 
     def step(self, hw: "Hardware", dt_s: float) -> None:
         """Look at the tracks of this tick."""
         tracker = hw.tracker
         if tracker.fresh.any():
             self._classify(tracker)
-        confirmed = (tracker.status == TrackStatus.TRACKED) | (
-            tracker.status == TrackStatus.COASTING
-        )
-        limit = np.where(self._near, self._leave_m, self._enter_m)
-        self._near = confirmed & (tracker.range_m < limit)
-        self._told &= self._near
-        np.sum(self._near, axis=0, out=self.alarmed)
-        untold = self._near & ~self._told
+        slots, bots = np.nonzero((tracker.range_m < self._leave_m) | self._near)
+        if not len(bots):
+            return
+        where = (slots, bots)
+        status, distance = tracker.status[where], tracker.range_m[where]
+        limit = np.where(self._near[where], self._leave_m[where], self._enter_m[where])
+        near = (status == TrackStatus.TRACKED) | (status == TrackStatus.COASTING)
+        near &= distance < limit
+        self._near[where] = near
+        self._told[where] &= near
+        untold = near & ~self._told[where]
         if untold.any():
-            self._alert(hw, untold, hw.time_s + dt_s)
+            self._alert(hw, slots[untold], bots[untold], hw.time_s + dt_s)
+
+    @property
+    def alarmed(self) -> Floats:
+        """How many tracks are too near, (n,)."""
+        count: Floats = self._near.sum(axis=0).astype(np.float64)
+        return count
 
     def _classify(self, tracker: Tracker) -> None:
         where = tracker.fresh
@@ -76,10 +84,10 @@ class Guard:
         self._enter_m[where], self._leave_m[where] = self._range_m[rule], self._clear_m[rule]
         self._near[where] = self._told[where] = False
 
-    def _alert(self, hw: "Hardware", untold: Bools, now_s: float) -> None:
+    def _alert(self, hw: "Hardware", slots: Ints, bots: Ints, now_s: float) -> None:
         """Tell of tracks that came too near, where the rule's cooldown is over."""
         tracker = hw.tracker
-        for bot, slot in np.argwhere(untold.T).tolist():
+        for bot, slot in sorted(zip(bots.tolist(), slots.tolist(), strict=True)):
             rule = int(self._rule[slot, bot])
             if now_s < self._quiet_until_s[rule, bot]:
                 continue

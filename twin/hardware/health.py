@@ -8,7 +8,7 @@ import numpy as np
 
 from twin.hardware.plane import Ints
 
-__all__ = ["Reason", "Reasons", "Status", "status_of"]
+__all__ = ["STATUS_OF", "WORDS", "Reason", "Reasons", "Status"]
 
 
 class Status(IntEnum):
@@ -58,12 +58,8 @@ def _status(reason: Reason) -> Status:
     return Status.DISABLED if reason in _OFF else Status.FAILED
 
 
-_STATUS_OF: Final = np.array([_status(reason) for reason in Reason], dtype=np.int64)
-
-
-def status_of(reasons: Ints) -> Ints:
-    """Return the Status codes that follow from Reason codes."""
-    return _STATUS_OF[reasons]
+STATUS_OF: Final = np.array([_status(reason) for reason in Reason], dtype=np.int64)
+"""The Status that follows from each Reason."""
 
 
 class Reasons(Sequence[str | None]):

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 
-from twin.hardware.health import Reason, Reasons, Status, status_of
+from twin.hardware.health import STATUS_OF, Reason, Reasons, Status
+from twin.hardware.lottery import Lottery
 from twin.hardware.plane import ANY, POSITIVE, Bools, Edge, Floats, Ints, Range
+from twin.hardware.shard import Shard
 
 if TYPE_CHECKING:
     from twin.hardware.assembly import Hardware
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["FAULT_INPUTS", "Instrument"]
 
 FLAG: Final = Range(0.0, 1.0)
+DROPOUT_LANE: Final = 255
 FAULT_INPUTS: Final[Mapping[str, Range]] = MappingProxyType(
     {
         "enabled": FLAG,
@@ -46,8 +49,9 @@ class Instrument:
 
     name: ClassVar[str]
 
-    def __init__(self, n: int, axes: int, *, fitted: bool) -> None:
-        self.fitted = fitted
+    def __init__(self, shard: Shard, axes: int, *, fitted: bool) -> None:
+        n, self.fitted = shard.n, fitted
+        self.lottery = Lottery(shard, self.name)
         self.inputs: Mapping[str, Range] = FAULT_INPUTS if fitted else _NOTHING
         self.startable: Mapping[str, Range] = _SWITCH if fitted else _NOTHING
         self.enabled = np.full(n, float(fitted))
@@ -61,32 +65,25 @@ class Instrument:
         self._upset = False
         reason = Reason.NONE if fitted else Reason.SWITCHED_OFF
         self.reason: Ints = np.full(n, reason, dtype=np.int64)
-        self.status = status_of(self.reason)
+        self.status = STATUS_OF[self.reason]
         self.reasons = Reasons(self.reason)
 
     def sense(
-        self,
-        hw: "Hardware",
-        values: Floats,
-        normals: Floats,
-        uniform: Floats,
-        dt_s: float,
-        *,
-        idle: Ints | None = None,
+        self, hw: "Hardware", values: Floats, dt_s: float, *, idle: Ints | None = None
     ) -> None:
         """Turn true `values` (axes, n) in place into what the sensor shows; judge its health.
 
-        `normals` (axes or 1, n) and `uniform` (n,) are draws of this tick. `idle` (n,) gives
-        Reasons of the sensor's own why it does not run, None: as all devices of the bot. Bots
-        without a value get nan on every axis.
+        `idle` (n,) gives Reasons of the sensor's own why it does not run, None: as all devices
+        of the bot. Bots without a value get nan on every axis.
         """
+        self.lottery.next_tick()
         idle = hw.readiness.idle if idle is None else idle
         faulty = bool(self._inputs.any())
         if not (faulty or self._upset or idle is not None) and self.enabled.all():
             return
         self.reason[:] = 0
         if faulty:
-            self._distort(values, normals, uniform, dt_s)
+            self._distort(values, dt_s)
         else:
             self._drifted[:] = 0.0
             self._holds[:] = False
@@ -95,23 +92,29 @@ class Instrument:
         self.reason[self.enabled == 0] = Reason.SWITCHED_OFF
         self._judge(values)
         self._report(hw)
-        self._upset = bool(self.reason.any())
+        self._upset = bool(self.status.any())
 
     def lack(self, values: Floats, where: Bools, reason: Reason) -> None:
         """Take away the values of bots for a reason of the sensor's own, for this tick.
 
         Comes after `sense`, which may have found a graver reason.
         """
+        if not self._upset:
+            self.reason[:] = 0
+            self.status[:] = 0
         chosen = where & (self.status <= Status.DEGRADED)
-        self.reason[chosen] = reason
-        self.status[chosen] = status_of(self.reason[chosen])
-        values[:, chosen] = np.nan
-        self._upset = self._upset or bool(chosen.any())
+        np.copyto(self.reason, int(reason), where=chosen)
+        np.copyto(self.status, STATUS_OF[reason], where=chosen)
+        np.copyto(values, np.nan, where=chosen)
+        self._upset = bool(self.status.any())
 
-    def _distort(self, values: Floats, normals: Floats, uniform: Floats, dt_s: float) -> None:
+    def _distort(self, values: Floats, dt_s: float) -> None:
         self._drifted += self.drift_per_s * dt_s
         self._drifted *= self.drift_per_s != 0
-        values += self.bias + self._drifted + normals * self.noise
+        values += self.bias + self._drifted
+        if self.noise.any():
+            for axis in range(len(values)):
+                values[axis] += self.lottery.normals(2 * axis) * self.noise
         stuck = self.stuck > 0
         np.copyto(self._held, values, where=~self._holds)
         np.copyto(values, self._held, where=stuck)
@@ -123,15 +126,19 @@ class Instrument:
             (self.stuck, Reason.STUCK),
         ):
             self.reason[cause != 0] = reason
-        self.reason[uniform < self.dropout] = Reason.DROPOUT
+        if self.dropout.any():
+            self.reason[self.lottery.uniforms(DROPOUT_LANE) < self.dropout] = Reason.DROPOUT
         self.reason[self.failed > 0] = Reason.FAILED
 
     def _judge(self, values: Floats) -> None:
-        self.status[:] = status_of(self.reason)
+        self.status[:] = STATUS_OF[self.reason]
         np.copyto(values, np.nan, where=self.status >= Status.FAILED)
 
     def _report(self, hw: "Hardware") -> None:
-        broken = self.reason == Reason.FAILED
+        """Tell of sensors that failed or came back; one that is off does neither."""
+        broken = np.where(
+            self.status == Status.DISABLED, self._broken, self.reason == Reason.FAILED
+        )
         for bot in np.flatnonzero(broken != self._broken).tolist():
             kind = "sensor_io_failed" if broken[bot] else "sensor_io_ok"
             words = ("ok", "failed") if broken[bot] else ("failed", "ok")

@@ -6,16 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from twin.hardware.attitude import Attitude
 from twin.hardware.patrol import Patrol
-from twin.hardware.plane import ANY, POSITIVE, Floats, Range
-from twin.hardware.rotation import (
-    angles,
-    from_angles,
-    matrix,
-    sum_of_squares,
-    to_world,
-    turned,
-)
+from twin.hardware.plane import ANY, POSITIVE, Bools, Floats, Range
+from twin.hardware.rotation import sum_of_squares, to_world
 from twin.hardware.shard import Shard
 from twin.spec.params.motion import MotionParams
 
@@ -29,6 +23,8 @@ HOLD: Final = 1.0
 COAST: Final = 2.0
 BEHAVIOURS: Final = {"patrol": PATROL, "hold": HOLD, "coast": COAST}
 FLAG: Final = Range(0.0, 1.0)
+SLOWEST_SHARE: Final = 0.2
+"""Of the cruise speed, while the nose points away from the way-point."""
 
 
 class Motion:
@@ -41,8 +37,8 @@ class Motion:
     motion load pays for. A throttled drive is slower; on a dead bus it is off.
 
     Newton's second law with the mean force of the tick, so position and velocity are exact
-    for thrust that is constant over a tick. One moment of inertia for all axes, hence no
-    gyroscopic torque. The drive and the hold stand for what the platform does not specify:
+    for thrust that is constant over a tick. `rotation` (3, 3, n) takes body to world axes. The
+    drive and the hold stand for what the platform does not specify:
     on patrol they fly the way-points, on hold they stop the bot, coasting they are off.
     """
 
@@ -66,53 +62,32 @@ class Motion:
         self.behaviour = np.full(n, BEHAVIOURS[params.behaviour])
         self.drive_failed, self.hold_failed = np.zeros((2, n))
         self._position = self.patrol.start
-        self._velocity, self._acceleration, self._rates, self._attitude = np.zeros((4, 3, n))
+        self._velocity, self._acceleration, self._away = np.zeros((3, 3, n))
+        np.subtract(self.patrol.target, self._position, out=self._away)
+        self._attitude = Attitude(params, np.arctan2(self._away[1], self._away[0]))
         self.position_m, self.velocity_mps = self._position.T, self._velocity.T
-        self.acceleration_mps2, self.rates_rps = self._acceleration.T, self._rates.T
-        self.attitude_rad = self._attitude.T
+        self.acceleration_mps2 = self._acceleration.T
+        self.rates_rps, self.attitude_rad = self._attitude.rates.T, self._attitude.angles.T
         self.x_m, self.y_m, self.z_m = self._position
         self.vx_mps, self.vy_mps, self.vz_mps = self._velocity
-        self.roll_rad, self.pitch_rad, self.yaw_rad = self._attitude
-        self.speed_mps, self.drive_mps, self.heading_deg = np.zeros((3, n))
-        away = self.patrol.target - self._position
-        self.quaternion: Floats = from_angles(
-            np.zeros(n), np.zeros(n), np.arctan2(away[1], away[0])
-        )
-        self.rotation: Floats = matrix(self.quaternion)
-        self._tell_attitude()
+        self.roll_rad, self.pitch_rad, self.yaw_rad = self._attitude.angles
+        self.rotation, self.heading_deg = self._attitude.rotation, self._attitude.heading_deg
+        self.speed_mps, self.drive_mps = np.zeros((2, n))
 
     def step(self, hw: "Hardware", dt_s: float) -> None:
         """Move every bot for `dt_s` seconds under the thrust and torque of this tick."""
         thrust = hw.propulsion
-        away = self.patrol.target - self._position
-        self._turn(hw, away, thrust.torque_nm.T if thrust.firing else None, dt_s)
+        away, torque = self._look_ahead(hw), thrust.torque_nm.T if thrust.firing else None
+        self._attitude.turn(np.arctan2(away[1], away[0]), self._held(hw), torque, dt_s)
         force = thrust.force_n.T if thrust.firing else None
         self._move(hw, away, force, self._params.dry_mass_kg + thrust.propellant_kg, dt_s)
-        self._arrive()
 
-    def _turn(self, hw: "Hardware", away: Floats, torque: Floats | None, dt_s: float) -> None:
-        """Steer the nose to `away` within the limits of the hold, then turn."""
-        p, held = self._params, (self.behaviour != COAST) & (self.hold_failed == 0)
+    def _held(self, hw: "Hardware") -> Bools:
+        """Whether the attitude hold works."""
+        held: Bools = self.behaviour != COAST
+        held &= self.hold_failed == 0
         held &= ~hw.power.bus_dead
-        error = np.empty_like(self._rates)
-        error[0], error[1] = -self.roll_rad, -self.pitch_rad
-        course = np.arctan2(away[1], away[0]) - self.yaw_rad
-        error[2] = course - (2 * np.pi) * np.rint(course / (2 * np.pi))
-        wanted = error * ((1 - np.exp(-dt_s / p.turn_tau_s)) / dt_s)
-        np.clip(wanted, -p.turn_rate_rps, p.turn_rate_rps, out=wanted)
-        wanted -= self._rates
-        limit = p.turn_accel_rps2 * dt_s
-        np.clip(wanted, -limit, limit, out=wanted)
-        wanted *= held
-        before = self._rates.copy()
-        self._rates += wanted
-        if torque is not None:
-            self._rates += torque * (dt_s / p.inertia_kgm2)
-        before += self._rates
-        before *= 0.5
-        self.quaternion[:] = turned(self.quaternion, before, dt_s)
-        self.rotation[:] = matrix(self.quaternion)
-        self._tell_attitude()
+        return held
 
     def _move(
         self, hw: "Hardware", away: Floats, force: Floats | None, mass: Floats, dt_s: float
@@ -127,32 +102,44 @@ class Motion:
         np.sqrt(sum_of_squares(self._velocity), out=self.speed_mps)
 
     def _drive(self, hw: "Hardware", away: Floats, dt_s: float) -> Floats:
-        """Return the drive's acceleration (3, n), and note the speed that it keeps up."""
-        nose = self.rotation[:, 0]
+        """Return the drive's acceleration (3, n), and note the speed that it is asked for.
+
+        On patrol it pushes along the nose, and up or down to the way-point; a bot that docks
+        flies straight to its station.
+        """
+        nose, guided = self.rotation[:, 0], hw.docking.guided
         distance = np.sqrt(sum_of_squares(away)) + 1e-9
         ahead = (nose[0] * away[0] + nose[1] * away[1] + nose[2] * away[2]) / distance
-        works = (self.behaviour != COAST) & (self.drive_failed == 0)
-        np.maximum(ahead, 0.2, out=ahead)
-        ahead *= works & (self.behaviour == PATROL)
+        np.maximum(ahead, SLOWEST_SHARE, out=ahead)
+        ahead *= self.behaviour == PATROL
         np.multiply(self.cruise_mps, ahead, out=self.drive_mps)
-        works &= ~hw.power.bus_dead
-        wanted_mps = self.drive_mps * hw.power.motion_share
-        wanted = nose * wanted_mps
-        wanted[2] += away[2] / distance * wanted_mps
+        np.copyto(self.drive_mps, hw.docking.guide_mps, where=guided)
+        granted_mps = self.drive_mps * hw.power.motion_share
+        wanted = nose * granted_mps
+        wanted[2] += away[2] / distance * granted_mps
+        if guided.any():
+            np.copyto(wanted, away * (granted_mps / distance), where=guided)
+        return self._accelerate(hw, wanted, dt_s)
+
+    def _accelerate(self, hw: "Hardware", wanted: Floats, dt_s: float) -> Floats:
+        """Return the acceleration towards a wanted velocity, which is overwritten."""
         wanted -= self._velocity
         wanted /= dt_s
         size = np.sqrt(sum_of_squares(wanted)) + 1e-12
+        works: Bools = (self.behaviour != COAST) | hw.docking.guided
+        works &= self.drive_failed == 0
+        works &= ~hw.power.bus_dead
         wanted *= np.minimum(self._params.drive_accel_mps2 / size, 1.0) * works
-        drive: Floats = wanted
-        return drive
+        return wanted
 
-    def _arrive(self) -> None:
-        away = self.patrol.target - self._position
-        near = sum_of_squares(away) < self._params.arrival_m**2
-        if near.any():
-            self.patrol.arrive(np.flatnonzero(near))
-
-    def _tell_attitude(self) -> None:
-        self._attitude[0], self._attitude[1], self._attitude[2] = angles(self.quaternion)
-        bearing = 90.0 - np.degrees(self.yaw_rad)
-        self.heading_deg[:] = np.where(bearing < 0.0, bearing + 360.0, bearing)
+    def _look_ahead(self, hw: "Hardware") -> Floats:
+        """Return the way to the next way-point or the dock (3, n)."""
+        away = np.subtract(self.patrol.target, self._position, out=self._away)
+        bots = np.flatnonzero(sum_of_squares(away) < self._params.arrival_m**2)
+        if len(bots):
+            self.patrol.arrive(bots)
+            away[:, bots] = self.patrol.target[:, bots] - self._position[:, bots]
+        if hw.docking.guided.any():
+            station = hw.docking.station_m - self._position
+            np.copyto(away, station, where=hw.docking.guided)
+        return away

@@ -45,7 +45,7 @@ class Navigation:
     ) -> None:
         n = shard.n
         self._params, self._gyro, self._suite = params, gyro, suite
-        self._rows = suite.reserve(4, 0)
+        self._rows = suite.reserve(3)
         self.fix, self.jammed = np.zeros((2, n))
         self._error, self._estimate, self._velocity, self._attitude = np.zeros((4, 3, n))
         self._heading_error, self._scale = np.zeros((2, n))
@@ -59,7 +59,7 @@ class Navigation:
 
     def step(self, hw: "Hardware", dt_s: float) -> None:
         """Integrate one tick, then use what fixes there are."""
-        normals, _ = self._suite.drawn(*self._rows)
+        normals = self._suite.drawn(self._rows)
         self._turn(hw, dt_s)
         self._walk(hw, normals, dt_s)
         self._take_fixes(hw, normals)
@@ -104,14 +104,14 @@ class Navigation:
         turned = (self.fix > 0) | hw.star_tracker.locked
         if self._first:
             placed[:] = turned[:] = True
-            self._scale[:] = normals[3] * p.scale_sigma
+            self._scale[:] = normals[2] * p.scale_sigma
             self._first = False
         if placed.any():
             np.copyto(self._error, normals[:3] * p.position_sigma_m, where=placed)
             np.copyto(self._spread2, p.position_sigma_m**2, where=placed)
             np.copyto(self._drift_sigma, 0.0, where=placed)
         if turned.any():
-            np.copyto(self._heading_error, normals[3] * p.heading_sigma_rad, where=turned)
+            np.copyto(self._heading_error, normals[2] * p.heading_sigma_rad, where=turned)
             np.copyto(self._heading2, p.heading_sigma_rad**2, where=turned)
             np.copyto(self._bias_sigma, 0.0, where=turned)
 

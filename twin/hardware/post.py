@@ -53,6 +53,7 @@ INSTRUMENTS: Final = {
     "sensor_imu": "imu",
     "sensor_thermal": "thermometers",
     "sensor_radiation": "radiation",
+    "sensor_docking": "docking_sensor",
     "sensor_proximity": "proximity",
     "sensor_solar": "solar",
     "sensor_star_tracker": "star_tracker",

@@ -6,9 +6,9 @@ import numpy as np
 
 from twin.hardware.contacts import Codes
 from twin.hardware.health import Reason, Status
-from twin.hardware.instrument import Instrument
 from twin.hardware.plane import Bools, Floats, Ints
 from twin.hardware.shard import Shard
+from twin.hardware.suite import Element, Suite
 from twin.hardware.surroundings import Surroundings
 from twin.spec.params.radar import RadarParams
 
@@ -23,9 +23,10 @@ BEAM_SPLIT: Final = 1.6
 FALSE_SPEED_MPS: Final = 30.0
 ALMOST_NORTH_DEG: Final = 359.9995
 DRAWS_PER_OBJECT: Final = 5
+ALARM_LANE: Final = 128
 
 
-class Radar(Instrument):
+class Radar(Element):
     """One scan a tick, as padded arrays of shape (slots, n): a row for each thing to be seen.
 
     Slots are the objects of Surroundings, then one false alarm. `detected` tells which slots
@@ -45,17 +46,20 @@ class Radar(Instrument):
     name = "radar"
 
     def __init__(
-        self, shard: Shard, params: RadarParams, around: Surroundings, *, enabled: bool = True
+        self,
+        shard: Shard,
+        suite: Suite,
+        params: RadarParams,
+        around: Surroundings,
+        *,
+        enabled: bool = True,
     ) -> None:
-        super().__init__(shard.n, 1, fitted=enabled)
+        rows = DRAWS_PER_OBJECT * around.objects
+        super().__init__(shard, suite, axes=1, noises=rows, fitted=enabled)
         self._params, self._around = params, around
         self.objects, self.slots = around.objects, around.objects + 1
-        self._rows = DRAWS_PER_OBJECT * self.objects
-        rows = max(self._rows, 1)
-        self._draws = shard.draws(self.name, normals=rows * enabled, uniforms=3 * enabled)
         shape = (self.slots, shard.n)
         self.detected: Bools = np.zeros(shape, dtype=np.bool_)
-        self.detections = np.zeros(shard.n)
         self.range_m, self.bearing_deg, self.elev_deg = np.zeros((3, *shape))
         self.vr_mps, self.snr_db = np.zeros((2, *shape))
         self.relative_m = np.zeros((3, *shape))
@@ -70,21 +74,25 @@ class Radar(Instrument):
         """Scan once, from where the bot is at the end of the tick."""
         if not self.fitted:
             return
-        draw = self._draws.next()
-        normals, uniforms = draw.normals.T, draw.uniforms.T
         stuck = np.flatnonzero(self.stuck)
         repeated = [array[..., stuck] for array in self._shown]
-        self._scan(normals[: self._rows])
-        self._raise_false_alarms(uniforms[1], uniforms[2])
-        shift = np.zeros((1, hw.n))
-        self.sense(hw, shift, normals[:1], uniforms[0], dt_s, idle=self._idle(hw))
+        self._scan(self.draw())
+        self._raise_false_alarms()
+        shift = self._values
+        shift[:] = 0.0
+        self.sense(hw, shift, dt_s, idle=self._idle(hw))
         for array, before in zip(self._shown, repeated, strict=True):
             array[..., stuck] = before
         if self._upset:
             self._suffer(shift[0])
         self.band[:] = LR
         self.band += self.range_m <= self._params.short_range_m
-        np.sum(self.detected, axis=0, out=self.detections)
+
+    @property
+    def detections(self) -> Floats:
+        """How many detections the scan of each bot holds, (n,)."""
+        count: Floats = self.detected.sum(axis=0).astype(np.float64)
+        return count
 
     def _idle(self, hw: "Hardware") -> Ints | None:
         """Return why radars do not run, None if all do: as other devices, or shed."""
@@ -157,15 +165,18 @@ class Radar(Instrument):
         off_range += 1
         to *= off_range
 
-    def _raise_false_alarms(self, chance: Floats, where: Floats) -> None:
+    def _raise_false_alarms(self) -> None:
         """Put a detection of nothing into the last slot of a few bots."""
         p, slot, share = self._params, self.slots - 1, self._params.false_alarms_per_scan
+        chance = self.lottery.uniforms(ALARM_LANE)
         alarms = chance < share
         self.detected[slot] = alarms
         bots = np.flatnonzero(alarms)
         height = 1 - chance[bots] / max(share, 1e-12)
         power = self._threshold**2 - np.log(np.maximum(height, 1e-12))
-        far, round_, tilt, speed = _four(where[bots])
+        far, round_, tilt, speed = (
+            self.lottery.uniforms(ALARM_LANE + k, bots) for k in (1, 2, 3, 4)
+        )
         bearing, elev = 2 * np.pi * (round_ - 0.5), np.radians(60) * (tilt - 0.5)
         distance = p.range_max_m * np.maximum(far, 1e-3)
         east, north = np.cos(elev) * np.sin(bearing), np.cos(elev) * np.cos(bearing)
@@ -194,10 +205,3 @@ def bearing_of(x: Floats, y: Floats, off_rad: Floats) -> Floats:
     bearing += 360.0 * (bearing < 0)
     bearing *= bearing < ALMOST_NORTH_DEG
     return bearing
-
-
-def _four(uniform: Floats) -> Floats:
-    """Split uniform values in [0, 1) into four coarser ones (4, n), of 13 bits each."""
-    bits = (uniform * 2.0**52).astype(np.int64)
-    parts: Floats = np.stack([(bits >> (13 * k)) & 8191 for k in range(4)]) / 8192.0
-    return parts

@@ -51,7 +51,7 @@ class Radiation(Element):
             return
         reading = self.radiation_usvh
         np.copyto(reading, self.background_usvh)
-        sensitivity = self._params.counts_hz_per_usvh * dt_s
+        sensitivity = self._params.counts_hz_per_usvh * max(dt_s, self._params.gate_s)
         self.measure(hw, dt_s, np.sqrt(self.background_usvh * (1 / sensitivity)))
         np.maximum(reading, 0.0, out=reading)
         measured = np.where(self.status <= Status.DEGRADED, reading, 0.0)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from twin.hardware.health import Reason
-from twin.hardware.plane import Bools, Floats
+from twin.hardware.plane import Floats, Ints
 from twin.hardware.shard import Shard
 from twin.hardware.suite import Element, Suite
 from twin.spec.params.sensors import LidarParams, ProximityParams, SpectrometerParams
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LINES_NM", "Lidar", "Proximity", "Spectrometer"]
 
+NOISE_LANE: Final = 128
 LINES_NM: Final = np.array([np.nan, 589.0, 656.3, 777.4, 486.1, 394.4])
 """The strongest line of each Kind of object: sodium, hydrogen, oxygen, iron, aluminium."""
 
@@ -25,24 +26,23 @@ class Ranger(Element):
     def __init__(
         self, shard: Shard, suite: Suite, range_m: float, noise: float, *, enabled: bool
     ) -> None:
-        super().__init__(shard, suite, axes=1, noises=1, fitted=enabled)
+        super().__init__(shard, suite, axes=1, noises=0, fitted=enabled)
         self._range_m, self._noise = range_m, noise
 
     def step(self, hw: "Hardware", dt_s: float) -> None:
         """Look around."""
         if not self.fitted:
             return
-        near = hw.surroundings.nearest_m < self._range_m
-        self._values[:] = 0.0
-        if near.any():
-            near = self._look(hw, near)
-        self.measure(hw, dt_s, self._noise)
-        self.lack(self._values, ~near, Reason.NO_TARGET)
+        bots = np.flatnonzero(hw.surroundings.nearest_m < self._range_m)
+        self._values[:] = np.nan
+        bots, truth = self._look(hw, bots)
+        self._values[0, bots] = truth + self._noise * self.lottery.normals(NOISE_LANE, bots)
+        self.measure(hw, dt_s)
+        self.lack(self._values, np.isnan(self._values[0]), Reason.NO_TARGET)
 
-    def _look(self, hw: "Hardware", near: Bools) -> Bools:
-        """Write the truth where there is something; return where."""
-        np.copyto(self._values[0], hw.surroundings.nearest_m, where=near)
-        return near
+    def _look(self, hw: "Hardware", bots: Ints) -> tuple[Ints, Floats]:
+        """Return which of these bots have a target, and the true value of each."""
+        return bots, hw.surroundings.nearest_m[bots]
 
 
 class Proximity(Ranger):
@@ -69,17 +69,14 @@ class Lidar(Ranger):
         self._cosine = float(np.cos(np.radians(params.field_of_view_deg / 2)))
         self.distance_m: Floats = self._values[0]
 
-    def _look(self, hw: "Hardware", near: Bools) -> Bools:
-        bots = np.flatnonzero(near)
+    def _look(self, hw: "Hardware", bots: Ints) -> tuple[Ints, Floats]:
         around, nose = hw.surroundings, hw.motion.rotation[:, 0, bots]
         x, y, z = around.relative_m[:, :, bots]
         distance = around.distance_m[:, bots]
         ahead = x * nose[0] + y * nose[1] + z * nose[2] >= self._cosine * distance - 1e-9
         seen = np.where(ahead & around.present[:, bots], distance, np.inf).min(axis=0)
-        found = np.zeros_like(near)
-        found[bots] = seen < self._range_m
-        self._values[0, bots] = np.where(found[bots], seen, 0.0)
-        return found
+        found = seen < self._range_m
+        return bots[found], seen[found]
 
 
 class Spectrometer(Ranger):
@@ -93,9 +90,8 @@ class Spectrometer(Ranger):
         super().__init__(shard, suite, params.range_m, params.noise_nm, enabled=enabled)
         self.line_nm: Floats = self._values[0]
 
-    def _look(self, hw: "Hardware", near: Bools) -> Bools:
-        bots, around = np.flatnonzero(near), hw.surroundings
+    def _look(self, hw: "Hardware", bots: Ints) -> tuple[Ints, Floats]:
+        around = hw.surroundings
         distance = np.where(around.present[:, bots], around.distance_m[:, bots], np.inf)
         which = np.argmin(distance, axis=0)
-        self._values[0, bots] = LINES_NM[around.kind[which, bots]]
-        return near
+        return bots, LINES_NM[around.kind[which, bots]]

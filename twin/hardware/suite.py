@@ -1,4 +1,4 @@
-"""The sensing suite: the small sensors' common source of noise, and their word at start."""
+"""The sensing suite: the sensors' common source of noise, and their word at start."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twin.hardware.draws import Draw, Draws
+from twin.hardware.draws import Draws
 from twin.hardware.instrument import Instrument
 from twin.hardware.plane import Bools, Edge, Floats, Range
 from twin.hardware.shard import Shard
@@ -18,41 +18,38 @@ __all__ = ["Element", "Suite"]
 
 
 class Suite:
-    """One stream of random draws for all small sensors of a bot; it is stepped before them.
+    """One stream of random draws for all sensors of a bot; it is stepped before them.
 
     Elements reserve their columns when they are made. When a bot's devices begin to run, the
     suite reports sensor_io_ok; `online` (n,) tells where they do.
     """
 
-    name = "sensors"
+    name = "suite"
     startable: Mapping[str, Range] = MappingProxyType({})
     inputs: Mapping[str, Range] = MappingProxyType({})
 
     def __init__(self, shard: Shard) -> None:
         self._shard = shard
-        self._normals, self._uniforms = 0, 0
+        self._normals = 0
         self._draws: Draws | None = None
-        self._now = Draw(np.empty((shard.n, 0)), np.empty((shard.n, 0)))
+        self._now: Floats = np.empty((0, shard.n))
         self.online: Bools = np.zeros(shard.n, dtype=np.bool_)
 
-    def reserve(self, normals: int, uniforms: int) -> tuple[slice, slice]:
-        """Return the rows of normals and uniforms that will be the caller's."""
+    def reserve(self, normals: int) -> slice:
+        """Return the rows of normals that will be the caller's."""
         rows = slice(self._normals, self._normals + normals)
-        more = slice(self._uniforms, self._uniforms + uniforms)
-        self._normals, self._uniforms = rows.stop, more.stop
-        return rows, more
+        self._normals = rows.stop
+        return rows
 
-    def drawn(self, normals: slice, uniforms: slice) -> tuple[Floats, Floats]:
-        """Return this tick's draws of reserved rows: (normals, n) and (uniforms, n)."""
-        return self._now.normals.T[normals], self._now.uniforms.T[uniforms]
+    def drawn(self, rows: slice) -> Floats:
+        """Return this tick's normals of reserved rows, (rows, n)."""
+        return self._now[rows]
 
     def step(self, hw: "Hardware", dt_s: float) -> None:
         """Draw for everybody; report whose sensors came to life."""
         if self._draws is None:
-            self._draws = self._shard.draws(
-                self.name, normals=self._normals, uniforms=self._uniforms
-            )
-        self._now = self._draws.next()
+            self._draws = self._shard.draws(self.name, normals=self._normals)
+        self._now = self._draws.next().normals.T
         idle = hw.readiness.idle
         if idle is None and self.online.all():
             return
@@ -63,24 +60,24 @@ class Suite:
 
 
 class Element(Instrument):
-    """A small sensor: `axes` values, `noises` normals of its own (one serves all axes)."""
+    """A sensor of the suite: `axes` values, `noises` normals a tick from the suite's draws."""
 
     def __init__(self, shard: Shard, suite: Suite, *, axes: int, noises: int, fitted: bool) -> None:
-        super().__init__(shard.n, axes, fitted=fitted)
+        super().__init__(shard, axes, fitted=fitted)
         self._suite = suite
-        self._rows = suite.reserve(noises * fitted, int(fitted))
+        self._rows = suite.reserve(noises * fitted)
         self._values = np.full((axes, shard.n), np.nan)
 
-    def measure(self, hw: "Hardware", dt_s: float, noise: Floats | float) -> None:
-        """Turn `_values` (axes, n) from the truth into readings with noise `noise` x normals.
+    def draw(self) -> Floats:
+        """Return this tick's normals of this sensor, (noises, n)."""
+        return self._suite.drawn(self._rows)
 
-        `noise` is broadcast against (noises, n).
+    def measure(self, hw: "Hardware", dt_s: float, noise: Floats | float = 0.0) -> None:
+        """Turn `_values` (axes, n) from the truth into readings.
+
+        `noise` (standard deviations) is broadcast against the normals of this tick (noises, n);
+        a sensor without draws of its own adds none.
         """
-        normals, uniforms = self._drawn()
-        self._values += normals * noise
-        self.sense(hw, self._values, normals, uniforms, dt_s)
-
-    def _drawn(self) -> tuple[Floats, Floats]:
-        """Return normals (noises, n) and the uniform (n,) of this tick."""
-        normals, uniforms = self._suite.drawn(*self._rows)
-        return normals, uniforms[0]
+        if self._rows.start < self._rows.stop:
+            self._values += self.draw() * noise
+        self.sense(hw, self._values, dt_s)

@@ -28,7 +28,7 @@ class Thermometers(Element):
     def __init__(
         self, shard: Shard, suite: Suite, params: ThermometersParams, *, enabled: bool = True
     ) -> None:
-        super().__init__(shard, suite, axes=len(NODES) + 1, noises=1, fitted=enabled)
+        super().__init__(shard, suite, axes=len(NODES) + 1, noises=0, fitted=enabled)
         self._resolution_k = max(params.resolution_k, 1e-6)
         self.temp_c: Floats = self._values[:-1].T
         self.core_c, self.external_c = self._values[NODES.index("core")], self._values[-1]
@@ -43,5 +43,4 @@ class Thermometers(Element):
         values *= 1 / self._resolution_k
         np.rint(values, out=values)
         values *= self._resolution_k
-        normals, uniform = self._drawn()
-        self.sense(hw, values, normals, uniform, dt_s)
+        self.measure(hw, dt_s)

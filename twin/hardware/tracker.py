@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from enum import IntEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from twin.hardware.contacts import Iff
 from twin.hardware.plane import Bools, Floats, Ints, Range
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from twin.hardware.assembly import Hardware
 
 __all__ = ["TrackStatus", "Tracker"]
+
+Counts = NDArray[np.int32]
+SHORTEST_S: Final = 0.1
+"""Hits closer together tell no speed."""
 
 
 class TrackStatus(IntEnum):
@@ -59,7 +64,8 @@ class Tracker:
         self._params, self._around = params, around
         self.status, self.misses, self.band = np.zeros((3, *shape), dtype=np.int8)
         self.kind, self.iff, self.mode = np.zeros((3, *shape), dtype=np.int8)
-        self.hits, self.serial = np.zeros((2, *shape), dtype=np.int64)
+        self.hits: Counts = np.zeros(shape, dtype=np.int32)
+        self.serial: Ints = np.zeros(shape, dtype=np.int64)
         self.identity: Ints = np.full(shape, -1, dtype=np.int64)
         self._serials: Ints = np.zeros(shard.n, dtype=np.int64)
         self.age_s, self.silent_s, self.quality = np.zeros((3, *shape))
@@ -69,7 +75,12 @@ class Tracker:
         self.relative_m, self.velocity_mps = np.zeros((2, 3, *shape))
         self.fresh: Bools = np.zeros(shape, dtype=np.bool_)
         """Where what is known of an object changed in this tick."""
-        self.track_count = np.zeros(shard.n)
+
+    @property
+    def track_count(self) -> Floats:
+        """How many tracks each bot has, (n,)."""
+        count: Floats = (self.status != TrackStatus.FREE).sum(axis=0).astype(np.float64)
+        return count
 
     def step(self, hw: "Hardware", dt_s: float) -> None:
         """Take in the scan of this tick."""
@@ -80,8 +91,9 @@ class Tracker:
         error = radar.relative_m - self.relative_m
         crossed = self.band != radar.band
         hit = active & radar.detected & self._inside(error, radar)
-        if (hit & crossed).any():
-            hit &= ~crossed | self._fuses(radar)
+        slots, bots = np.nonzero(hit & crossed)
+        if len(bots):
+            hit[slots, bots] = self._fuses(radar, (slots, bots))
         start = radar.detected & ~hit & (self.status <= TrackStatus.NEW)
         miss = active & ~hit & ~start
         self.age_s += dt_s
@@ -102,30 +114,30 @@ class Tracker:
         inside: Bools = sum_of_squares(error) <= gate * gate
         return inside
 
-    def _fuses(self, radar: Radar) -> Bools:
+    def _fuses(self, radar: Radar, where: tuple[Ints, Ints]) -> Bools:
         """Whether a hit of the other band is close enough to be the same object."""
         p = self._params
-        turn = np.abs(radar.bearing_deg - self.bearing_deg)
+        turn = np.abs(radar.bearing_deg[where] - self.bearing_deg[where])
         near: Bools = np.minimum(turn, 360 - turn) <= p.fusion_bearing_deg
-        near &= np.abs(radar.elev_deg - self.elev_deg) <= p.fusion_elev_deg
-        near &= np.abs(radar.vr_mps - self.vr_mps) <= p.fusion_vr_mps
+        near &= np.abs(radar.elev_deg[where] - self.elev_deg[where]) <= p.fusion_elev_deg
+        near &= np.abs(radar.vr_mps[where] - self.vr_mps[where]) <= p.fusion_vr_mps
         return near
 
     def _correct(self, hit: Bools, error: Floats, dt_s: float) -> None:
         """Pull the filter towards the hits."""
         error *= hit
         self.relative_m += error * self._params.position_gain
-        error *= self._params.velocity_gain / dt_s
+        error *= self._params.velocity_gain / max(dt_s, SHORTEST_S)
         self.velocity_mps += error
         self.hits += hit
 
     def _begin(self, start: Bools, radar: Radar) -> None:
         """Open a track at each of these detections, numbered slot by slot."""
-        slots, bots = np.nonzero(start)
+        bots, slots = np.nonzero(start.T)
         where = (slots, bots)
-        before = np.cumsum(start, axis=0)[where]
-        self.serial[where] = self._serials[bots] + before
-        self._serials += start.sum(axis=0)
+        rank = np.arange(len(bots)) - np.searchsorted(bots, bots)
+        self.serial[where] = self._serials[bots] + rank + 1
+        np.maximum.at(self._serials, bots, self.serial[where])
         self.status[where], self.hits[where], self.misses[where] = TrackStatus.NEW, 1, 0
         self.age_s[where] = 0.0
         place = radar.relative_m[:, slots, bots]
@@ -170,7 +182,6 @@ class Tracker:
         alive = (status != TrackStatus.FREE) & (self.silent_s <= p.stale_s)
         np.minimum(self.snr_db / p.snr_full_db, 1.0, out=self.quality)
         self.quality *= np.maximum(1 - self.misses / p.drop_misses, 0.0) * alive
-        np.sum(status != TrackStatus.FREE, axis=0, out=self.track_count)
 
     def _recognise(self, where: Bools) -> None:
         """Learn in SR what an object says of itself; forget it in LR."""

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from twin.spec.units import MetresPerSecondSquared, Params, RadiansPerSecond, Seconds
+from twin.spec.units import Hertz, MetresPerSecondSquared, Params, RadiansPerSecond, Seconds
 
 __all__ = ["ImuParams"]
 
@@ -26,6 +26,9 @@ class ImuParams(Params):
     IEEE Std 952, annex B.
     """
 
+    sample_rate_hz: Hertz = Field(
+        default=100.0, gt=0, description="Samples that make up a reading; one at least."
+    )
     gyro_noise_rps_rthz: GyroDensity = Field(
         default=8.7e-5, description="Angle random walk (0.3 deg per root hour)."
     )

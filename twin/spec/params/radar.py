@@ -21,7 +21,7 @@ __all__ = ["ContactsParams", "GuardRuleParams", "RadarParams", "TrackerParams"]
 class ContactsParams(Params):
     """Objects around each bot, seeded by the bot: each flies to and fro on a line of its own."""
 
-    count: int = Field(default=3, ge=0, le=64, description="Objects around each bot.")
+    count: int = Field(default=2, ge=0, le=64, description="Objects around each bot.")
     passing_m: Metres = Field(
         default=400.0, description="Every third object passes the bot's home within this distance."
     )

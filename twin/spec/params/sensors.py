@@ -58,6 +58,7 @@ class RadiationParams(Params):
     hysteresis_usvh: MicrosievertsPerHour = Field(
         default=0.2, description="A level is left this far below where it begins."
     )
+    gate_s: Seconds = Field(default=1.0, gt=0, description="Shortest time that it counts for.")
     counts_hz_per_usvh: Hertz = Field(
         default=200.0, gt=0, description="Count rate for 1 uSv/h: sets the counting noise."
     )
@@ -66,7 +67,7 @@ class RadiationParams(Params):
 class DockingSensorParams(Params):
     """Component `sensor_docking`: distance and closing speed of the station's port."""
 
-    range_m: Metres = Field(default=100.0, description="Sees a port within this distance.")
+    range_m: Metres = Field(default=30.0, description="Sees a port within this distance.")
     noise_m: Metres = Field(default=0.02, description="Standard deviation of a distance.")
     noise_mps: MetresPerSecond = Field(default=0.005, description="... of a closing speed.")
 
@@ -91,7 +92,7 @@ class LidarParams(Params):
 class SpectrometerParams(Params):
     """Component `spectrometer`: the strongest spectral line of the nearest object."""
 
-    range_m: Metres = Field(default=800.0, description="Sees objects within this distance.")
+    range_m: Metres = Field(default=200.0, description="Sees objects within this distance.")
     noise_nm: Nanometres = Field(default=0.5, description="Standard deviation of a line.")
 
 
