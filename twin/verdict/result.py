@@ -8,7 +8,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, Literal, Self
 
-import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from twin.errors import InputError, Problem, UsageError
@@ -244,8 +243,7 @@ class Result(Model):
 
     def as_json(self) -> bytes:
         """Return the document as it is written, indented."""
-        document = self.model_dump(mode="json")
-        return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+        return self.model_dump_json(indent=2).encode() + b"\n"
 
     @classmethod
     def load(cls, run_dir: Path) -> Self:
