@@ -1,14 +1,26 @@
 """Fingerprints: the hash of one payload, and the digest of a whole generated history."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-__all__ = ["HistoryDigest", "payload_hash"]
+__all__ = ["HistoryDigest", "digest_record", "payload_hash"]
 
 
 def payload_hash(payload: bytes) -> int:
     """Return the first 8 bytes of BLAKE2b(payload) as an unsigned little-endian number."""
     return int.from_bytes(hashlib.blake2b(payload, digest_size=8).digest(), "little")
+
+
+def digest_record(event_id: bytes, subject: bytes, payload: bytes) -> bytes:
+    """Return what one event contributes to the digest of its source."""
+    return b"%d %d %d\n%b%b%b" % (
+        len(event_id),
+        len(subject),
+        len(payload),
+        event_id,
+        subject,
+        payload,
+    )
 
 
 class HistoryDigest:
@@ -23,13 +35,11 @@ class HistoryDigest:
 
     def add(self, source_name: str, event_id: bytes, subject: bytes, payload: bytes) -> None:
         """Account for one event of a source, in the order of its sequence."""
-        running = self._running.get(source_name)
-        if running is None:
-            running = self._running[source_name] = hashlib.sha256()
-        running.update(
-            b"%d %d %d\n%b%b%b"
-            % (len(event_id), len(subject), len(payload), event_id, subject, payload)
-        )
+        self.updater(source_name)(digest_record(event_id, subject, payload))
+
+    def updater(self, source_name: str) -> Callable[[bytes], None]:
+        """Return what takes the `digest_record` of each event of a source, for many of them."""
+        return self._running.setdefault(source_name, hashlib.sha256()).update
 
     def source_digests(self) -> dict[str, str]:
         """Return each source's own digest, to find where two histories part."""

@@ -1,6 +1,7 @@
 """Detections and tracks as the encoders read them: one after the other, bot by bot.
 
-The planes hold them as padded arrays (slots, n); here the slots that hold nothing are left out.
+The planes hold them as padded arrays (slots, n); here the slots that hold nothing are left
+out, and so are the bots that nobody asked for.
 """
 
 import numpy as np
@@ -25,10 +26,10 @@ class ScanReader:
         self._identity: Ints = np.full(radar.detected.shape, -1, dtype=np.int64)
         self._identity[: around.objects] = around.identity
 
-    def view(self) -> RadarView:
-        """Return the scan of the last tick."""
+    def view(self, bots: IntArray) -> RadarView:
+        """Return what these bots saw in the last tick; the others have nothing in it."""
         radar = self._radar
-        offsets, where = _filled(radar.detected)
+        offsets, where = _filled(radar.detected[:, bots], bots, radar.detected.shape[1])
         mode = self._mode[where]
         sends = _sends(mode)
         transponder, names = _named(np.where(sends, self._identity[where], -1), self._names)
@@ -54,10 +55,10 @@ class TracksReader:
     def __init__(self, hw: Hardware) -> None:
         self._hw, self._names = hw, hw.surroundings.identities
 
-    def view(self) -> TracksView:
-        """Return the tracks of the last tick; positions and velocities are in world axes."""
+    def view(self, bots: IntArray) -> TracksView:
+        """Return the tracks of these bots; positions and velocities are in world axes."""
         tracker, motion = self._hw.tracker, self._hw.motion
-        offsets, where = _filled(tracker.status != TrackStatus.FREE)
+        offsets, where = _filled(tracker.status[:, bots] != TrackStatus.FREE, bots, self._hw.n)
         mode = tracker.mode[where]
         sends = _sends(mode)
         transponder, names = _named(np.where(sends, tracker.identity[where], -1), self._names)
@@ -89,12 +90,15 @@ class TracksReader:
 Where = tuple[IntArray, IntArray]
 
 
-def _filled(slots: Bools) -> tuple[IntArray, Where]:
-    """Return offsets (n + 1,), and the indices of the slots that hold something, bot by bot."""
-    bots, rows = np.nonzero(slots.T)
-    offsets = np.zeros(slots.shape[1] + 1, dtype=np.int64)
-    np.cumsum(slots.sum(axis=0), out=offsets[1:])
-    return offsets, (rows, bots)
+def _filled(slots: Bools, bots: IntArray, n: int) -> tuple[IntArray, Where]:
+    """Return offsets (n + 1,) and indices of the slots that hold something, bot by bot.
+
+    Column j of `slots` belongs to bot `bots[j]`; bots are in ascending order.
+    """
+    columns, rows = np.nonzero(slots.T)
+    counts = np.zeros(n + 1, dtype=np.int64)
+    counts[bots + 1] = slots.sum(axis=0)
+    return np.cumsum(counts), (rows, bots[columns])
 
 
 def _sends(mode: IntArray) -> Bools:

@@ -80,7 +80,7 @@ def _radar(roster: Roster, hw: Hardware, wanted: dict[str, int]) -> list[Emitter
     encoder, reader = RadarEncoder(roster), ScanReader(hw)
 
     def encode_for(keys: Sequence[str]) -> Encode:
-        return lambda bots, sim_ns: encoder.encode(bots, reader.view(), sim_ns, keys)
+        return lambda bots, sim_ns: encoder.encode(bots, reader.view(bots), sim_ns, keys)
 
     def works() -> Bools:
         return hw.radar.status <= Status.DEGRADED
@@ -113,7 +113,7 @@ def _reading(encode: Callable[[IntArray, View, int], list[Event]], view: View) -
 
 def _tracks(roster: Roster, hw: Hardware) -> Encode:
     encoder, reader = TracksEncoder(roster), TracksReader(hw)
-    return lambda bots, sim_ns: encoder.encode(bots, reader.view(), sim_ns)
+    return lambda bots, sim_ns: encoder.encode(bots, reader.view(bots), sim_ns)
 
 
 def _bios(roster: Roster, hw: Hardware) -> Encode:

@@ -1,8 +1,8 @@
 """What has been generated: the digest and the counts, before anything can go wrong."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 
-from twin.events.digest import HistoryDigest
+from twin.events.digest import HistoryDigest, digest_record
 from twin.events.event import Event, SourceTable
 
 __all__ = ["History"]
@@ -14,19 +14,19 @@ class History:
     def __init__(self, sources: SourceTable) -> None:
         self._sources = sources
         self._digest = HistoryDigest()
-        self._words: dict[int, tuple[str, bytes, bytes]] = {}
+        self._known: dict[int, tuple[Callable[[bytes], None], bytes, bytes]] = {}
         self.count = 0
 
-    def add(self, events: Iterable[Event]) -> None:
+    def add(self, events: Sequence[Event]) -> None:
         """Account for events, each source's in the order of its sequence."""
-        words, add = self._words, self._digest.add
+        known = self._known
         for source, seq, _sim_ns, _headers, payload in events:
-            found = words.get(source)
+            found = known.get(source)
             if found is None:
-                found = words[source] = self._describe(source)
-            name, prefix, subject = found
-            add(name, b"%b%d" % (prefix, seq), subject, payload)
-            self.count += 1
+                found = known[source] = self._introduce(source)
+            update, prefix, subject = found
+            update(digest_record(b"%b%d" % (prefix, seq), subject, payload))
+        self.count += len(events)
 
     def source_digests(self) -> dict[str, str]:
         """Return the digest of each source."""
@@ -36,6 +36,7 @@ class History:
         """Return the digest of all of them."""
         return HistoryDigest.combine([self.source_digests()])
 
-    def _describe(self, source: int) -> tuple[str, bytes, bytes]:
+    def _introduce(self, source: int) -> tuple[Callable[[bytes], None], bytes, bytes]:
         entry = self._sources[source]
-        return entry.name, f"{entry.name}/".encode(), entry.subject.encode()
+        name = entry.name
+        return self._digest.updater(name), f"{name}/".encode(), entry.subject.encode()
