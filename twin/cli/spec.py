@@ -5,10 +5,12 @@ from typing import Annotated
 
 import typer
 
+from twin.configs.generate import drift, generate, stale
 from twin.errors import UsageError
 from twin.scenario.model import Scenario
 from twin.spec.annotate import annotated_spec
 from twin.spec.bot import BotSpec
+from twin.spec.load import load_spec
 from twin.spec.schema import file_schema
 
 __all__ = ["app", "schemas"]
@@ -24,6 +26,29 @@ def schemas() -> dict[str, str]:
         "botspec.schema.json": file_schema(BotSpec, "BotSpec of twin"),
         "scenario.schema.json": file_schema(Scenario, "Scenario of twin", placeholders=True),
     }
+
+
+@app.command("generate")
+def generate_configs(
+    spec: Annotated[str, typer.Argument(help="A BotSpec file, or builtin:NAME.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to, or to check.")],
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit 1 with a diff where files differ.")
+    ] = False,
+) -> None:
+    """Make bot config, streams, consumers, nats-server.conf, AsyncAPI, scrape config.
+
+    Example: twin spec generate specs/BotSpec.yaml -o build/
+    """
+    files = generate(load_spec(spec))
+    if check:
+        differences = list(drift(out, files))
+        for line in differences or [f"{out}: {len(files)} files are current"]:
+            typer.echo(line)
+        raise typer.Exit(1 if differences else 0)
+    write_files(out, files)
+    for name in stale(out, files):
+        typer.echo(f"{out / name} belongs to no stream or consumer of the spec: delete it")
 
 
 @app.command()

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-__all__ = ["DIALECT", "file_schema"]
+__all__ = ["DIALECT", "draft_7", "file_schema"]
 
 DIALECT = "http://json-schema.org/draft-07/schema#"
 """The dialect that the YAML language server reads best; nothing newer is used."""
@@ -21,7 +21,7 @@ def file_schema(model: type[BaseModel], title: str, *, placeholders: bool = Fals
     schema = model.model_json_schema()
     if placeholders:
         schema = _with_placeholders(schema)
-    schema = {"$schema": DIALECT, **_for_editors(schema), "title": title}
+    schema = {"$schema": DIALECT, **draft_7(schema), "title": title}
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -36,14 +36,14 @@ def _with_placeholders(node: Any) -> Any:
     return inner
 
 
-def _for_editors(node: Any) -> Any:
+def draft_7(node: Any) -> Any:
     """Drop the titles that pydantic makes of field names, and write tuples as draft 7 does."""
     if isinstance(node, list):
-        return [_for_editors(item) for item in node]
+        return [draft_7(item) for item in node]
     if not isinstance(node, dict):
         return node
     return {
-        "items" if key == "prefixItems" else key: _for_editors(value)
+        "items" if key == "prefixItems" else key: draft_7(value)
         for key, value in node.items()
         if not (key == "title" and isinstance(value, str))
     }

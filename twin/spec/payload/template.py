@@ -15,7 +15,15 @@ from typing import NamedTuple, TypeAlias
 from twin.spec.findings import Findings, did_you_mean
 from twin.spec.yaml import KeyPath, Plain
 
-__all__ = ["ALWAYS", "Moment", "check_template", "compile_template", "state_names"]
+__all__ = [
+    "ALWAYS",
+    "Moment",
+    "check_template",
+    "compile_template",
+    "rfc3339",
+    "state_names",
+    "template_schema",
+]
 
 DECIMALS = 3
 _PART = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
@@ -73,6 +81,19 @@ def state_names(template: Plain) -> tuple[str, ...]:
         if match[1] and (name := _NAME.fullmatch(match[1])) and name[1] not in ALWAYS
     }
     return tuple(sorted(found))
+
+
+def template_schema(template: Plain) -> dict[str, Plain]:
+    """Return the JSON Schema of what the template gives; a lone placeholder may be anything."""
+    if isinstance(template, dict):
+        properties: dict[str, Plain] = {k: template_schema(v) for k, v in template.items()}
+        return {"type": "object", "properties": properties, "required": list(template)}
+    if isinstance(template, list):
+        return {"type": "array", "items": [template_schema(item) for item in template]}
+    if not isinstance(template, str) or not _PART.search(template):
+        return {"const": template}
+    whole = _PART.fullmatch(template)
+    return {} if whole is not None and whole[1] else {"type": "string"}
 
 
 def compile_template(template: Plain) -> Maker:
