@@ -71,7 +71,7 @@ async def test_any_chunks_give_the_same_messages(
     client = Recorder()
     parser = FastParser(client)  # type: ignore[arg-type]
     ours: list[Delivery] = []
-    parser.handlers[1] = ours.extend
+    parser.handlers[b"1"] = ours.extend
     stream = b"".join(
         item[0] if isinstance(item[0], bytes) else on_the_wire(*item) for item in items
     )

@@ -19,6 +19,7 @@ Settlement = tuple[Flight, Outcome, int, bool]
 """A flight, what became of it, its stream sequence, and whether it was called a duplicate."""
 
 _RECENT = 4096
+_ACKNOWLEDGED = int(Outcome.ACKNOWLEDGED)
 _MAX_U2 = 0xFFFF
 _MAX_U4 = 0xFFFFFFFF
 
@@ -88,6 +89,18 @@ class Account:
             [
                 (e.source, e.seq, payload_hash(e.payload), e.sim_ns, at, slip_us, len(e.payload))
                 for e, at in zip(events, intended_ns, strict=True)
+            ]
+        )
+
+    def acknowledged(self, stored: Sequence[tuple[Flight, int]]) -> None:
+        """Record events that were stored, each with its stream sequence: the ordinary case."""
+        now = time.time_ns()
+        self.counts.acknowledged += len(stored)
+        self._recent_ns.extend([now - flight.intended_ns for flight, _ in stored])
+        self.journal.settled(
+            [
+                (flight.event.source, flight.event.seq, _ACKNOWLEDGED, 0, flight.tries, 0, seq, now)
+                for flight, seq in stored
             ]
         )
 

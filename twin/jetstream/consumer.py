@@ -192,22 +192,20 @@ class PullConsumer:
 
     def _receive(self, batch: list[Delivery]) -> None:
         self._last_sign = time.monotonic()
+        before = len(self._messages)
         for delivery in batch:
-            if delivery[1].startswith(b"$JS.ACK."):
-                self._take(delivery)
-            else:
+            if not delivery[1]:
                 self._on_status(delivery)
-        if self._messages:
+                continue
+            try:
+                self._messages.append(Message(delivery))
+            except ValueError:
+                self.strange += 1
+        if arrived := len(self._messages) - before:
+            self.missing = False
+            self._outstanding = max(0, self._outstanding - arrived)
             self._filled.set()
         self._pull()
-
-    def _take(self, delivery: Delivery) -> None:
-        self.missing = False
-        self._outstanding = max(0, self._outstanding - 1)
-        try:
-            self._messages.append(Message(delivery))
-        except ValueError:
-            self.strange += 1
 
     def _on_status(self, delivery: Delivery) -> None:
         """Handle a request's end: 404 and 408 are ordinary, others are not asked again at once.

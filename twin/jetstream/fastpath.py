@@ -19,6 +19,8 @@ from twin.jetstream.wire import Delivery, Handler, Publication, PublicWire
 __all__ = ["FastWire", "attach", "missing_internals"]
 
 SUPPORTED = "2.16."
+_MSG = [b"MSG"]
+_HMSG = [b"HMSG"]
 
 
 def missing_internals(client: Client) -> list[str]:
@@ -71,7 +73,13 @@ class FastWire:
         writer = client._transport._io_writer
         if writer.transport.is_closing():
             return
-        frames = [_frame(*publication) for publication in publications]
+        frames = [
+            b"HPUB %b %b %d %d\r\n%b%b\r\n"
+            % (subject, reply, len(headers), len(headers) + len(payload), headers, payload)
+            if headers
+            else b"PUB %b %b %d\r\n%b\r\n" % (subject, reply, len(payload), payload)
+            for subject, reply, headers, payload in publications
+        ]
         if client._pending:
             frames = client._pending + frames
             client._pending = []
@@ -82,7 +90,8 @@ class FastWire:
         """Subscribe through nats-py, which replays it, and take the deliveries before it does."""
         subscription = await self._slow.subscribe(subject, handler)
         known: dict[int, Subscription] = cast("Any", self._client)._subs
-        self._parser.handlers.update({sid: handler for sid in known if known[sid] is subscription})
+        sid = next(sid for sid, one in known.items() if one is subscription)
+        self._parser.handlers[b"%d" % sid] = handler
         return subscription
 
     def reset(self) -> None:
@@ -94,26 +103,12 @@ class FastWire:
         await self._slow.close()
 
 
-def _frame(subject: bytes, reply: bytes, headers: bytes, payload: bytes) -> bytes:
-    size = len(payload)
-    if not headers:
-        return b"PUB %b %b %d\r\n%b\r\n" % (subject, reply, size, payload)
-    length = len(headers)
-    return b"HPUB %b %b %d %d\r\n%b%b\r\n" % (
-        subject,
-        reply,
-        length,
-        length + size,
-        headers,
-        payload,
-    )
-
-
 class FastParser(Parser):
     """nats-py's parser for everything but messages, which are cut out of the buffer in bulk."""
 
     def __init__(self, client: Client) -> None:
-        self.handlers: dict[int, Handler] = {}
+        self.handlers: dict[bytes, Handler] = {}
+        """By subscription id, as it stands in a MSG line."""
         self._rest = b""
         super().__init__(client)
 
@@ -128,40 +123,44 @@ class FastParser(Parser):
             return  # the end of a connection that is gone already
         buffer = self._rest + data if self._rest else data
         position = 0
-        batches: dict[int, list[Delivery]] = {}
+        batches: dict[bytes, list[Delivery]] = {}
         while (end := buffer.find(b"\r\n", position)) >= 0:
-            line = buffer[position:end]
-            has_headers = line[:5] == b"HMSG "
-            if not has_headers and line[:4] != b"MSG ":
+            fields = buffer[position:end].split()
+            start = end + 2
+            if fields[:1] == _MSG:
+                middle, stop = start, start + int(fields[-1])
+                has_reply = len(fields) == 5
+            elif fields[:1] == _HMSG:
+                middle, stop = start + int(fields[-2]), start + int(fields[-1])
+                has_reply = len(fields) == 6
+            else:
                 self._rest = b""
                 self._hand_over(batches)
                 batches = {}
-                await super().parse(line + b"\r\n")
-                position = end + 2
+                await super().parse(buffer[position:start])
+                position = start
                 continue
-            fields = line.split()
-            size = int(fields[-1])
-            start = end + 2
-            if len(buffer) < start + size + 2:
+            if len(buffer) < stop + 2:
                 break
-            middle = start + int(fields[-2]) if has_headers else start
+            sid = fields[2]
             message = (
                 fields[1],
-                fields[3] if len(fields) > (5 if has_headers else 4) else b"",
+                fields[3] if has_reply else b"",
                 buffer[start:middle],
-                buffer[middle : start + size],
+                buffer[middle:stop],
             )
-            sid = int(fields[2])
-            if sid in self.handlers:
-                batches.setdefault(sid, []).append(message)
+            if sid in batches:
+                batches[sid].append(message)
+            elif sid in self.handlers:
+                batches[sid] = [message]
             else:
                 subject, reply, headers, payload = message
-                await self.nc._process_msg(sid, subject, reply, payload, headers)
-            position = start + size + 2
+                await self.nc._process_msg(int(sid), subject, reply, payload, headers)
+            position = stop + 2
         self._rest = buffer[position:]
         self._hand_over(batches)
 
-    def _hand_over(self, batches: dict[int, list[Delivery]]) -> None:
+    def _hand_over(self, batches: dict[bytes, list[Delivery]]) -> None:
         for sid, batch in batches.items():
             handler = self.handlers.get(sid)
             if handler is not None:

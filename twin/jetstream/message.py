@@ -4,6 +4,7 @@ from twin.jetstream.wire import Delivery
 
 __all__ = ["Message"]
 
+_ACK = [b"$JS", b"ACK"]
 _SHORT = 9
 _LONG = 11
 
@@ -37,16 +38,18 @@ class Message:
         subject, self.reply, self.headers, self.payload = delivery
         tokens = self.reply.split(b".")
         count = len(tokens)
-        if tokens[:2] != [b"$JS", b"ACK"] or (count != _SHORT and count < _LONG):
+        if tokens[:2] != _ACK or (count != _SHORT and count < _LONG):
             raise ValueError(f"{self.reply!r} is not where JetStream wants its acknowledgements")
         first = 2 if count == _SHORT else 4
         self.subject = subject.decode(errors="replace")
         self.stream = tokens[first].decode()
-        self.deliveries = int(tokens[first + 2])
-        self.stream_seq = int(tokens[first + 3])
-        self.consumer_seq = int(tokens[first + 4])
-        self.timestamp_ns = int(tokens[first + 5])
-        self.pending = int(tokens[first + 6])
+        (
+            self.deliveries,
+            self.stream_seq,
+            self.consumer_seq,
+            self.timestamp_ns,
+            self.pending,
+        ) = map(int, tokens[first + 2 : first + 7])
 
     def __repr__(self) -> str:
         return f"<Message {self.stream}:{self.stream_seq} {self.subject}>"

@@ -213,44 +213,38 @@ class Publisher:
 
     def _pump(self) -> None:
         """Send as many waiting events as the window allows, in one piece."""
-        if not self._connection.up:
+        free = self._free_window()
+        if free <= 0 or not self._connection.up:
             return
         now = time.monotonic()
+        due = now + self._settings.ack_wait_s * self._jitter.uniform(0.8, 1.2)
+        largest = self._connection.max_payload
         publications: list[Publication] = []
-        while self._has_window() and (flight := self._backlog.pop()) is not None:
-            publication = self._prepare(flight)
-            if publication is not None:
-                flight.first_sent = now
-                self._sent(flight, now)
-                publications.append(publication)
+        while len(publications) < free and (flight := self._backlog.pop()) is not None:
+            event = flight.event
+            subject = self._subjects.get(event.source) or self._subject(event.source)
+            headers = b"%bTwin-Intended-Ns: %d\r\n\r\n" % (event.headers, flight.intended_ns)
+            _check_block(headers)
+            if len(headers) + len(event.payload) > largest:
+                flight.error = LocalRefusal.MAX_PAYLOAD
+                self._settle([(flight, Outcome.REFUSED, 0, False)])
+                continue
+            self._tokens = flight.token = token = self._tokens + 1
+            publication = (subject, b"%b.%d" % (self._inbox, token), headers, event.payload)
+            flight.publication = publication
+            flight.tries = 1
+            flight.first_sent = now
+            flight.due = due
+            self._flights[token] = flight
+            publications.append(publication)
         if publications:
             self._connection.send(publications)
 
-    def _has_window(self) -> bool:
+    def _free_window(self) -> int:
         window = self._settings.window
-        if len(self._flights) - self._resting >= window:
-            return False
-        return not self._settings.pipelined or self._resting < window
-
-    def _prepare(self, flight: Flight) -> Publication | None:
-        """Build what is sent, on every try alike; None when the server would not take it."""
-        event = flight.event
-        subject = self._subjects.get(event.source) or self._subject(event.source)
-        headers = b"%bTwin-Intended-Ns: %d\r\n\r\n" % (event.headers, flight.intended_ns)
-        if not event.headers.startswith(b"NATS/1.0\r\n") or headers.find(b"\r\n\r\n") + 4 != len(
-            headers
-        ):
-            raise UsageError(f"The headers of an event on {subject.decode()} are malformed.")
-        if len(headers) + len(event.payload) > self._connection.max_payload:
-            flight.error = LocalRefusal.MAX_PAYLOAD
-            self._settle([(flight, Outcome.REFUSED, 0, False)])
-            return None
-        self._tokens += 1
-        flight.token = self._tokens
-        reply = b"%b.%d" % (self._inbox, flight.token)
-        flight.publication = (subject, reply, headers, event.payload)
-        self._flights[flight.token] = flight
-        return flight.publication
+        if self._settings.pipelined and self._resting >= window:
+            return 0
+        return window - (len(self._flights) - self._resting)
 
     def _subject(self, source: int) -> bytes:
         logical = self._sources[source].subject
@@ -260,43 +254,55 @@ class Publisher:
         self._subjects[source] = subject
         return subject
 
-    def _sent(self, flight: Flight, now: float) -> None:
-        flight.tries += 1
-        growth = min(1.5 ** (flight.tries - 1), 4.0)
-        wait_s = self._settings.ack_wait_s * growth * self._jitter.uniform(0.8, 1.2)
-        flight.due = min(now + wait_s, flight.first_sent + self._settings.retry_for_s)
-
     def _resend(self, flights: Iterable[Flight]) -> None:
         now = time.monotonic()
         publications = []
         for flight in flights:
             if flight.publication is not None:
-                self._sent(flight, now)
+                growth = min(1.5**flight.tries, 4.0)
+                wait_s = self._settings.ack_wait_s * growth * self._jitter.uniform(0.8, 1.2)
+                flight.due = min(now + wait_s, flight.first_sent + self._settings.retry_for_s)
+                flight.tries += 1
                 publications.append(flight.publication)
         self._account.counts.resent += len(publications)
         self._connection.send(publications)
 
     def _on_acks(self, batch: list[Delivery]) -> None:
         start = len(self._inbox) + 1
-        settled: list[Settlement] = []
+        flights = self._flights
+        stored: list[tuple[Flight, int]] = []
         for subject, _, headers, payload in batch:
-            flight = self._flights.get(int(subject[start:]))
+            token = int(subject[start:])
+            flight = flights.get(token)
             if flight is None:
                 self._account.counts.late += 1
-            elif headers.startswith(b"NATS/1.0 503"):
-                self._rest(flight, LocalRefusal.NO_RESPONDERS)
-            elif (ack := _read_ack(payload)) is None:
-                self._account.counts.strange += 1
-            elif not ack.error:
-                settled.append((flight, Outcome.ACKNOWLEDGED, ack.seq, ack.duplicate))
-            elif ack.error in TRANSIENT:
-                self._rest(flight, ack.error)
+                continue
+            digits = payload[payload.rfind(b'"seq":') + 6 : -1]
+            if payload.startswith(b'{"stream":') and digits.isdigit() and not headers:
+                del flights[token]
+                stored.append((flight, int(digits)))
             else:
-                flight.error = ack.error
-                settled.append((flight, _given_up(flight), 0, False))
-        self._settle(settled)
+                self._on_other_answer(flight, headers, payload)
+        self._account.acknowledged(stored)
+        for flight, _ in stored:
+            self._resting -= flight.resting
+            self._backlog.release(flight)
         self._pump()
         self._signal()
+
+    def _on_other_answer(self, flight: Flight, headers: bytes, payload: bytes) -> None:
+        """Handle duplicates, refusals, and what is no answer of JetStream at all."""
+        if headers.startswith(b"NATS/1.0 503"):
+            self._rest(flight, LocalRefusal.NO_RESPONDERS)
+        elif (ack := _read_ack(payload)) is None:
+            self._account.counts.strange += 1
+        elif not ack.error:
+            self._settle([(flight, Outcome.ACKNOWLEDGED, ack.seq, ack.duplicate)])
+        elif ack.error in TRANSIENT:
+            self._rest(flight, ack.error)
+        else:
+            flight.error = ack.error
+            self._settle([(flight, _given_up(flight), 0, False)])
 
     def _rest(self, flight: Flight, error: int) -> None:
         """Take a flight off the wire after a refusal that may be over soon."""
@@ -304,20 +310,16 @@ class Publisher:
         if not flight.resting:
             flight.resting = True
             self._resting += 1
-        pause = min(0.05 * 2.0 ** (flight.tries - 1), 2.0) * self._jitter.uniform(0.5, 1.5)
+        pause = min(0.025 * 2.0**flight.tries, 2.0) * self._jitter.uniform(0.5, 1.5)
         flight.due = time.monotonic() + pause
 
     def _settle(self, settled: list[Settlement]) -> None:
         """Record outcomes and let the successors go."""
-        first = [settlement for settlement in settled if self._lands(settlement[0])]
-        self._account.settle(first)
-        for flight, *_ in first:
+        self._account.settle(settled)
+        for flight, *_ in settled:
+            self._flights.pop(flight.token, None)
             self._resting -= flight.resting
             self._backlog.release(flight)
-
-    def _lands(self, flight: Flight) -> bool:
-        """Take a flight off the table; False when it was answered twice in one batch."""
-        return not flight.token or self._flights.pop(flight.token, None) is not None
 
     def _abandon(self) -> None:
         """Settle everything at once with what is known of it."""
@@ -384,6 +386,12 @@ class Publisher:
     async def _checkpoint(self) -> None:
         self._account.journal.flush()
         await asyncio.to_thread(self._account.journal.sync)
+
+
+def _check_block(headers: bytes) -> None:
+    """Refuse what would end early and inject into the protocol: our own encoder's mistake."""
+    if not headers.startswith(b"NATS/1.0\r\n") or headers.find(b"\r\n\r\n") + 4 != len(headers):
+        raise UsageError(f"The headers of an event are malformed: {headers[:200]!r}")
 
 
 class _Ack(NamedTuple):
