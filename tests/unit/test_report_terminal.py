@@ -52,7 +52,7 @@ def test_a_pass_shows_the_measurements_and_ends_with_the_verdict(tmp_path: Path)
         "recorded by registrar 600",
         "publish steady 2.5 3.1 3.1 3.1 480",
         "end to end (registrar) measured phases 20.0 20.0 20.0 20.0 480",
-        "registrar EVENTS 40 0.5 1 drained",
+        "registrar EVENTS 40 0.50 1 drained",
         "4 200 8",
         "registrar.pause 4 4.0 6.0 fired",
         "ok lost 0 at most 0",

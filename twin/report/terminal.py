@@ -133,7 +133,7 @@ def _lag(result: Result) -> list[Row]:
             one.role,
             one.stream,
             _number(one.max_backlog),
-            _number(one.max_time_lag_s),
+            "" if one.max_time_lag_s is None else f"{one.max_time_lag_s:,.2f}",
             _number(one.max_ack_pending),
             {True: "drained", False: "not drained", None: "not watched"}[one.drained],
         )
@@ -142,8 +142,11 @@ def _lag(result: Result) -> list[Row]:
 
 
 def _faults(result: Result) -> list[Row]:
+    """Times are wall seconds since the first phase began, beside the simulated second due."""
+    began = (result.phases[0].start_wall_ns if result.phases else None) or result.started_ns
+
     def since(wall_ns: int | None) -> str:
-        return "" if wall_ns is None else f"{(wall_ns - result.started_ns) / NS:.1f}"
+        return "" if wall_ns is None else f"{(wall_ns - began) / NS:.1f}"
 
     return [
         (
