@@ -1,11 +1,13 @@
 """Every periodic payload written the plain way: one dictionary per event.
 
-The oracle of the encoders' tests, and what benchmarks compare them with. `r(x, decimals)`
-rounds a number; the documents are values that json and orjson can both write.
+The oracle of the encoders' tests, and what benchmarks compare them with. Columns may be
+arrays or lists. `r(x, decimals)` rounds a number; documents are values that json and orjson
+can both write.
 """
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from twin.events.ratings import Firmware, NodeRating, PowerRating
@@ -28,6 +30,7 @@ Round = Callable[[float, int], float]
 Document = dict[str, Any]
 
 
+@lru_cache
 def rfc3339(ns: int) -> str:
     moment = datetime.fromtimestamp(ns // 10**9, UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{ns % 10**9 // 1000:06d}Z"
@@ -69,7 +72,7 @@ def thermal(v: SampleViews, bot: int, ns: int, r: Round) -> Document:
     return {
         **event(ns, "sensor", "thermal", "core"),
         **keys,
-        "temp": r(v.thermal.temp_c[bot, 0], 2) if valued else None,
+        "temp": r(v.thermal.temp_c[bot][0], 2) if valued else None,
         "unit": "C",
     }
 
@@ -227,9 +230,9 @@ def telemetry(
             "nodes": [
                 {
                     "id": node.id,
-                    "temp_c": r(t.thermal.temp_c[bot, place], 2),
-                    "tripped": bool(t.thermal.tripped[bot, place]),
-                    "warned": bool(t.thermal.warned[bot, place]),
+                    "temp_c": r(t.thermal.temp_c[bot][place], 2),
+                    "tripped": bool(t.thermal.tripped[bot][place]),
+                    "warned": bool(t.thermal.warned[bot][place]),
                     "warn_c": node.warn_c,
                     "trip_c": node.trip_c,
                     "hys_c": node.hys_c,
@@ -239,7 +242,7 @@ def telemetry(
         },
         "radiation_usvh": r(t.radiation_usvh[bot], 3),
         "temp_external_c": r(t.temp_external_c[bot], 2),
-        "temp_core_c": r(t.thermal.temp_c[bot, 0], 2),
+        "temp_core_c": r(t.thermal.temp_c[bot][0], 2),
         "cpu_usage": r(t.cpu_usage[bot], 2),
         "memory_usage": r(t.memory_usage[bot], 2),
         "comms": {
@@ -338,7 +341,7 @@ def tracks(v: SampleViews, bot: int, ns: int, r: Round, ids: Iterator[str]) -> I
 def bios(
     v: SampleViews, bot: int, ns: int, *, name: str, subject: str, firmware: Firmware
 ) -> Document:
-    statuses = v.bios.post_status[bot].tolist()
+    statuses = [int(status) for status in v.bios.post_status[bot]]
     return {
         "event_schema_version": 1,
         "source": name,

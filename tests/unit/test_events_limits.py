@@ -20,10 +20,11 @@ from twin.events.encode import (
     telemetry_encoder,
     thermal_encoder,
 )
+from twin.events.encode.codes import Bits
 from twin.events.encode.form import Form
 from twin.events.encode.leaves import Missing, Now, Number, OneOf, SetOf, WhatIsMissing
 from twin.events.encode.moment import Moment
-from twin.events.encode.template import Bits, Templates
+from twin.events.encode.template import Templates
 from twin.events.payloads import validate_payload
 from twin.events.ratings import PowerRating
 from twin.events.samples import NODES, SampleViews, sample_views
@@ -148,6 +149,13 @@ def test_nan_with_a_status_of_a_value_is_refused(status: int) -> None:
     thermal = replace(views().thermal, temp_c=np.full((2, 6), np.nan), core=None)
     with pytest.raises(ValueError, match="nan"):
         thermal_encoder(ROSTER).encode([0], thermal, 0)
+
+
+def test_an_unknown_status_is_refused() -> None:
+    """A status that has no name would change what else the event says."""
+    health = Health(np.array([0, 4]), [None, None])
+    with pytest.raises(ValueError, match="status"):
+        imu_encoder(ROSTER).encode([0, 1], replace(views().imu, health=health), 0)
 
 
 def test_lost_navigation_is_null_throughout() -> None:

@@ -7,10 +7,10 @@ from typing import Final
 import numpy as np
 import orjson
 
+from twin.events.encode.codes import Bits, CodeTable
 from twin.events.encode.leaves import (
     NO_VALUE,
     Document,
-    Leaf,
     Missing,
     Now,
     Number,
@@ -22,13 +22,13 @@ from twin.events.encode.leaves import (
 )
 from twin.events.encode.moment import Moment
 from twin.events.encode.numbers import NumberTable
-from twin.events.encode.template import Bits, Templates, leaves_of
+from twin.events.encode.template import Templates, leaves_of
 from twin.events.views import FloatArray, Health, IntArray
 from twin.events.vocabulary import STATUSES
 
 __all__ = ["Form"]
 
-WIDEST_CODE: Final = 62
+STATUS_BITS: Final = Bits(0, (len(STATUSES) - 1).bit_length())
 TRACKED: Final = (Missing.DROP, Missing.DROP_OBJECT, Missing.NULL_OBJECT)
 
 
@@ -45,31 +45,24 @@ class Form:
         self._texts = [leaf for leaf in leaves if isinstance(leaf, Text | Reason)]
         self._table = NumberTable([leaf for leaf in leaves if isinstance(leaf, Number)])
         self._status = next((leaf for leaf in leaves if isinstance(leaf, Status)), None)
-        self._discrete = [leaf for leaf in leaves if isinstance(leaf, OneOf | SetOf)]
+        discrete = [leaf for leaf in leaves if isinstance(leaf, OneOf | SetOf)]
         slots = [*self._moments, *self._texts, *self._table.numbers]
         written = [leaf for leaf in leaves if isinstance(leaf, Now | Text | Reason | Number)]
         if [id(leaf) for leaf in slots] != [id(leaf) for leaf in written]:
             raise ValueError("a form has times first, then texts, then numbers")
         if len({id(leaf) for leaf in slots}) != len(slots):
             raise ValueError("a leaf stands twice in a form")
-        self._bits = self._layout()
-        self._templates = Templates(document, slots, lambda leaf: self._bits.get(id(leaf)))
+        self._tracked = [j for j, n in enumerate(self._table.numbers) if n.missing in TRACKED]
+        self._codes = CodeTable(discrete, STATUS_BITS.width + len(self._tracked))
+        bits: dict[int, Bits] = {id(self._table.numbers[j]): b for j, b in self._absences()}
+        bits |= {id(leaf): b for leaf, b in zip(discrete, self._codes.bits, strict=True)}
+        bits |= {id(leaf): STATUS_BITS for leaf in leaves if isinstance(leaf, Status | Reason)}
+        self._templates = Templates(document, slots, lambda leaf: bits.get(id(leaf)))
 
-    def _layout(self) -> dict[int, Bits]:
-        tracked: list[tuple[Leaf, int]] = [(n, 1) for n in self._table.numbers if _tracked(n)]
-        tracked += [(leaf, (leaf.count - 1).bit_length()) for leaf in self._discrete]
-        if self._status:
-            tracked.append((self._status, (len(STATUSES) - 1).bit_length()))
-        layout, shift = {}, 0
-        for leaf, width in tracked:
-            layout[id(leaf)] = Bits(shift, width)
-            shift += width
-        if shift > WIDEST_CODE:
-            raise ValueError(f"a form has {shift} bits of discrete state, more than {WIDEST_CODE}")
-        for leaf in self._texts:
-            if isinstance(leaf, Reason) and self._status:
-                layout[id(leaf)] = layout[id(self._status)]
-        return layout
+    def _absences(self) -> list[tuple[int, Bits]]:
+        """Return the numbers whose absence changes the template, and the bit that says so."""
+        first = STATUS_BITS.width
+        return [(j, Bits(first + place, 1)) for place, j in enumerate(self._tracked)]
 
     def render(self, view: object, rows: IntArray, moment: Moment) -> list[bytes]:
         """Return the payloads of the rows of the view; a ValueError names what is not valid."""
@@ -95,7 +88,7 @@ class Form:
         self, view: object, rows: IntArray, health: Health | None
     ) -> tuple[FloatArray, Sequence[int]]:
         raw = self._table.gather(view, rows)
-        status = None if health is None else health.status[rows]
+        status = None if health is None else _statuses(health, rows)
         if status is not None:
             raw[np.ix_(status >= NO_VALUE, self._table.nullable)] = np.nan
         missing = np.isnan(raw)
@@ -104,27 +97,20 @@ class Form:
             silent = missing.any(axis=1) & (True if status is None else status < NO_VALUE)
             if silent.any():
                 raise ValueError(f"row {int(np.argmax(silent))} has nan, and a status of a value")
-        codes = np.zeros(len(rows), dtype=np.int64)
-        for leaf in self._discrete:
-            codes |= _checked(leaf, view, rows) << self._bits[id(leaf)].shift
-        if status is not None and self._status:
-            codes |= status.astype(np.int64) << self._bits[id(self._status)].shift
+        codes = self._codes.packed(view, rows)
+        if status is not None:
+            codes |= status << STATUS_BITS.shift
         if anything:
-            for j, number in enumerate(self._table.numbers):
-                if _tracked(number):
-                    codes |= missing[:, j].astype(np.int64) << self._bits[id(number)].shift
+            for j, bits in self._absences():
+                codes |= missing[:, j].astype(np.int64) << bits.shift
         return self._table.rounded(raw, missing), codes.tolist()
 
 
-def _tracked(number: Number) -> bool:
-    return number.missing in TRACKED
-
-
-def _checked(leaf: OneOf | SetOf, view: object, rows: IntArray) -> IntArray:
-    codes = leaf.read(view)[rows].astype(np.int64)
-    if codes.min() < 0 or codes.max() >= leaf.count:
-        raise ValueError(f"{leaf.path} has a code outside 0..{leaf.count - 1}")
-    return codes
+def _statuses(health: Health, rows: IntArray) -> IntArray:
+    status = health.status[rows].astype(np.int64)
+    if ((status < 0) | (status >= len(STATUSES))).any():
+        raise ValueError(f"a status is outside 0..{len(STATUSES) - 1}")
+    return status
 
 
 def _texts(

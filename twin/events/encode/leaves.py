@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from operator import attrgetter
-from typing import Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 from twin.events.views import FloatArray, Health, IntArray
 from twin.events.vocabulary import STATUSES
@@ -22,6 +22,7 @@ __all__ = [
     "Now",
     "Number",
     "OneOf",
+    "Reader",
     "Reason",
     "SetOf",
     "Status",
@@ -35,6 +36,24 @@ NO_VALUE: Final = STATUSES.index("failed")
 
 MAX_NUMBER: Final = 1e9
 """No physical quantity of a bot is larger; with six decimals it is still exact in a double."""
+
+
+Column_co = TypeVar("Column_co", FloatArray, IntArray, covariant=True)
+
+
+class Reader(Protocol[Column_co]):
+    """Takes a column out of a view."""
+
+    def __call__(self, view: object, /) -> Column_co: ...
+
+
+def _reader(path: str, item: int | str | None) -> Callable[[object], Any]:
+    get = attrgetter(path)
+    if item is None:
+        return get
+    if isinstance(item, str):
+        return lambda view: get(view)[item]
+    return lambda view: get(view)[:, item]
 
 
 class Missing(Enum):
@@ -86,15 +105,9 @@ class Number:
         """What errors and `WhatIsMissing` call it."""
         return self.label or (self.path if self.item is None else f"{self.path}[{self.item}]")
 
-    def read(self, view: object) -> FloatArray:
-        """Return the column (n,)."""
-        found = attrgetter(self.path)(view)
-        column: FloatArray = found
-        if isinstance(self.item, str):
-            column = found[self.item]
-        elif self.item is not None:
-            column = found[:, self.item]
-        return column
+    def reader(self) -> Reader[FloatArray]:
+        """Return the function that takes the column (n,) out of a view."""
+        return _reader(self.path, self.item)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +123,9 @@ class OneOf:
         """How many codes there are."""
         return len(self.values)
 
-    def read(self, view: object) -> IntArray:
-        """Return the codes (n,)."""
-        found: IntArray = attrgetter(self.path)(view)
-        return found if self.item is None else found[:, self.item]
+    def reader(self) -> Reader[IntArray]:
+        """Return the function that takes the codes (n,) out of a view."""
+        return _reader(self.path, self.item)
 
     def written(self, code: int) -> str | int | bool:
         """Return what is written for a code."""
@@ -137,10 +149,9 @@ class SetOf:
         """How many masks there are."""
         return 1 << len(self.names)
 
-    def read(self, view: object) -> IntArray:
-        """Return the masks (n,)."""
-        found: IntArray = attrgetter(self.path)(view)
-        return found
+    def reader(self) -> Reader[IntArray]:
+        """Return the function that takes the masks (n,) out of a view."""
+        return _reader(self.path, None)
 
     def written(self, mask: int) -> list[str]:
         """Return what is written for a mask."""

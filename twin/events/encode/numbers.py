@@ -16,6 +16,7 @@ class NumberTable:
 
     def __init__(self, numbers: Sequence[Number]) -> None:
         self.numbers = tuple(numbers)
+        self._readers = [number.reader() for number in numbers]
         self._scale = np.array([10.0**number.decimals for number in numbers])
         low = np.array([number.low for number in numbers])
         high = np.array([number.high for number in numbers])
@@ -30,8 +31,8 @@ class NumberTable:
     def gather(self, view: object, rows: IntArray) -> FloatArray:
         """Return the raw numbers of the rows, (rows, numbers)."""
         table = np.empty((len(rows), len(self.numbers)))
-        for j, number in enumerate(self.numbers):
-            table[:, j] = number.read(view)[rows]
+        for j, read in enumerate(self._readers):
+            table[:, j] = read(view)[rows]
         return table
 
     def rounded(self, raw: FloatArray, missing: BoolArray) -> FloatArray:

@@ -7,12 +7,12 @@ once per code, and an event costs one dictionary look-up and one `%`.
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, TypeAlias
 
 import orjson
 
+from twin.events.encode.codes import Bits
 from twin.events.encode.leaves import (
     Document,
     Leaf,
@@ -28,7 +28,7 @@ from twin.events.encode.leaves import (
 )
 from twin.events.vocabulary import STATUSES
 
-__all__ = ["Bits", "Templates", "leaves_of"]
+__all__ = ["Templates", "leaves_of"]
 
 SLOT: Final = re.compile(rb'"\\u0000(\d+)"')
 MOST_TEMPLATES: Final = 4096
@@ -42,18 +42,6 @@ class _Gone(Enum):
     ITSELF = auto()
     PARENT = auto()
     PARENT_NULL = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Bits:
-    """Where a leaf's code lies within the code of an event."""
-
-    shift: int
-    width: int
-
-    def of(self, code: int) -> int:
-        """Return the leaf's part of a code."""
-        return code >> self.shift & ((1 << self.width) - 1)
 
 
 def leaves_of(node: Document) -> Iterator[Leaf]:
