@@ -175,10 +175,14 @@ def test_a_stream_that_ends_too_early_is_a_rollback(store: Store, folder: Path) 
     assert store.observe_stream("QIKI_EVENTS_V1", 5, 5, 1).notes == ()
     assert store.observe_stream("QIKI_EVENTS_V1", 3, 4, 1).notes == ()
     assert [note.code for note in store.observe_stream("QIKI_EVENTS_V1", 3, 5, 2).notes] == [922]
-    assert store.observe_stream("QIKI_EVENTS_V1", 3, 3, 3).notes == ()
     store.close()
     with Store(folder, RULES, "1.2.3") as again:
-        assert again.last_sequences == {"QIKI_EVENTS_V1": 3}
+        recorded = again.last_sequences["QIKI_EVENTS_V1"]
+        assert again.observe_stream("QIKI_EVENTS_V1", 3, recorded, 3).notes == ()
+        new = [make_row(number + 100, stream_seq=number) for number in (3, 4, 5)]
+        written = again.write([*new, make_row(2)])
+        assert (len(written.rows), written.redelivered, written.notes) == (3, 1, [])
+        assert again.last_sequences == {"QIKI_EVENTS_V1": 5}
 
 
 def test_a_note_is_written_once_per_key(store: Store, folder: Path) -> None:

@@ -70,6 +70,7 @@ class RegistrarMetrics:
             (ROLLBACK, self.rollbacks),
         ):
             counter.inc(notes[code])
+        self.set_sequences(written.last_sequences)
 
     def set_sequences(self, sequences: Mapping[str, int]) -> None:
         """Publish the last recorded sequence of each stream."""

@@ -185,6 +185,7 @@ class Registrar:
 
     async def _check_stream(self, stream: str) -> None:
         sequences, _ = await self._store.state()
+        self._metrics.set_sequences(sequences)
         info = await stream_info(self._connection, stream)
         if info is not None and stream in sequences:
             last, now_ns = info.state.last_seq, time.time_ns()
@@ -238,21 +239,21 @@ class Registrar:
         started = time.perf_counter()
         written = await self._store.write(rows, notes)
         self._metrics.commit.observe(time.perf_counter() - started)
+        self._metrics.count(written)
         for taken in group:
             if taken.consumer is not None:
                 taken.consumer.ack(taken.messages)
             self._held.discard(taken)
             self._metrics.queue.dec(len(taken))
-        await self._report(written, set().union(*(taken.publish for taken in group)))
+        if self._options.fan_out:
+            self._publish(written, set().union(*(taken.publish for taken in group)))
         await self._store.checkpoint()
-
-    async def _report(self, written: Written, publish: set[tuple[str, str]]) -> None:
-        self._metrics.count(written)
-        sequences, size = await self._store.state()
-        self._metrics.set_sequences(sequences)
+        _, size = await self._store.state()
         self._metrics.store_bytes.set(size)
-        if self._options.fan_out and publish:
-            self._fan_out.put(row for row in written.rows if (row.id, row.source) in publish)
+
+    def _publish(self, written: Written, wanted: set[tuple[str, str]]) -> None:
+        if wanted:
+            self._fan_out.put(row for row in written.rows if (row.id, row.source) in wanted)
 
     async def _keep_alive(self) -> None:
         """Tell the broker that what is held longer than usual is still being worked on."""

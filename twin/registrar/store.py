@@ -8,10 +8,10 @@ import fcntl
 import os
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import IO, NamedTuple, Self, TypeAlias
 
 import apsw
@@ -50,11 +50,15 @@ UPSERT_STREAM = (
 
 
 class Written(NamedTuple):
-    """What became of a batch: the rows and notes that are new, and how many came again."""
+    """What became of a batch: the rows and notes that are new, and how many came again.
 
-    rows: Sequence[Row]
-    notes: Sequence[Note]
-    redelivered: int
+    `last_sequences` are the last recorded sequences of the streams that it touched.
+    """
+
+    rows: Sequence[Row] = ()
+    notes: Sequence[Note] = ()
+    redelivered: int = 0
+    last_sequences: Mapping[str, int] = MappingProxyType({})
 
 
 class Store:
@@ -128,21 +132,22 @@ class Store:
             sifted.notes = self._new_notes([*notes, *sifted.notes])
             batch = self._seal(sifted)
         self._advance(sifted, batch)
-        return Written(sifted.rows, sifted.notes, sifted.redelivered)
+        return Written(sifted.rows, sifted.notes, sifted.redelivered, sifted.high)
 
     def observe_stream(self, stream: str, last_seq: int, recorded: int, now_ns: int) -> Written:
         """Note a rollback: the stream ended at `last_seq` after `recorded` was recorded of it.
 
-        Nothing is noted if more was recorded meanwhile; `write` sees a rollback then.
+        Nothing is noted if more was recorded meanwhile; `write` sees a rollback then. How much
+        of the stream is new is not known, so that its last sequence counts as 0 from here on.
         """
         if last_seq >= recorded or self._known.get(stream) != recorded:
-            return Written((), (), 0)
+            return Written()
         note = note_rollback(stream, now_ns, recorded_last=recorded, stream_last=last_seq)
-        sifted = Sifted(notes=[note], high={stream: last_seq})
+        sifted = Sifted(notes=[note], high={stream: 0})
         with self._transaction():
             batch = self._seal(sifted)
         self._advance(sifted, batch)
-        return Written((), (note,), 0)
+        return Written(notes=(note,), last_sequences=sifted.high)
 
     def checkpoint(self) -> None:
         """Move the write-ahead log into the database if it has grown; waits for nobody."""

@@ -1,0 +1,470 @@
+"""The registrar as a process against a real nats-server: what is lost, what is doubled."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import urllib.error
+import urllib.request
+from base64 import b64decode
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import apsw
+import orjson
+import pytest
+
+from twin import __version__
+from twin.events.cloudevents import CloudEvent, decode
+from twin.events.payloads import validate_payload
+from twin.events.payloads.simulation import AuditRecord
+from twin.events.streams import build_topology
+from twin.events.subjects import SubjectSpace
+from twin.jetstream.api import call, consumer_info, stream_info
+from twin.jetstream.connection import BrokerOptions, Connection, connect
+from twin.jetstream.reconcile import reconcile
+from twin.jetstream.server import NatsServer
+from twin.processes import ChildProcess
+from twin.registrar.consumers import durables_of, reconciling
+from twin.registrar.metrics import RegistrarMetrics
+from twin.registrar.service import Registrar, RegistrarOptions
+from twin.registrar.thread import StoreThread
+from twin.registrar.verify import verify
+
+STATE = "qiki.events.v1.state"
+STREAM = "QIKI_EVENTS_V1"
+DEADLINE_S = 20.0
+TOPOLOGY = build_topology(SubjectSpace(), ack_wait_s=1.0)
+
+
+def headers(number: int, run: str = "r1", msg_id: str = "") -> bytes:
+    """Return the header block of event `number` of bot-1."""
+    event_id = f"bot-1/events.v1.state/{number}"
+    lines = {
+        "ce-specversion": "1.0",
+        "ce-id": event_id,
+        "ce-source": f"urn:twin:{run}:bot-1",
+        "ce-type": "qiki.events.v1.StateChange",
+        "ce-time": "2026-01-01T00:00:00Z",
+        "Nats-Msg-Id": msg_id or f"{run}/{event_id}",
+    }
+    return "".join(["NATS/1.0\r\n", *(f"{k}: {v}\r\n" for k, v in lines.items()), "\r\n"]).encode()
+
+
+def body(number: int, kind: str = "dull") -> bytes:
+    """Return the payload of event `number`."""
+    return orjson.dumps({"kind": kind, "n": number})
+
+
+async def until(condition: Callable[[], bool], what: str) -> None:
+    """Wait for a condition, at most DEADLINE_S."""
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            while not condition():  # noqa: ASYNC110 - a file or another process
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        pytest.fail(f"waited in vain for {what}")
+
+
+async def publish(connection: Connection, numbers: range, kind: str = "dull") -> None:
+    """Publish events and wait until JetStream has them all."""
+    for start in range(numbers.start, numbers.stop, 200):
+        chunk = range(start, min(start + 200, numbers.stop))
+        answers = await asyncio.gather(
+            *(connection.request(STATE, body(n, kind), headers=headers(n)) for n in chunk)
+        )
+        assert all(b'"error"' not in answer[3] for answer in answers)
+
+
+class Recorded:
+    """A store of the test's, as any SQLite reader sees it."""
+
+    def __init__(self, store: Path) -> None:
+        self.store = store
+
+    def rows(self, query: str) -> list[tuple[object, ...]]:
+        """Return what a query finds in the store, [] while there is none."""
+        path = self.store / "segment-000001.sqlite"
+        if not path.exists():
+            return []
+        db = apsw.Connection(str(path), apsw.SQLITE_OPEN_READONLY)
+        db.set_busy_timeout(5000)
+        try:
+            return list(db.execute(query))
+        except apsw.SQLError:
+            return []
+        finally:
+            db.close()
+
+    def change(self, statement: str) -> None:
+        """Change the store behind the registrar's back."""
+        db = apsw.Connection(str(self.store / "segment-000001.sqlite"))
+        db.execute(statement)
+        db.close()
+
+    def events(self) -> list[int]:
+        """Return the sequences of the recorded events in the order of their rows."""
+        found = self.rows("SELECT id FROM events ORDER BY row")
+        return [int(str(row[0]).rpartition("/")[2]) for row in found]
+
+    def notes(self, code: int) -> list[tuple[object, ...]]:
+        """Return the notes of a code: sequence, detail, body."""
+        return self.rows(f"SELECT stream_seq, detail, body FROM notes WHERE code = {code}")  # noqa: S608
+
+
+class Process(Recorded):
+    """A registrar as a process, on a store of the test's."""
+
+    def __init__(self, folder: Path, url: str, *more: str) -> None:
+        super().__init__(folder / "store")
+        self.announce = folder / "announce.json"
+        self.log = folder / "registrar.log"
+        self._argv = [
+            sys.executable, "-m", "twin", "registrar", "serve", "--store", str(self.store),
+            "--announce", str(self.announce), *more,
+        ]  # fmt: skip
+        self._env = {"NATS_URL": url}
+
+    def start(self) -> ChildProcess:
+        """Start the process."""
+        self.announce.unlink(missing_ok=True)
+        return ChildProcess.start(self._argv, env=self._env, log_path=self.log)
+
+    async def ready(self, child: ChildProcess) -> None:
+        """Wait until it consumes."""
+        await until(lambda: self.announce.exists() or child.returncode is not None, "announce")
+        assert child.returncode is None, self.log.read_text()
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Return status and body of an HTTP answer."""
+        url = json.loads(self.announce.read_text())["http"]
+        try:
+            with urllib.request.urlopen(f"{url}{path}", timeout=5) as answer:  # noqa: S310
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+
+class Embedded(Recorded):
+    """A registrar in this process."""
+
+    def __init__(self, store: Path, service: Registrar, metrics: RegistrarMetrics) -> None:
+        super().__init__(store)
+        self.service = service
+        self._metrics = metrics
+
+    def metric(self, line: str) -> bool:
+        """Tell whether the metrics have this line."""
+        return line in self._metrics.text().decode().splitlines()
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[NatsServer]:
+    """A nats-server of the test's own."""
+    async with NatsServer(tmp_path / "nats", log=tmp_path / "nats-server.log") as running:
+        yield running
+
+
+@pytest.fixture
+async def connection(server: NatsServer) -> AsyncIterator[Connection]:
+    """A connection to it, with streams and consumers made."""
+    async with await connect(BrokerOptions(server.url), name="test") as opened:
+        await reconcile(opened, TOPOLOGY)
+        yield opened
+
+
+@asynccontextmanager
+async def serving(folder: Path, url: str) -> AsyncIterator[Embedded]:
+    """Run a registrar in this process until it is asked to end, which must go well."""
+    options = RegistrarOptions(
+        folder / "store", durables_of(TOPOLOGY), reconciling(TOPOLOGY), version="0.1.0"
+    )
+    metrics = RegistrarMetrics(options.version)
+    async with (
+        StoreThread(options.store, options.rules, options.version) as store,
+        await connect(BrokerOptions(url), name="registrar") as connection,
+        asyncio.TaskGroup() as group,
+    ):
+        service = Registrar(connection, store, options, metrics)
+        running = group.create_task(service.run())
+        async with asyncio.timeout(DEADLINE_S):
+            await service.consuming.wait()
+        yield Embedded(options.store, service, metrics)
+        service.stop()
+        async with asyncio.timeout(5):
+            await running
+
+
+async def drained(connection: Connection, stream: str = STREAM) -> None:
+    """Wait until the registrar has acknowledged everything of a stream."""
+    async with asyncio.timeout(DEADLINE_S):
+        while True:
+            info = await consumer_info(connection, stream, "registrar")
+            if info is not None and info.num_pending == 0 and info.num_ack_pending == 0:
+                return
+            await asyncio.sleep(0.05)
+
+
+async def test_what_is_published_is_recorded_once_and_acknowledged(
+    tmp_path: Path, server: NatsServer, connection: Connection
+) -> None:
+    """Every event is in the store in stream order, acknowledged and counted."""
+    async with serving(tmp_path, server.url) as service:
+        await publish(connection, range(1, 501))
+        await drained(connection)
+        assert service.events() == list(range(1, 501))
+        for line in (
+            'registrar_events_total{code="299",severity="INFO"} 500.0',
+            'registrar_last_sequence{stream="QIKI_EVENTS_V1"} 500.0',
+            "registrar_queue_messages 0.0",
+            "registrar_connected 1.0",
+        ):
+            assert service.metric(line), line
+    assert [len(service.notes(code)) for code in (730, 731, 410)] == [1, 1, 1]
+    found = verify(service.store)
+    assert (found.good, found.rows) == (True, 500), found.breaks
+    info = await consumer_info(connection, STREAM, "registrar")
+    assert info is not None
+    assert info.ack_floor.stream_seq == 500
+
+
+async def test_killing_it_in_mid_run_loses_and_doubles_nothing(
+    tmp_path: Path, server: NatsServer, connection: Connection
+) -> None:
+    """After kill -9 under load, twice, every event is recorded exactly once."""
+    total = 4000
+    service = Process(tmp_path, server.url, "--attach")
+    publishing = asyncio.create_task(publish(connection, range(1, total + 1)))
+    caught = 0
+    for goal in (300, 2000):
+        child = service.start()
+        await service.ready(child)
+        await until(lambda goal=goal: len(service.events()) >= goal, f"row {goal}")  # type: ignore[misc]
+        child.kill()
+        await child.wait()
+        info = await consumer_info(connection, STREAM, "registrar")
+        assert info is not None
+        caught += info.num_ack_pending
+    await publishing
+    assert caught > 0, "no kill met a message on its way"
+    async with serving(tmp_path, server.url):
+        await drained(connection)
+    assert sorted(service.events()) == list(range(1, total + 1))
+    assert [row for (row,) in service.rows("SELECT row FROM events")] == list(range(1, total + 1))
+    found = verify(service.store)
+    assert (found.good, found.rows) == (True, total), found.breaks
+    assert (len(service.notes(730)), len(service.notes(731))) == (3, 1)
+    assert service.notes(440) == service.notes(921) == service.notes(922) == []
+
+
+async def test_it_outlives_its_broker(
+    tmp_path: Path, server: NatsServer, connection: Connection
+) -> None:
+    """When nats-server is killed with -9 and comes back, recording goes on; both are noted."""
+    async with serving(tmp_path, server.url) as service:
+        await publish(connection, range(1, 301))
+        await server.kill()
+        await until(lambda: len(service.notes(411)) == 1, "the note of the lost broker")
+        assert not service.service.ready
+        await server.start()
+        await connection.wait_up(DEADLINE_S)
+        await until(lambda: len(service.notes(410)) == 2, "the note of the broker's return")
+        await publish(connection, range(301, 601))
+        await drained(connection)
+        assert service.service.ready
+        assert service.events() == list(range(1, 601))
+
+
+async def test_poison_is_quarantined_and_blocks_nothing(
+    tmp_path: Path, server: NatsServer, connection: Connection
+) -> None:
+    """Broken messages become notes, are acknowledged, and what comes behind them is recorded."""
+    poison = [
+        (b"", b"{}"),
+        (headers(1001), b"{broken"),
+        (headers(1002), bytes(range(256))),
+        (headers(1003), b"[" * 3000),
+        (headers(1004), b'"' + b"x" * 600_000 + b'"'),
+        (b"NATS/1.0\r\nce-id: only\r\n\r\n", b"{}"),
+    ]
+    async with serving(tmp_path, server.url) as service:
+        for number, (head, payload) in enumerate(poison, 1):
+            await connection.request(STATE, payload, headers=head)
+            await publish(connection, range(number, number + 1))
+        await drained(connection)
+        assert service.events() == list(range(1, len(poison) + 1))
+        notes = service.notes(920)
+        assert [note[0] for note in notes] == list(range(1, 2 * len(poison), 2))
+        assert max(len(bytes(note[2])) for note in notes) == 4096  # type: ignore[arg-type]
+        assert service.metric(f"registrar_quarantined_total {len(poison)}.0")
+    info = await consumer_info(connection, STREAM, "registrar")
+    assert info is not None
+    assert info.num_redelivered == 0
+
+
+async def test_duplicates_and_conflicts_are_told_apart(
+    tmp_path: Path, server: NatsServer, connection: Connection
+) -> None:
+    """A second copy in the stream is noted as such; another payload under one id is kept too."""
+    async with serving(tmp_path, server.url) as service:
+        await publish(connection, range(1, 4))
+        await connection.request(STATE, body(1), headers=headers(1, msg_id="again"))
+        await connection.request(STATE, b'{"forged":1}', headers=headers(2, msg_id="forged"))
+        await drained(connection)
+        assert service.events() == [1, 2, 3]
+        assert [note[0] for note in service.notes(440)] == [4]
+        assert [(note[0], note[2]) for note in service.notes(921)] == [(5, b'{"forged":1}')]
+
+
+async def test_a_slow_commit_is_no_reason_to_deliver_again(
+    tmp_path: Path, server: NatsServer, connection: Connection
+) -> None:
+    """What is held for longer than its ack wait is signalled to be in progress."""
+    async with serving(tmp_path, server.url) as service:
+        await publish(connection, range(1, 11))
+        await drained(connection)
+        blocker = apsw.Connection(str(service.store / "segment-000001.sqlite"))
+        blocker.execute("BEGIN IMMEDIATE")
+        await publish(connection, range(11, 31))
+        await asyncio.sleep(2.5)  # longer than the ack wait of 1 s, on purpose
+        blocker.execute("ROLLBACK")
+        blocker.close()
+        await drained(connection)
+        assert service.events() == list(range(1, 31))
+        assert service.rows("SELECT max(deliveries) FROM events") == [(1,)]
+
+
+async def test_a_failing_store_ends_the_process_and_acknowledges_nothing(
+    tmp_path: Path, server: NatsServer, connection: Connection
+) -> None:
+    """When a batch cannot be made durable the process says so, exits with 4, and acks nothing."""
+    async with serving(tmp_path, server.url) as service:
+        await publish(connection, range(1, 11))
+        await drained(connection)
+    service.change(
+        "CREATE TRIGGER full BEFORE INSERT ON events WHEN new.stream_seq > 15 "
+        "BEGIN SELECT raise(ABORT, 'the disk is full'); END"
+    )
+    await publish(connection, range(11, 41))
+    process = Process(tmp_path, server.url)
+    async with asyncio.timeout(DEADLINE_S):
+        assert await process.start().wait() == 4
+    (line,) = process.log.read_text().splitlines()
+    assert "the disk is full" in line
+    assert service.events() == list(range(1, 11))
+    info = await consumer_info(connection, STREAM, "registrar")
+    assert info is not None
+    assert info.ack_floor.stream_seq == 10
+    service.change("DROP TRIGGER full")
+    async with serving(tmp_path, server.url):
+        await drained(connection)
+        assert service.events() == list(range(1, 41))
+
+
+async def test_a_store_has_one_registrar(tmp_path: Path, server: NatsServer) -> None:
+    """A second registrar on the same store ends at once with exit code 4 and one clear line."""
+    async with serving(tmp_path, server.url):
+        second = Process(tmp_path, server.url)
+        async with asyncio.timeout(DEADLINE_S):
+            assert await second.start().wait() == 4
+        (line,) = second.log.read_text().splitlines()
+        assert f"in use by process {os.getpid()}" in line
+
+
+async def test_it_may_start_before_the_broker_and_its_streams(
+    tmp_path: Path, server: NatsServer
+) -> None:
+    """An attached process waits for the broker, then for its consumers; SIGTERM drains it."""
+    await server.kill()
+    service = Process(tmp_path, server.url, "--attach")
+    async with service.start() as child:
+        await until(lambda: bool(service.rows("SELECT * FROM meta")), "the store")
+        await server.start()
+        async with await connect(BrokerOptions(server.url), name="test") as connection:
+            await asyncio.sleep(0.3)
+            assert not service.announce.exists()
+            await reconcile(connection, TOPOLOGY)
+            await service.ready(child)
+            for path in ("/healthz", "/readyz"):
+                status, text = await asyncio.to_thread(service.get, path)
+                assert (status, json.loads(text)["version"]) == (200, __version__)
+            await publish(connection, range(1, 51))
+            await drained(connection)
+            status, text = await asyncio.to_thread(service.get, "/metrics")
+            assert 'registrar_events_total{code="299",severity="INFO"} 50.0' in text
+        assert service.events() == list(range(1, 51))
+        assert json.loads(service.announce.read_text())["pid"] == child.pid
+        assert await child.terminate(grace_s=5.0) == 0
+    assert len(service.notes(731)) == 1
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+async def test_it_can_be_stopped_while_it_waits_for_the_broker(
+    tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    """SIGTERM ends a registrar that has no broker yet, Ctrl-C too, each with its exit code."""
+    service = Process(tmp_path, "nats://127.0.0.1:1")
+    async with service.start() as child:
+        await until(lambda: bool(service.rows("SELECT * FROM meta")), "the store")
+        await until(lambda: _handles(child.pid, number), "its signal handlers")
+        os.kill(child.pid, number)
+        async with asyncio.timeout(5):
+            assert await child.wait() == code
+
+
+def _handles(pid: int, number: signal.Signals) -> bool:
+    """Tell whether a process catches a signal itself, by the kernel's account of it."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    caught = next(int(line.split()[1], 16) for line in lines if line.startswith("SigCgt"))
+    return bool(caught >> (number - 1) & 1)
+
+
+async def test_audit_records_are_fanned_out_and_not_recorded(
+    tmp_path: Path, server: NatsServer, connection: Connection
+) -> None:
+    """What matters is published once as an AuditRecord by contract; nobody audits the audit."""
+    async with serving(tmp_path, server.url) as service:
+        await publish(connection, range(1, 4), kind="power_low")
+        await publish(connection, range(4, 6))
+        await drained(connection)
+        await until(lambda: len(service.events()) == 5, "the events")
+        async with asyncio.timeout(DEADLINE_S):
+            while True:
+                info = await stream_info(connection, STREAM)
+                assert info is not None
+                if info.state.messages == 8:
+                    break
+                await asyncio.sleep(0.05)
+        answer = await call(
+            connection, f"STREAM.MSG.GET.{STREAM}", {"last_by_subj": "qiki.events.v1.audit"}
+        )
+    message = orjson.loads(answer)["message"]
+    record = validate_payload("events.v1.audit", b64decode(message["data"]))
+    assert isinstance(record, AuditRecord)
+    assert (record.event_type, record.severity) == ("POWER_LOW", "WARN")
+    event = decode(b64decode(message["hdrs"]), b64decode(message["data"]))
+    assert isinstance(event, CloudEvent)
+    assert (event.type, event.source) == ("qiki.events.v1.AuditRecord", "urn:qiki:registrar")
+    assert service.events() == [1, 2, 3, 4, 5]
+
+
+async def test_a_stream_that_lost_its_tail_is_noticed(
+    tmp_path: Path, server: NatsServer, connection: Connection
+) -> None:
+    """When the stream is shorter than what is recorded, that is noted, and recording goes on."""
+    async with serving(tmp_path, server.url) as service:
+        await publish(connection, range(1, 21))
+        await drained(connection)
+    await call(connection, f"STREAM.DELETE.{STREAM}")
+    await reconcile(connection, TOPOLOGY)
+    for number in range(1, 6):
+        await connection.request(STATE, body(number), headers=headers(number, run="r2"))
+    async with serving(tmp_path, server.url) as service:
+        await drained(connection)
+        assert len(service.events()) == 25
+        (note,) = service.notes(922)
+        detail = orjson.loads(str(note[1]))
+        assert (detail["recorded_last"], detail["stream_last"]) == (20, 5)
