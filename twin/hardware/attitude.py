@@ -3,7 +3,7 @@
 import numpy as np
 
 from twin.hardware.plane import Bools, Floats, Ints
-from twin.hardware.rotation import angles, from_angles, matrix, turned
+from twin.hardware.rotation import angles, cos_sin, from_angles, matrix, turned
 from twin.spec.params.motion import MotionParams
 
 __all__ = ["Attitude"]
@@ -91,7 +91,7 @@ class Attitude:
 
     def _level_out(self) -> None:
         """Write the rotation of level bots."""
-        cosine, sine = np.cos(self.angles[2]), np.sin(self.angles[2])
+        cosine, sine = cos_sin(self.angles[2])
         self.rotation[0, 0], self.rotation[1, 1] = cosine, cosine
         self.rotation[1, 0] = sine
         np.negative(sine, out=self.rotation[0, 1])

@@ -55,7 +55,7 @@ TRAITS: Final = 12
 
 
 class Contacts:
-    """`count` objects for each bot, each flying to and fro on a straight line of its own.
+    """`count` objects for each bot, each flying to and fro on a level straight line of its own.
 
     Rows are contacts, columns bots: `kind`, `iff`, `mode`, `rcs_dbsm` (count, n) and
     `identity` (count, n), an index into `identities`, -1 for an object that sends none.
@@ -99,11 +99,12 @@ class Contacts:
     def step(self, dt_s: float) -> None:
         """Fly on for `dt_s` seconds; turn back at the end of the line."""
         self._s += self._v * dt_s
-        beyond = np.abs(self._s) > self._reach
-        if beyond.any():
-            self._turn_back(np.flatnonzero(beyond))
-        np.multiply(self._along, self._s, out=self.position)
-        self.position += self._middle
+        beyond = np.flatnonzero(np.abs(self._s) > self._reach)
+        if len(beyond):
+            self._turn_back(beyond)
+        flat = self.position[:2]
+        np.multiply(self._along[:2], self._s, out=flat)
+        flat += self._middle[:2]
 
     def _turn_back(self, which: Ints) -> None:
         s, v, reach = self._s.reshape(-1), self._v.reshape(-1), self._reach.reshape(-1)

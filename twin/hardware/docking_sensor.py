@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from twin.hardware.health import Reason
 from twin.hardware.shard import Shard
 from twin.hardware.suite import Element, Suite
 from twin.spec.params.sensors import DockingSensorParams
@@ -39,9 +38,10 @@ class DockingSensor(Element):
         p, dock = self._params, hw.docking
         bots = np.flatnonzero(dock.range_m < p.range_m)
         self._values[:] = np.nan
-        off_m = p.noise_m * self.lottery.normals(NOISE_LANE, bots)
-        off_mps = p.noise_mps * self.lottery.normals(NOISE_LANE + 2, bots)
-        self.distance_m[bots] = np.maximum(dock.range_m[bots] + off_m, 0.0)
-        self.closing_mps[bots] = dock.closing_mps[bots] + off_mps
+        if len(bots):
+            off_m, off_mps = self.lottery.pairs(NOISE_LANE, bots)
+            distance = dock.range_m[bots] + p.noise_m * off_m
+            self.distance_m[bots] = np.maximum(distance, 0.0)
+            self.closing_mps[bots] = dock.closing_mps[bots] + p.noise_mps * off_mps
         self.measure(hw, dt_s)
-        self.lack(self._values, np.isnan(self.distance_m), Reason.NO_TARGET)
+        self.see(self._values, bots)

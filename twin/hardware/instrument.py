@@ -108,6 +108,17 @@ class Instrument:
         np.copyto(values, np.nan, where=chosen)
         self._upset = bool(self.status.any())
 
+    def see(self, values: Floats, bots: Ints) -> None:
+        """Say NO_TARGET where there is no value and nothing is wrong: but for these bots.
+
+        A stuck sensor goes on showing what it showed.
+        """
+        if self._upset:
+            self.lack(values, np.isnan(values[0]), Reason.NO_TARGET)
+        else:
+            self.reason.fill(Reason.NO_TARGET)
+            self.reason[bots] = 0
+
     def _distort(self, values: Floats, dt_s: float) -> None:
         self._drifted += self.drift_per_s * dt_s
         self._drifted *= self.drift_per_s != 0

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.hardware.plane import Floats, Ints
+from twin.hardware.rotation import cos_sin
 from twin.hardware.shard import Shard
 
 __all__ = ["Lottery"]
@@ -40,9 +41,13 @@ class Lottery:
 
     def normals(self, lane: int, bots: Ints | slice = slice(None)) -> Floats:
         """Return standard normals made of the uniforms `lane` and `lane + 1` (Box-Muller)."""
+        return self.pairs(lane, bots)[0]
+
+    def pairs(self, lane: int, bots: Ints | slice = slice(None)) -> tuple[Floats, Floats]:
+        """Return two independent standard normals made of the uniforms `lane` and `lane + 1`."""
         radius = np.sqrt(-2 * np.log1p(-self.uniforms(lane, bots)))
-        turned: Floats = radius * np.cos(2 * np.pi * self.uniforms(lane + 1, bots))
-        return turned
+        x, y = cos_sin(np.pi * (2 * self.uniforms(lane + 1, bots) - 1))
+        return radius * x, radius * y
 
 
 def _key(name: str) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from twin.hardware.health import Reason, Reasons, Status
+from twin.hardware.lottery import Lottery
 from twin.hardware.plane import Floats, Range
 from twin.hardware.shard import Shard
 from twin.hardware.suite import Suite
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["Navigation"]
 
 FLAG: Final = Range(0.0, 1.0)
+DEGRADED: Final = int(Status.DEGRADED)
+NO_FIX: Final = int(Reason.NO_FIX)
 
 
 class Navigation:
@@ -45,11 +48,12 @@ class Navigation:
     ) -> None:
         n = shard.n
         self._params, self._gyro, self._suite = params, gyro, suite
-        self._rows = suite.reserve(3)
+        self._rows = suite.reserve(1)
         self.fix, self.jammed = np.zeros((2, n))
         self._error, self._estimate, self._velocity, self._attitude = np.zeros((4, 3, n))
         self._heading_error, self._scale = np.zeros((2, n))
-        self._first = True
+        self._first, self._axis, self._since_s = True, 0, np.zeros(3)
+        self.lottery = Lottery(shard, self.name)
         self.position_sigma_m, self.heading_sigma_rad, self.heading_deg = np.zeros((3, n))
         self._spread2, self._heading2, self._bias_sigma, self._drift_sigma = np.zeros((4, n))
         self.position_m, self.velocity_mps = self._estimate.T, self._velocity.T
@@ -59,10 +63,11 @@ class Navigation:
 
     def step(self, hw: "Hardware", dt_s: float) -> None:
         """Integrate one tick, then use what fixes there are."""
-        normals = self._suite.drawn(self._rows)
+        self.lottery.next_tick()
         self._turn(hw, dt_s)
-        self._walk(hw, normals, dt_s)
-        self._take_fixes(hw, normals)
+        self._walk(hw, dt_s)
+        self._wander(self._suite.drawn(self._rows)[0], dt_s)
+        self._take_fixes(hw)
         self._tell(hw)
 
     def _turn(self, hw: "Hardware", dt_s: float) -> None:
@@ -78,7 +83,7 @@ class Navigation:
         self._heading_error += (shown - true_rate) * dt_s
         np.sqrt(self._heading2 + self._bias_sigma * self._bias_sigma, out=self.heading_sigma_rad)
 
-    def _walk(self, hw: "Hardware", normals: Floats, dt_s: float) -> None:
+    def _walk(self, hw: "Hardware", dt_s: float) -> None:
         """Integrate the speed along the estimated heading.
 
         The uncertainty takes the errors of heading and scale to add up in one direction: an
@@ -94,24 +99,31 @@ class Navigation:
             measured *= self.jammed == 0
             drift += (self.jammed > 0) * p.blind_mps
         self._error += (measured - hw.motion.velocity_mps.T) * dt_s
-        self._error += normals[:3] * (p.walk_m_rts * np.sqrt(dt_s))
         self._spread2 += p.walk_m_rts**2 * dt_s
         self._drift_sigma += drift * dt_s
 
-    def _take_fixes(self, hw: "Hardware", normals: Floats) -> None:
-        p = self._params
+    def _wander(self, normal: Floats, dt_s: float) -> None:
+        """Let the noise of the speed move one axis, for the time since it last did."""
+        self._since_s += dt_s
+        axis, self._axis = self._axis, (self._axis + 1) % 3
+        self._error[axis] += normal * (self._params.walk_m_rts * np.sqrt(self._since_s[axis]))
+        self._since_s[axis] = 0.0
+
+    def _take_fixes(self, hw: "Hardware") -> None:
+        p, lottery = self._params, self.lottery
         placed = (self.fix > 0) | hw.docking.locked
         turned = (self.fix > 0) | hw.star_tracker.locked
         if self._first:
             placed[:] = turned[:] = True
-            self._scale[:] = normals[2] * p.scale_sigma
+            self._scale[:] = lottery.normals(6) * p.scale_sigma
             self._first = False
         if placed.any():
-            np.copyto(self._error, normals[:3] * p.position_sigma_m, where=placed)
+            noise = np.stack([lottery.normals(2 * axis) for axis in range(3)])
+            np.copyto(self._error, noise * p.position_sigma_m, where=placed)
             np.copyto(self._spread2, p.position_sigma_m**2, where=placed)
             np.copyto(self._drift_sigma, 0.0, where=placed)
         if turned.any():
-            np.copyto(self._heading_error, normals[2] * p.heading_sigma_rad, where=turned)
+            np.copyto(self._heading_error, lottery.normals(8) * p.heading_sigma_rad, where=turned)
             np.copyto(self._heading2, p.heading_sigma_rad**2, where=turned)
             np.copyto(self._bias_sigma, 0.0, where=turned)
 
@@ -123,8 +135,8 @@ class Navigation:
         yaw = self._attitude[2]
         yaw += self._heading_error
         yaw -= (2 * np.pi) * np.rint(yaw * (1 / (2 * np.pi)))
-        bearing = 90.0 - np.degrees(yaw)
-        np.copyto(self.heading_deg, np.where(bearing < 0, bearing + 360.0, bearing))
-        unsure = self.position_sigma_m > self._params.degraded_m
-        self.status[:] = np.where(unsure, Status.DEGRADED, Status.OK)
-        self.reason[:] = np.where(unsure, Reason.NO_FIX, Reason.NONE)
+        bearing = np.multiply(yaw, -180 / np.pi, out=self.heading_deg)
+        bearing += 90.0
+        bearing += 360.0 * (bearing < 0)
+        np.multiply(self.position_sigma_m > self._params.degraded_m, DEGRADED, out=self.status)
+        np.multiply(self.status, NO_FIX, out=self.reason)

@@ -112,7 +112,7 @@ class Radar(Element):
         """Measure every object; `normals` has five rows for each."""
         p, real, around = self._params, slice(0, self.objects), self._around
         echo, w_range, w_bearing, w_elev, w_doppler = normals.reshape(
-            DRAWS_PER_OBJECT, self.objects, -1
+            DRAWS_PER_OBJECT, self.objects, normals.shape[1]
         )
         strength = self._amplitude(echo)
         scatter = np.sqrt(0.5) / strength

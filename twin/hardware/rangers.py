@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from twin.hardware.health import Reason
 from twin.hardware.plane import Floats, Ints
 from twin.hardware.shard import Shard
 from twin.hardware.suite import Element, Suite
@@ -35,10 +34,11 @@ class Ranger(Element):
             return
         bots = np.flatnonzero(hw.surroundings.nearest_m < self._range_m)
         self._values[:] = np.nan
-        bots, truth = self._look(hw, bots)
-        self._values[0, bots] = truth + self._noise * self.lottery.normals(NOISE_LANE, bots)
+        if len(bots):
+            bots, truth = self._look(hw, bots)
+            self._values[0, bots] = truth + self._noise * self.lottery.normals(NOISE_LANE, bots)
         self.measure(hw, dt_s)
-        self.lack(self._values, np.isnan(self._values[0]), Reason.NO_TARGET)
+        self.see(self._values, bots)
 
     def _look(self, hw: "Hardware", bots: Ints) -> tuple[Ints, Floats]:
         """Return which of these bots have a target, and the true value of each."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["TrackStatus", "Tracker"]
 
 Counts = NDArray[np.int32]
+Where = tuple[Ints, ...]
 SHORTEST_S: Final = 0.1
 """Hits closer together tell no speed."""
 
@@ -84,37 +85,38 @@ class Tracker:
 
     def step(self, hw: "Hardware", dt_s: float) -> None:
         """Take in the scan of this tick."""
-        radar = hw.radar
-        np.copyto(self.status, TrackStatus.FREE, where=self.status == TrackStatus.LOST)
-        active = self.status != TrackStatus.FREE
+        radar, status = hw.radar, self.status
+        status[status == TrackStatus.LOST] = TrackStatus.FREE
+        active = status != TrackStatus.FREE
         self.relative_m += self.velocity_mps * dt_s
         error = radar.relative_m - self.relative_m
         crossed = self.band != radar.band
         hit = active & radar.detected & self._inside(error, radar)
-        slots, bots = np.nonzero(hit & crossed)
-        if len(bots):
-            hit[slots, bots] = self._fuses(radar, (slots, bots))
-        start = radar.detected & ~hit & (self.status <= TrackStatus.NEW)
-        miss = active & ~hit & ~start
+        across = np.nonzero(hit & crossed)
+        if len(across[0]):
+            hit[across] = self._fuses(radar, across)
+        start = radar.detected & ~hit & (status <= TrackStatus.NEW)
+        missed = np.nonzero(active & ~hit & ~start)
         self.age_s += dt_s
         self.silent_s += dt_s
-        self._correct(hit, error, dt_s)
-        if start.any():
-            self._begin(start, radar)
-        self._copy(hit | start, radar)
-        if miss.any():
-            self._coast(miss)
-        self._grade(hit, miss)
-        self.fresh = start | (hit & crossed)
+        error[:, missed[0], missed[1]] = 0.0
+        self._correct(error, dt_s)
+        self._copy(radar, missed)
+        self._confirm(hit)
+        self._begin(start, radar)
+        self._coast(missed)
+        np.logical_or(start, hit & crossed, out=self.fresh)
         if self.fresh.any():
             self._recognise(self.fresh)
 
     def _inside(self, error: Floats, radar: Radar) -> Bools:
-        gate = self._params.gate_m + self._params.gate_fraction * radar.range_m
-        inside: Bools = sum_of_squares(error) <= gate * gate
+        gate = radar.range_m * self._params.gate_fraction
+        gate += self._params.gate_m
+        gate *= gate
+        inside: Bools = sum_of_squares(error) <= gate
         return inside
 
-    def _fuses(self, radar: Radar, where: tuple[Ints, Ints]) -> Bools:
+    def _fuses(self, radar: Radar, where: Where) -> Bools:
         """Whether a hit of the other band is close enough to be the same object."""
         p = self._params
         turn = np.abs(radar.bearing_deg[where] - self.bearing_deg[where])
@@ -123,13 +125,36 @@ class Tracker:
         near &= np.abs(radar.vr_mps[where] - self.vr_mps[where]) <= p.fusion_vr_mps
         return near
 
-    def _correct(self, hit: Bools, error: Floats, dt_s: float) -> None:
-        """Pull the filter towards the hits."""
-        error *= hit
+    def _correct(self, error: Floats, dt_s: float) -> None:
+        """Pull the filters towards the hits; those of free slots follow noise, unseen."""
         self.relative_m += error * self._params.position_gain
         error *= self._params.velocity_gain / max(dt_s, SHORTEST_S)
         self.velocity_mps += error
+
+    def _copy(self, radar: Radar, missed: Where) -> None:
+        """Note what the radar measured, but for the objects that it missed."""
+        for own, measured in (
+            (self.range_m, radar.range_m),
+            (self.bearing_deg, radar.bearing_deg),
+            (self.elev_deg, radar.elev_deg),
+            (self.vr_mps, radar.vr_mps),
+            (self.snr_db, radar.snr_db),
+            (self.band, radar.band),
+        ):
+            before = own[missed]
+            np.copyto(own, measured)
+            own[missed] = before
+        np.multiply(self.snr_db, 1 / self._params.snr_full_db, out=self.quality)
+        np.minimum(self.quality, 1.0, out=self.quality)
+
+    def _confirm(self, hit: Bools) -> None:
+        """Count the hits, and confirm the tracks that have enough."""
         self.hits += hit
+        np.copyto(self.silent_s, 0.0, where=hit)
+        np.copyto(self.misses, 0, where=hit)
+        tracked = self.hits >= self._params.confirm_hits
+        tracked &= hit
+        np.copyto(self.status, TrackStatus.TRACKED, where=tracked)
 
     def _begin(self, start: Bools, radar: Radar) -> None:
         """Open a track at each of these detections, numbered slot by slot."""
@@ -139,49 +164,28 @@ class Tracker:
         self.serial[where] = self._serials[bots] + rank + 1
         np.maximum.at(self._serials, bots, self.serial[where])
         self.status[where], self.hits[where], self.misses[where] = TrackStatus.NEW, 1, 0
-        self.age_s[where] = 0.0
+        self.age_s[where], self.silent_s[where] = 0.0, 0.0
         place = radar.relative_m[:, slots, bots]
         self.relative_m[:, slots, bots] = place
         pace = radar.vr_mps[where] / np.maximum(np.sqrt(sum_of_squares(place)), 1e-9)
         self.velocity_mps[:, slots, bots] = place * pace
 
-    def _copy(self, seen: Bools, radar: Radar) -> None:
-        """Note what the radar measured of the objects that it saw."""
-        for own, measured in (
-            (self.range_m, radar.range_m),
-            (self.bearing_deg, radar.bearing_deg),
-            (self.elev_deg, radar.elev_deg),
-            (self.vr_mps, radar.vr_mps),
-            (self.snr_db, radar.snr_db),
-            (self.band, radar.band),
-        ):
-            np.copyto(own, measured, where=seen)
-        np.copyto(self.misses, 0, where=seen)
-        np.copyto(self.silent_s, 0.0, where=seen)
-
-    def _coast(self, miss: Bools) -> None:
-        """Predict where the objects that were not seen must be."""
-        slots, bots = np.nonzero(miss)
+    def _coast(self, missed: Where) -> None:
+        """Predict where the objects that were not seen must be; give up on the lost ones."""
+        p, (slots, bots) = self._params, missed
         x, y, z = self.relative_m[:, slots, bots]
         vx, vy, vz = self.velocity_mps[:, slots, bots]
         distance = np.sqrt(x * x + y * y + z * z) + 1e-9
-        where = (slots, bots)
-        self.range_m[where] = distance
-        self.bearing_deg[where] = bearing_of(x, y, np.zeros(len(bots)))
-        self.elev_deg[where] = np.degrees(np.arcsin(np.clip(z / distance, -1, 1)))
-        self.vr_mps[where] = (x * vx + y * vy + z * vz) / distance
-        self.misses[where] += 1
-
-    def _grade(self, hit: Bools, miss: Bools) -> None:
-        """Move every track along its life, and say how good it is."""
-        p, status = self._params, self.status
-        np.copyto(status, TrackStatus.TRACKED, where=hit & (self.hits >= p.confirm_hits))
-        np.copyto(status, TrackStatus.COASTING, where=miss & (status == TrackStatus.TRACKED))
-        lost = miss & ((self.misses >= p.drop_misses) | (self.silent_s > p.dead_s))
-        np.copyto(status, TrackStatus.LOST, where=lost)
-        alive = (status != TrackStatus.FREE) & (self.silent_s <= p.stale_s)
-        np.minimum(self.snr_db / p.snr_full_db, 1.0, out=self.quality)
-        self.quality *= np.maximum(1 - self.misses / p.drop_misses, 0.0) * alive
+        self.range_m[missed] = distance
+        self.bearing_deg[missed] = bearing_of(x, y, np.zeros(len(bots)))
+        self.elev_deg[missed] = np.degrees(np.arcsin(np.clip(z / distance, -1, 1)))
+        self.vr_mps[missed] = (x * vx + y * vy + z * vz) / distance
+        misses, silent = self.misses[missed] + 1, self.silent_s[missed]
+        status = self.status[missed]
+        status[status == TrackStatus.TRACKED] = TrackStatus.COASTING
+        status[(misses >= p.drop_misses) | (silent > p.dead_s)] = TrackStatus.LOST
+        self.misses[missed], self.status[missed] = misses, status
+        self.quality[missed] *= np.maximum(1 - misses / p.drop_misses, 0) * (silent <= p.stale_s)
 
     def _recognise(self, where: Bools) -> None:
         """Learn in SR what an object says of itself; forget it in LR."""
