@@ -3,6 +3,7 @@
     TwinError                      exit 4 unless a subclass says otherwise
     |-- UsageError                 exit 2: a flag or value the user gave
     |   `-- InputError             exit 2: a file the user gave, with positions
+    |-- Interrupted                exit 130: Ctrl-C or SIGTERM
     `-- InfrastructureError        exit 4: broker, port, disk, process
         |-- BrokerUnreachable
         |-- TopologyConflict
@@ -21,6 +22,7 @@ __all__ = [
     "BrokerUnreachable",
     "InfrastructureError",
     "InputError",
+    "Interrupted",
     "Problem",
     "ProcessFailed",
     "StoreError",
@@ -65,6 +67,12 @@ class InputError(UsageError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(sorted(problems))
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class Interrupted(TwinError):
+    """Interrupted: everything was stopped, and the run folder is not sealed."""
+
+    exit_code = 130
 
 
 class InfrastructureError(TwinError):

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from twin.errors import UsageError
+from twin.errors import Interrupted, UsageError
 from twin.jetstream.options import BrokerOptions
 from twin.report.junit import write_junit
 from twin.report.progress import Progress
@@ -96,14 +96,14 @@ def _run_one(one: LoadedScenario, options: RunOptions, quiet: bool) -> tuple[Res
 
 
 async def _interruptible(run: Coroutine[None, None, Path]) -> Path:
-    """Let SIGTERM end a run as Ctrl-C does: everything is stopped, then KeyboardInterrupt."""
+    """Let SIGTERM end a run as Ctrl-C does: everything is stopped, then Interrupted."""
     task = asyncio.ensure_future(run)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, task.cancel)
     try:
         return await task
     except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
+        raise Interrupted from None
     finally:
         loop.remove_signal_handler(signal.SIGTERM)
 
