@@ -92,7 +92,7 @@ class LidarParams(Params):
 class SpectrometerParams(Params):
     """Component `spectrometer`: the strongest spectral line of the nearest object."""
 
-    range_m: Metres = Field(default=200.0, description="Sees objects within this distance.")
+    range_m: Metres = Field(default=150.0, description="Sees objects within this distance.")
     noise_nm: Nanometres = Field(default=0.5, description="Standard deviation of a line.")
 
 
