@@ -19,7 +19,7 @@ from twin.errors import StoreError
 from twin.events.digest import payload_hash
 from twin.events.event import SourceTable, split_event_id
 from twin.registrar.codes import CODES, Severity
-from twin.registrar.schema import open_reader, segments, select
+from twin.registrar.schema import reading, segments, select
 from twin.verdict.journal import COPY, NO_SOURCE, TableWriter
 
 __all__ = ["Exported", "export_observed", "recorded_per_subject"]
@@ -104,13 +104,8 @@ def export_observed(
     ):
         export = _Export(sources, streams, run_id, copies, strange, lines)
         for path in segments(store):
-            db = open_reader(path)
-            try:
+            with reading(path) as db:
                 export.segment(db)
-            except apsw.Error as error:
-                raise StoreError(f"The store {path} cannot be read: {error}") from error
-            finally:
-                db.close()
     document = {"schema_version": 1, "counts": export.counts()}
     (out / "audit.json").write_bytes(orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE))
     return Exported(export.done["copies"], export.done["strange"], export.done["audit"])
@@ -124,17 +119,12 @@ def recorded_per_subject(store: Path) -> dict[str, int]:
     """
     found: Counter[str] = Counter()
     for path in segments(store):
-        db = open_reader(path)
-        try:
+        with reading(path) as db:
             for table, where in (("events", "true"), ("notes", f"code = {POISON}")):
                 query = select(
                     ("subject", "count(*)"), f"FROM {table} WHERE {where} GROUP BY subject"
                 )
                 found.update(dict(db.execute(query)))
-        except apsw.Error as error:
-            raise StoreError(f"The store {path} cannot be read: {error}") from error
-        finally:
-            db.close()
     return dict(found)
 
 

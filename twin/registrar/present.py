@@ -5,16 +5,20 @@ from collections.abc import Iterable, Iterator
 from io import StringIO
 from pathlib import Path
 
-import apsw
 import orjson
 from rich.table import Table
 from rich.text import Text
 
-from twin.errors import StoreError
 from twin.registrar.codes import CODES, Severity, category
 from twin.registrar.query import Found
-from twin.registrar.schema import BATCH_COLUMNS, NOTE_COLUMNS, ROW_COLUMNS, open_reader, segments
-from twin.registrar.schema import select as select_columns
+from twin.registrar.schema import (
+    BATCH_COLUMNS,
+    NOTE_COLUMNS,
+    ROW_COLUMNS,
+    reading,
+    segments,
+    select,
+)
 from twin.registrar.stats import Stats
 from twin.registrar.times import format_ns
 
@@ -90,22 +94,13 @@ def as_csv(records: Iterable[Found]) -> Iterator[str]:
 
 def dump_lines(store: Path) -> Iterator[bytes]:
     """Yield everything in a store as JSON lines: batches, events, notes, all columns as stored."""
+    tables = (("batch", "batches", BATCH_COLUMNS), ("event", "events", ROW_COLUMNS))
     for path in segments(store):
-        db = open_reader(path)
-        try:
-            for kind, columns in (
-                ("batch", BATCH_COLUMNS),
-                ("event", ROW_COLUMNS),
-                ("note", NOTE_COLUMNS),
-            ):
-                table = "batches" if kind == "batch" else f"{kind}s"
-                for record in db.execute(select_columns(columns, f"FROM {table} ORDER BY 1")):
+        with reading(path) as db:
+            for kind, table, columns in (*tables, ("note", "notes", NOTE_COLUMNS)):
+                for record in db.execute(select(columns, f"FROM {table} ORDER BY 1")):
                     fields = {"kind": kind, **dict(zip(columns, map(_plain, record), strict=True))}
                     yield orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)
-        except apsw.Error as error:
-            raise StoreError(f"The store {path} cannot be read: {error}") from error
-        finally:
-            db.close()
 
 
 def stats_document(stats: Stats) -> dict[str, object]:

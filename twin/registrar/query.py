@@ -1,6 +1,7 @@
 """Questions to a store: filters, and records as answers, from every segment in time order."""
 
 import heapq
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +29,8 @@ class Condition(NamedTuple):
     def parse(cls, text: str) -> "Condition":
         """Read `path=value`; `$.` may be left out, a value that is no JSON scalar is text."""
         path, equals, literal = text.partition("=")
-        if not (path and equals):
+        path = path if path.startswith("$") else f"$.{path}"
+        if not (equals and PATH.fullmatch(path)):
             raise UsageError(f"'{text}' is no condition; write for example power.soc_pct=20")
         try:
             value = orjson.loads(literal)
@@ -36,7 +38,7 @@ class Condition(NamedTuple):
             value = literal
         if isinstance(value, list | dict):
             value = literal
-        return cls(path if path.startswith("$") else f"$.{path}", value)
+        return cls(path, value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ class Filter:
     @property
     def takes_notes(self) -> bool:
         """Whether a note, which has neither bot nor type nor correlation, can be an answer."""
-        return not any((self.bot, self.type, self.correlation))
+        return all(value is None for value in (self.bot, self.type, self.correlation))
 
 
 class Found(NamedTuple):
@@ -111,6 +113,7 @@ class Found(NamedTuple):
     payload: str | bytes
 
 
+PATH: Final = re.compile(r"""\$(\.[^.\[\]"]+|\."[^"]+"|\[(#-)?\d+\])+""")
 EVENT: Final = (
     "event_ns",
     "'event'",
@@ -156,9 +159,7 @@ def read_records(store: Path, wanted: Filter, newest_first: bool = False) -> Ite
         streams = [one for db in readers for one in _streams(db, wanted, newest_first)]
         merged = heapq.merge(*streams, key=lambda record: record.time_ns, reverse=newest_first)
         yield from merged
-    except apsw.SQLError as error:
-        raise UsageError(f"The query cannot be answered: {error}") from error
-    except apsw.Error as error:
+    except (apsw.Error, UnicodeDecodeError) as error:
         raise StoreError(f"The store {store} cannot be read: {error}") from error
     finally:
         for db in readers:

@@ -4,7 +4,8 @@ A store is a folder: `segment-NNNNNN.sqlite`, one or more, and `lock`. The table
 every SQLite tool to read; docs/registrar.md describes them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,7 @@ __all__ = [
     "insert",
     "open_reader",
     "open_writer",
+    "reading",
     "segments",
     "select",
 ]
@@ -175,7 +177,7 @@ def open_writer(path: Path) -> apsw.Connection:
 
 
 def open_reader(path: Path) -> apsw.Connection:
-    """Open a segment for reading only; a file in a folder that cannot be written works too."""
+    """Open a segment for reading only."""
     check_sqlite()
     try:
         db = apsw.Connection(
@@ -187,6 +189,18 @@ def open_reader(path: Path) -> apsw.Connection:
         raise StoreError(f"{path} cannot be read: {error}") from error
     check_schema(path, version)
     return db
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[apsw.Connection]:
+    """Open a segment for reading; what goes wrong meanwhile is raised as StoreError."""
+    db = open_reader(path)
+    try:
+        yield db
+    except (apsw.Error, UnicodeDecodeError) as error:
+        raise StoreError(f"The store {path} cannot be read: {error}") from error
+    finally:
+        db.close()
 
 
 def check_schema(path: Path, version: object) -> None:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import apsw
 
-from twin.errors import StoreError
-from twin.registrar.schema import open_reader, segments, select
+from twin.registrar.schema import reading, segments, select
 
 __all__ = ["Stats", "store_stats"]
 
@@ -31,13 +30,8 @@ def store_stats(store: Path) -> Stats:
     """Count what the store holds; StoreError when it cannot be read."""
     stats = Stats()
     for path in segments(store):
-        db = open_reader(path)
-        try:
+        with reading(path) as db:
             _add(stats, db)
-        except apsw.Error as error:
-            raise StoreError(f"The store {path} cannot be read: {error}") from error
-        finally:
-            db.close()
         log = path.with_name(f"{path.name}-wal")
         stats.bytes += sum(file.stat().st_size for file in (path, log) if file.exists())
     return stats

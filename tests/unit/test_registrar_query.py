@@ -1,0 +1,221 @@
+"""Questions to a store: filters, order, formats, and what the command line makes of them."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import apsw
+import pytest
+from test_registrar_store import RULES, make_note, make_row
+from typer.testing import CliRunner
+
+from twin.cli.registrar import app
+from twin.errors import TwinError, UsageError
+from twin.registrar.query import Condition, Filter, read_records
+from twin.registrar.store import Store
+from twin.registrar.times import parse_ns
+
+STAMP = parse_ns("2026-01-01T00:00:00Z")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of eight events, recorded in another order than they happened, and a note."""
+    folder = tmp_path_factory.mktemp("query") / "store"
+    with Store(folder, RULES, "1") as store:
+        for row in (
+            make_row(4, event_ns=STAMP + 40, code=602, severity=30, bot="bot-2"),
+            make_row(1, event_ns=STAMP + 10, code=100, payload='{"a":{"b":[1,{"c":"x"}]},"n":1}'),
+            make_row(3, event_ns=STAMP + 30, code=603, severity=50, correlation="c-1"),
+            make_row(2, event_ns=STAMP + 20, code=630, severity=10, type="t.Bus", bot="bot-2"),
+            make_row(5, event_ns=STAMP + 50, payload='{"n":true,"z":null,"f":2.5}'),
+            make_row(6, event_ns=STAMP + 60, payload=b"\x00\xff", code=299, bot=""),
+            make_row(7, event_ns=STAMP + 70, payload='"n=1"', code=604),
+            make_row(8, event_ns=STAMP + 70, payload="[]", code=604),
+        ):
+            store.write([row])
+        store.write([], [make_note("poison")._replace(recorded_ns=STAMP + 35)])
+    return folder
+
+
+def found(folder: Path, **wanted: object) -> list[int]:
+    """Return the stream sequences of what matches, 0 for the note."""
+    return [one.stream_seq for one in read_records(folder, Filter(**wanted))]  # type: ignore[arg-type]
+
+
+def test_records_come_in_the_order_of_their_events(folder: Path) -> None:
+    """Events and notes are merged by time, both ways round."""
+    assert found(folder) == [1, 2, 3, 0, 4, 5, 6, 7, 8]
+    newest = [one.stream_seq for one in read_records(folder, Filter(), newest_first=True)]
+    assert sorted(newest[:2]) == [7, 8]
+    assert newest[2:] == [6, 5, 4, 0, 3, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ({"codes": ((602, 602),)}, [4]),
+        ({"codes": ((600, 699),)}, [2, 3, 4, 7, 8]),
+        ({"codes": ((100, 199), (602, 602))}, [1, 4, 5]),
+        ({"codes": ((900, 999),)}, [0]),
+        ({"codes": ((123, 123),)}, []),
+        ({"severity": 30}, [3, 0, 4]),
+        ({"severity": 50, "codes": ((600, 699),)}, [3]),
+        ({"bot": "bot-2"}, [2, 4]),
+        ({"bot": "bot-2", "codes": ((602, 602),)}, [4]),
+        ({"bot": ""}, [6]),
+        ({"type": "t.Bus"}, [2]),
+        ({"id": "bot-1/events.v1.state/3"}, [3]),
+        ({"since_ns": STAMP + 30, "until_ns": STAMP + 40}, [3, 0]),
+        ({"correlation": "c-1"}, [3]),
+        ({"where": (Condition("$.n", 1),)}, [1, 5]),
+        ({"where": (Condition("$.a.b[1].c", "x"),)}, [1]),
+        ({"where": (Condition("$.f", 2.5), Condition("$.n", True))}, [5]),
+        ({"where": (Condition("$.reason", "x"),)}, [0]),
+        ({"where": (Condition("$.n", "1"),)}, []),
+    ],
+)
+def test_filters(folder: Path, wanted: dict[str, object], expected: list[int]) -> None:
+    """Each filter finds what it should and nothing else; filters combine."""
+    assert found(folder, **wanted) == expected
+
+
+def test_conditions_are_read_as_written() -> None:
+    """Values are JSON where they can be, text otherwise; the path may leave `$.` out."""
+    assert Condition.parse("a.b=20") == ("$.a.b", 20)
+    assert Condition.parse("$.a=true") == ("$.a", True)
+    assert Condition.parse('a="20"') == ("$.a", "20")
+    assert Condition.parse("a=x=y") == ("$.a", "x=y")
+    assert Condition.parse("a=[1]") == ("$.a", "[1]")
+    assert Condition.parse('"a.b"[0].c=null') == ('$."a.b"[0].c', None)
+    for wrong in ("a", "=1", "", "a[=1", "a..b=1", "a[x]=1"):
+        with pytest.raises(UsageError):
+            Condition.parse(wrong)
+
+
+def test_lookups_use_an_index(folder: Path) -> None:
+    """No common question makes SQLite read the whole table or sort."""
+    db = apsw.Connection(str(folder / "segment-000001.sqlite"), apsw.SQLITE_OPEN_READONLY)
+    order = "ORDER BY event_ns"
+    for condition in (
+        "code = 602",
+        "bot = 'b' AND +code = 602",
+        "type = 't'",
+        "severity >= 30",
+        "id = 'x'",
+        "correlation = 'c'",
+        "event_ns >= 5 AND event_ns < 9",
+    ):
+        query = f"EXPLAIN QUERY PLAN SELECT * FROM events WHERE {condition} {order}"  # noqa: S608
+        plan = " ".join(str(row[3]) for row in db.execute(query))
+        assert "USING INDEX events_" in plan, (condition, plan)
+        small = condition.startswith(("id", "correlation"))
+        assert small or "TEMP B-TREE" not in plan, (condition, plan)
+    db.close()
+
+
+def run(*arguments: str | Path) -> tuple[int, str]:
+    """Run the command line in this process; return exit code and output."""
+    result = CliRunner().invoke(app, [str(one) for one in arguments])
+    if isinstance(result.exception, TwinError):
+        return result.exception.exit_code, str(result.exception)
+    return result.exit_code, result.output
+
+
+def test_query_prints_json_lines(folder: Path) -> None:
+    """`--format json` has one object a line, with the payload embedded."""
+    code, output = run("query", "--store", folder, "--range", "6xx", "--severity", "warn",
+                       "--format", "json")  # fmt: skip
+    assert code == 0
+    lines = [json.loads(line) for line in output.splitlines()]
+    assert [(one["code"], one["name"], one["severity"]) for one in lines] == [
+        (603, "POWER_CRITICAL", "CRITICAL"), (602, "POWER_LOW", "WARN"),
+    ]  # fmt: skip
+    assert lines[0]["time"] == "2026-01-01T00:00:00.00000003Z"
+    assert lines[0]["payload"] == {"kind": "boot_ok", "n": 3}
+    _, output = run("query", "--store", folder, "--code", "299", "--format", "json")
+    assert json.loads(output)["payload"] == {"hex": "00ff"}
+
+
+def test_query_prints_csv(folder: Path) -> None:
+    """`--format csv` can be read back."""
+    _, output = run("query", "--store", folder, "--where", "a.b[0]=1", "--format", "csv")
+    (record,) = csv.DictReader(io.StringIO(output))
+    assert (record["code"], record["name"], record["bot"]) == ("100", "BOOT_START", "bot-1")
+
+
+def test_query_prints_a_table(folder: Path) -> None:
+    """The default is for people: names, severities, at most `--limit` records."""
+    code, output = run("query", "--store", folder, "--limit", "2")
+    assert code == 0
+    assert "BOOT_START" in output
+    assert len(output.splitlines()) == 3
+    _, output = run("query", "--store", folder, "--newest", "--limit", "1")
+    assert "POWER_LOW_CLEARED" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--range", "602"), "602"),
+        (("--severity", "bad"), "none of DEBUG"),
+        (("--since", "yesterday"), "no time"),
+        (("--where", "x"), "no condition"),
+    ],
+)
+def test_wrong_filters_are_refused(folder: Path, arguments: tuple[str, ...], message: str) -> None:
+    """A filter that cannot be read is bad usage, in plain words."""
+    code, output = run("query", "--store", folder, *arguments)
+    assert code == 2
+    assert message in output
+
+
+def test_every_command_refuses_a_path_that_is_no_store(tmp_path: Path) -> None:
+    """A wrong `--store` is an infrastructure error that names the path."""
+    for command in ("query", "stats", "verify", "export"):
+        code, output = run(command, "--store", tmp_path / "nothing")
+        assert code == 4
+        assert "nothing is no registrar store" in output
+
+
+def test_stats_count_everything(folder: Path) -> None:
+    """Counts per code, first and last event, last sequences."""
+    _, output = run("stats", "--store", folder, "--json")
+    stats = json.loads(output)
+    assert (stats["events"], stats["notes"], stats["batches"]) == (8, 1, 9)
+    assert stats["codes"]["604"] == 2
+    assert stats["last"] == "2026-01-01T00:00:00.00000007Z"
+    code, output = run("stats", "--store", folder)
+    assert code == 0
+    assert "POWER_LOW" in output
+
+
+def test_verify_says_what_it_found(folder: Path, tmp_path: Path) -> None:
+    """Exit 0 and the last hash for an intact store, exit 1 and the place for another."""
+    code, output = run("verify", "--store", folder)
+    assert code == 0
+    assert "intact: 9 batches, 8 events, 1 notes" in output
+    copy = tmp_path / "segment-000001.sqlite"
+    copy.write_bytes((folder / copy.name).read_bytes())
+    db = apsw.Connection(str(copy))
+    db.execute("UPDATE events SET bot = 'x' WHERE row = 3")
+    db.close()
+    code, output = run("verify", "--store", tmp_path)
+    assert code == 1
+    assert "BROKEN segment-000001.sqlite, batch 3" in output
+    code, output = run("verify", "--store", tmp_path, "--json")
+    assert json.loads(output)["breaks"][0]["batch"] == 3
+
+
+def test_export_has_everything(folder: Path, tmp_path: Path) -> None:
+    """Every batch, event and note is a line, with its columns as they are stored."""
+    code, output = run("export", "--store", folder)
+    lines = [json.loads(line) for line in output.splitlines()]
+    assert code == 0
+    kinds = [line["kind"] for line in lines]
+    assert [kinds.count(kind) for kind in ("batch", "event", "note")] == [9, 8, 1]
+    assert lines[9]["headers"].startswith("NATS/1.0")
+    assert run("export", "--store", folder, "-o", tmp_path / "x.jsonl")[0] == 0
+    assert (tmp_path / "x.jsonl").read_text() == output
+    assert run("export", "--store", folder, "-o", tmp_path / "no" / "x")[0] == 2

@@ -1,0 +1,238 @@
+# ruff: noqa: S608 - the statements are made of the tests' own constants
+"""Tampering: whatever is changed in a store, `verify` finds it and says where."""
+
+import re
+import shutil
+from pathlib import Path
+
+import apsw
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_registrar_store import RULES, make_note, make_row
+
+from twin.errors import StoreError
+from twin.registrar.present import dump_lines
+from twin.registrar.record import Row
+from twin.registrar.store import Store
+from twin.registrar.verify import Verification, verify
+
+FILE = "segment-000001.sqlite"
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of five batches: ten events and a note each."""
+    folder = tmp_path_factory.mktemp("original") / "store"
+    with Store(folder, RULES, "1") as store:
+        for start in range(1, 51, 10):
+            rows = [make_row(number) for number in range(start, start + 10)]
+            store.write(rows, [make_note(f"poison/{start}")])
+    return folder
+
+
+@pytest.fixture
+def folder(original: Path, tmp_path: Path) -> Path:
+    """A copy of it to be tampered with."""
+    return Path(shutil.copytree(original, tmp_path / "store"))
+
+
+def tampered(folder: Path, *statements: str) -> Verification:
+    """Change the store behind the registrar's back, and verify it."""
+    db = apsw.Connection(str(folder / FILE))
+    for statement in statements:
+        db.execute(statement)
+    db.close()
+    return verify(folder)
+
+
+def test_an_untouched_store_is_intact(folder: Path) -> None:
+    """Nothing is found in a store as it was written, and the last hash is the chain's end."""
+    found = verify(folder)
+    assert (found.good, found.batches, found.rows, found.notes) == (True, 5, 50, 5)
+    db = apsw.Connection(str(folder / FILE))
+    assert found.last_hash == db.execute("SELECT hash FROM batches WHERE batch = 5").get
+    db.close()
+
+
+def test_a_store_in_use_can_be_verified(folder: Path) -> None:
+    """A store is verified while the registrar writes to it."""
+    with Store(folder, RULES, "1") as store:
+        store.write([make_row(51)])
+        assert verify(folder).good
+        assert verify(folder).rows == 51
+
+
+EVENT_EDITS = {
+    "id": "'bot-2/events.v1.state/1'",
+    "source": "'urn:other'",
+    "type": "'t'",
+    "subject": "'s'",
+    "stream": "'OTHER'",
+    "stream_seq": "999",
+    "deliveries": "2",
+    "event_ns": "event_ns + 1",
+    "intended_ns": "0",
+    "stream_ns": "0",
+    "received_ns": "0",
+    "bot": "'bot-2'",
+    "code": "602",
+    "severity": "30",
+    "correlation": "'c'",
+    "trace": "'t'",
+    "headers": "headers || ' '",
+    "payload": "replace(payload, 'boot_ok', 'boot_no')",
+    "batch": "2",
+}
+
+
+@pytest.mark.parametrize("column", EVENT_EDITS)
+def test_an_edited_event_is_found(folder: Path, column: str) -> None:
+    """Whatever column of an event is changed, the break is in its batch."""
+    found = tampered(folder, f"UPDATE events SET {column} = {EVENT_EDITS[column]} WHERE row = 25")
+    assert [one.batch for one in found.breaks] == [3]
+    assert "rows 21 to 30" in found.breaks[0].message
+
+
+@pytest.mark.parametrize(
+    "column", ["key", "recorded_ns", "code", "severity", "detail", "body", "stream_seq"]
+)
+def test_an_edited_note_is_found(folder: Path, column: str) -> None:
+    """Notes are covered like events."""
+    value = "x'01'" if column == "body" else "'7'"
+    found = tampered(folder, f"UPDATE notes SET {column} = {value} WHERE note = 2")
+    assert [one.batch for one in found.breaks] == [2]
+
+
+@pytest.mark.parametrize(
+    "column", ["first_row", "rows", "first_note", "notes", "committed_ns", "rules", "version",
+               "root", "previous", "hash"]
+)  # fmt: skip
+def test_an_edited_batch_is_found(folder: Path, column: str) -> None:
+    """So is every number and hash of a batch."""
+    found = tampered(folder, f"UPDATE batches SET {column} = '7' WHERE batch = 3")
+    assert not found.good
+    assert found.breaks[0].batch == 3
+
+
+def test_a_deleted_event_is_named(folder: Path) -> None:
+    """A missing row is told by its number."""
+    found = tampered(folder, "DELETE FROM events WHERE row IN (17, 18)")
+    assert found.breaks[0].batch == 2
+    assert "row 17 is missing and 1 more" in found.breaks[0].message
+
+
+def test_an_inserted_event_is_found(folder: Path) -> None:
+    """A row that nobody wrote belongs to no batch, at the end or before the beginning."""
+    copy = "INSERT INTO events SELECT {row}, 5, id || 'x', {rest} FROM events WHERE row = 50"
+    rest = ", ".join(Row._fields[1:])
+    found = tampered(folder, copy.format(row=51, rest=rest))
+    assert "1 events after the last batch" in str(found.breaks[0])
+    found = tampered(folder, "DELETE FROM events WHERE row = 51", copy.format(row=0, rest=rest))
+    assert "inserted before row 1" in str(found.breaks[0])
+
+
+def test_exchanged_events_are_found(folder: Path) -> None:
+    """Rows that changed places, within a batch or over batches, are found."""
+    swap = "UPDATE events SET row = {to} WHERE row = {of}"
+    for one, other, batches in ((11, 12, [2]), (11, 41, [2, 5])):
+        steps = [swap.format(of=one, to=999), swap.format(of=other, to=one),
+                 swap.format(of=999, to=other)]  # fmt: skip
+        assert [found.batch for found in tampered(folder, *steps).breaks] == batches
+        assert tampered(folder, *[steps[0], swap.format(of=other, to=one), steps[2]]).good
+
+
+def test_a_batch_cut_out_is_found(folder: Path) -> None:
+    """A batch that was removed with its rows and its link leaves a gap, at the beginning too."""
+    for batch in (3, 1):
+        found = tampered(
+            folder,
+            f"DELETE FROM events WHERE batch = {batch}",
+            f"DELETE FROM notes WHERE batch = {batch}",
+            f"DELETE FROM batches WHERE batch = {batch}",
+        )
+        messages = " ".join(map(str, found.breaks))
+        assert f"batch {batch + 1}: batches {batch} to {batch} are missing" in messages
+
+
+def test_an_end_cut_off_clean_shows_in_the_last_hash(folder: Path) -> None:
+    """Whole batches missing at the end are seen by comparing the last hash with one kept apart."""
+    kept = verify(folder).last_hash
+    found = tampered(
+        folder,
+        *(f"DELETE FROM {table} WHERE batch = 5" for table in ("events", "notes", "batches")),
+    )
+    assert found.good
+    assert found.last_hash != kept
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ("DROP VIEW audit", "audit"),
+        ("DROP INDEX events_key", "events_key"),
+        ("CREATE TRIGGER t AFTER INSERT ON events BEGIN DELETE FROM notes; END", "definition of t"),
+        ("UPDATE rules SET text = text || ' '", "text of the rules"),
+    ],
+)
+def test_a_changed_frame_is_found(folder: Path, statement: str, message: str) -> None:
+    """Tables, indexes, views and the rules are what they should be."""
+    found = tampered(folder, statement)
+    assert message in str(found.breaks[0])
+
+
+def test_what_is_no_store_is_refused(tmp_path: Path) -> None:
+    """A folder without segments, and a file that is no database, are errors of their own."""
+    with pytest.raises(StoreError, match="no registrar store"):
+        verify(tmp_path)
+    (tmp_path / FILE).write_bytes(b"junk" * 4000)
+    with pytest.raises(StoreError, match="cannot be read"):
+        verify(tmp_path)
+
+
+RECORDED = b'{"kind":"boot_ok","n":'
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.data())
+def test_a_flipped_bit_never_goes_unnoticed(original: Path, data: st.DataObject) -> None:
+    """Wherever a bit flips on disk: if a reader sees anything else than before, verify says so."""
+    content = (original / FILE).read_bytes()
+    recorded = [found.start() for found in re.finditer(re.escape(RECORDED), content)]
+    place = data.draw(
+        st.one_of(
+            st.integers(0, len(content) - 1),
+            st.builds(int.__add__, st.sampled_from(recorded), st.integers(0, 20)),
+        )
+    )
+    flipped = bytearray(content)
+    flipped[place] ^= 1 << data.draw(st.integers(0, 7))
+    folder = original.parent / "flipped"
+    folder.mkdir(exist_ok=True)
+    (folder / FILE).write_bytes(flipped)
+    if seen(folder) != seen(original):
+        assert not is_good(folder)
+
+
+@pytest.mark.parametrize("left", [0, 1, 100, 8192, 50_000, -8192, -1])
+def test_a_truncated_file_is_found(folder: Path, left: int) -> None:
+    """A file that lost its end is no intact store."""
+    content = (folder / FILE).read_bytes()
+    (folder / FILE).write_bytes(content[:left])
+    assert not is_good(folder)
+
+
+def seen(folder: Path) -> list[bytes] | None:
+    """Return everything that a reader of a store sees, None when it cannot be read."""
+    try:
+        return list(dump_lines(folder))
+    except StoreError:
+        return None
+
+
+def is_good(folder: Path) -> bool:
+    """Tell whether verify finds nothing; a store that cannot be opened is not good."""
+    try:
+        return verify(folder).good
+    except StoreError:
+        return False
