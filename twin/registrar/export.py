@@ -94,7 +94,7 @@ def export_observed(
     """Write the four files into `out`; `streams` are the manifest's, by their names on the server.
 
     An event counts as the run's own if its id names one of `sources` and, with a `run_id`, its
-    CloudEvents source is that run's bot. StoreError when the store cannot be read.
+    CloudEvents source is that run's bot; another run's events are in no audit count. StoreError when the store cannot be read.
     """
     out.mkdir(parents=True, exist_ok=True)
     with (
@@ -146,12 +146,17 @@ class _Export:
         index = {name: at for at, name in enumerate(self.streams)}
         for record in map(_Record._make, db.execute(EVENTS)):
             self._event(record, index)
-            self._audit("event", record)
+            if not self._of_another_run(record):
+                self._audit("event", record)
         for note in map(_Record._make, db.execute(NOTES)):
             if note.code == POISON:
                 self._copy(note, index, NO_SOURCE, 0, 0)
                 self._stranger(note, f"quarantined: {orjson.loads(note.payload)['reason']}")
             self._audit("note", note)
+
+    def _of_another_run(self, record: _Record) -> bool:
+        ours = f"{TWIN_SOURCE}{self.run_id}:" if self.run_id else TWIN_SOURCE
+        return record.source.startswith(TWIN_SOURCE) and not record.source.startswith(ours)
 
     def counts(self) -> list[dict[str, object]]:
         """Return one entry per kind, code and severity, with its number per bot."""
