@@ -4,25 +4,20 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-import orjson
 import pytest
+from simulated import STATE, Run
 
 from twin.errors import UsageError
-from twin.events.channels import channel_for
 from twin.events.digest import HistoryDigest
-from twin.events.event import Event, SourceTable
 from twin.events.payloads import validate_payload
 from twin.events.subjects import Layout, SubjectSpace
 from twin.simulation.fleet import Constant, FleetGroup, Uniform, shard
 from twin.simulation.predict import predict
 from twin.simulation.sampling import SECOND_NS
-from twin.simulation.world import World
 from twin.spec.bot import BotSpec
 from twin.spec.load import load_spec
 from twin.spec.overrides import with_overrides
 
-EPOCH_NS = 1_767_225_600 * SECOND_NS
-STATE = "qiki.events.v1.state"
 EDGES = (STATE, "qiki.events.v1.system_mode", "qiki.events.v1.sensor.thermal.trip")
 
 
@@ -30,53 +25,6 @@ EDGES = (STATE, "qiki.events.v1.system_mode", "qiki.events.v1.sensor.thermal.tri
 def spec() -> BotSpec:
     """Return the platform's bot."""
     return load_spec("builtin:BotSpec")
-
-
-class Run:
-    """A world, and what it emitted."""
-
-    def __init__(
-        self, groups: Sequence[FleetGroup], *, seed: int = 1, space: SubjectSpace | None = None
-    ) -> None:
-        self.events: list[Event] = []
-        self.shed: list[Event] = []
-        self.sources = SourceTable()
-        self.world = World(
-            groups,
-            seed=seed,
-            epoch_ns=EPOCH_NS,
-            run_id="test-run",
-            space=space or SubjectSpace(),
-            sources=self.sources,
-            sink=self.events.extend,
-            shed=self.shed.extend,
-        )
-
-    def until(self, seconds: float) -> "Run":
-        """Let everything before so many simulated seconds happen."""
-        self.world.run_until(round(seconds * SECOND_NS))
-        return self
-
-    def by_subject(self) -> Counter[str]:
-        """Count the events of each subject."""
-        return Counter(self.sources[event.source].subject for event in self.events)
-
-    def key(self, event: Event) -> str:
-        """Return the key of an event's channel."""
-        channel = channel_for(self.sources[event.source].subject)
-        assert channel is not None
-        return channel.key
-
-    def states(self, kind: str) -> list[dict[str, str]]:
-        """Return the state changes of one kind, each with the bot and the time."""
-        found = []
-        for event in self.events:
-            source = self.sources[event.source]
-            if source.subject == STATE:
-                payload = orjson.loads(event.payload)
-                if payload["kind"] == kind:
-                    found.append({**payload, "bot": source.bot, "sim_ns": event.sim_ns})
-        return found
 
 
 def test_a_fleet_emits_every_channel_as_the_contracts_say(spec: BotSpec) -> None:
@@ -128,7 +76,7 @@ def test_boot_edges_happen_once_and_come_first(spec: BotSpec) -> None:
     """Each bot starts to boot and has booted exactly once, and says so before anything else."""
     run = Run([FleetGroup("patrol", spec, 20)]).until(6)
     for kind in ("boot_start", "boot_ok", "sensor_io_ok"):
-        assert Counter(s["bot"] for s in run.states(kind)) == Counter(run.world.squads[0].bots)
+        assert Counter(s.bot for s in run.states(kind)) == Counter(run.world.squads[0].bots)
     first: dict[str, str] = {}
     for event in run.events:
         source = run.sources[event.source]
@@ -167,12 +115,7 @@ def test_a_rate_of_the_spec_holds_for_its_channel_only(spec: BotSpec) -> None:
     run = Run([group]).until(6)
     subjects = run.by_subject()
     assert subjects["qiki.events.v1.sensor.imu"] == 4 * subjects["qiki.events.v1.nav"] == 4 * 25
-    [source] = [
-        index
-        for index, source in enumerate(run.sources)
-        if source == ("a-0001", "qiki.events.v1.sensor.imu")
-    ]
-    payloads = [orjson.loads(event.payload) for event in run.events if event.source == source]
+    payloads = run.payloads("a-0001", "events.v1.sensor.imu")
     assert len({payload["gyro_x_rps"] for payload in payloads}) == len(payloads)
 
 
@@ -224,11 +167,11 @@ def test_low_batteries_shed_in_the_documented_order(spec: BotSpec) -> None:
     run = Run([group]).until(18)
     bots = run.world.squads[0].bots
     for kind in ("power_low", "power_critical"):
-        downs = [state for state in run.states(kind) if state["to"] != "cleared"]
-        assert Counter(state["bot"] for state in downs) == Counter(bots)
+        downs = [state for state in run.states(kind) if state.after != "cleared"]
+        assert Counter(state.bot for state in downs) == Counter(bots)
     shed = defaultdict(list)
     for state in run.states("load_shed"):
-        shed[state["bot"]].append((state["sim_ns"], state["subject"]))
+        shed[state.bot].append((state.sim_ns, state.subject))
     for bot in bots:
         subjects = [subject for _, subject in shed[bot]]
         assert subjects.index("radar") < subjects.index("transponder")

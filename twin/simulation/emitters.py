@@ -32,7 +32,7 @@ from twin.spec.bot import BotSpec
 from twin.spec.params.power import PduParams, PowerParams, SupervisorParams
 from twin.spec.params.thermal import NODES, ThermalParams
 
-__all__ = ["Emitter", "emitters"]
+__all__ = ["Emitter", "Encode", "emitters"]
 
 BULK = (*RADAR_KEYS, "radar.v1.tracks", "telemetry")
 """What an outbox gives up first: large, and soon out of date."""

@@ -12,6 +12,7 @@ from twin.events.encode.happenings import (
 from twin.events.encode.roster import Roster
 from twin.events.event import Event
 from twin.events.facts import GuardAlert, ModeSet, StateEdge, ThermalTrip
+from twin.events.views import IntArray
 from twin.hardware.plane import Edge
 
 __all__ = ["Reporter"]
@@ -54,9 +55,9 @@ class Reporter:
             events += encoder(list(run), sim_ns)
         return events
 
-    def on_mission(self, bots: Sequence[int], sim_ns: int) -> list[Event]:
+    def on_mission(self, bots: IntArray, sim_ns: int) -> list[Event]:
         """Return the mode of operation of bots that have just booted."""
-        return self._mode.encode([ModeSet(bot, "MISSION") for bot in bots], sim_ns)
+        return self._mode.encode([ModeSet(bot, "MISSION") for bot in bots.tolist()], sim_ns)
 
     def shed(self, losses: Sequence[tuple[int, int]], sim_ns: int) -> list[Event]:
         """Return what bots say of (bot, number of events) that their outbox had no room for."""

@@ -1,16 +1,22 @@
 """One group of bots: their hardware, what they say about it, and when."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from twin.events.encode.happenings import answer_encoder
 from twin.events.encode.roster import Roster
 from twin.events.event import Event
+from twin.events.views import IntArray
 from twin.hardware.assembly import Hardware
 from twin.hardware.plane import ANY, Bools, Edge, Floats, Ints
-from twin.simulation.emitters import Emitter, emitters
+from twin.simulation.breakage import Breakage
+from twin.simulation.clocks import Clocks
+from twin.simulation.emitters import Emitter, Encode, emitters
 from twin.simulation.fleet import FleetGroup, start_values
+from twin.simulation.inputs import Command
+from twin.simulation.orders import Orders
 from twin.simulation.outbox import Priority
 from twin.simulation.rates import cohorts
 from twin.simulation.relay import Relay
@@ -28,23 +34,28 @@ BOOTED = {"boot_ok", "boot_failed"}
 @dataclass(frozen=True, slots=True)
 class Exit:
     """Where a squad's events go: `generated` before anything may happen to them, then one of
-    `sent` (to the bus now) and `shed` (never)."""
+    `sent` (to the bus now) and `shed` (never). Answers to commands go to `answered` only."""
 
     generated: Callable[[list[Event]], None]
     sent: Callable[[list[Event]], None]
     shed: Callable[[list[Event]], None]
+    answered: Callable[[list[Event]], None]
 
 
 class Squad:
     """The bots of one group, or of a shard's part of it.
 
     `tick` advances the hardware and emits the edges of that tick; `emit` samples one cohort of
-    bots on the channels of an emitter; `release` lets stored events out.
+    bots on the channels of an emitter; `release` lets stored events out. `breakage` takes
+    malfunctions, `obey` commands.
     """
 
     def __init__(self, group: FleetGroup, roster: Roster, seed: int, exits: Exit) -> None:
         self.name, self.bots = group.name, roster.bots
         self.hw = _hardware(group, seed)
+        self._clocks = Clocks(self.hw.n)
+        self.breakage = Breakage(group.name, self.hw, self._clocks, seed)
+        self._orders, self._answers = Orders(self.hw), answer_encoder(roster)
         self._views = Views.of(self.hw, roster.epoch_ns)
         self.emitters = emitters(group.spec, roster, self.hw, self._views)
         self._bios = next((e for e in self.emitters if BIOS in e.keys), None)
@@ -62,6 +73,10 @@ class Squad:
             exits.shed,
         )
 
+    def has(self, bot: str) -> bool:
+        """Whether a bot is one of these."""
+        return bot in self._row
+
     @property
     def stored(self) -> int:
         """Events that wait in outboxes."""
@@ -70,6 +85,7 @@ class Squad:
     def tick(self, dt_s: float, sim_ns: int) -> bool:
         """Advance all planes and emit what changed; return whether an outbox needs `release`."""
         self.hw.step(dt_s)
+        self._clocks.tick(dt_s)
         self._views.refresh()
         self._relay.look()
         self._speaking = self.hw.modes.running & ~self.hw.power.bus_dead
@@ -91,7 +107,7 @@ class Squad:
         if not speaking.all():
             rows = rows[speaking]
         if rows.size:
-            self._publish(emitter.encode(rows, sim_ns), emitter.priority)
+            self._publish(self._sampled(emitter.encode, rows, sim_ns), emitter.priority)
 
     def release(self, sim_ns: int) -> bool:
         """Let out what the links carry; return whether more is waiting."""
@@ -99,16 +115,43 @@ class Squad:
             self._exits.sent(events)
         return self._relay.stored > 0
 
+    def obey(self, command: Command, sim_ns: int) -> None:
+        """Carry out a command and answer; a bot that cannot hear does neither."""
+        row = self._row[command.bot]
+        if self._speaking[row] and self.hw.comms.link_up[row]:
+            fact = self._orders.obey(row, command)
+            self._exits.answered(self._answers.encode([fact], sim_ns))
+
+    def _sampled(self, encode: Encode, rows: Ints, sim_ns: int) -> list[Event]:
+        """Encode what bots say now, each by its own clock."""
+        if self._clocks.right:
+            return encode(rows, sim_ns)
+        return [
+            event._replace(sim_ns=sim_ns)
+            for part, ahead_ns in self._clocks.alike(rows)
+            for event in encode(part, sim_ns + ahead_ns)
+        ]
+
     def _report(self, edges: Sequence[Edge], sim_ns: int) -> None:
-        self._publish(self._reporter.encode(edges, sim_ns), Priority.VITAL)
-        booted = [edge for edge in edges if edge.kind in BOOTED]
-        if not booted:
-            return
+        def told(rows: IntArray, at_ns: int) -> list[Event]:
+            if self._clocks.right:
+                return self._reporter.encode(edges, at_ns)
+            chosen = set(rows.tolist())
+            return self._reporter.encode([edge for edge in edges if edge.bot in chosen], at_ns)
+
+        rows = np.unique([edge.bot for edge in edges])
+        self._publish(self._sampled(told, rows, sim_ns), Priority.VITAL)
+        booted = {edge.bot: edge.kind for edge in edges if edge.kind in BOOTED}
+        if booted:
+            self._introduce(booted, sim_ns)
+
+    def _introduce(self, booted: Mapping[int, str], sim_ns: int) -> None:
+        """Let bots that have booted tell the result of their self test, and their mission."""
+        rows = np.array(sorted(booted))
         if self._bios is not None:
-            rows = np.array([edge.bot for edge in booted])
-            self._publish(self._bios.encode(rows, sim_ns), Priority.STATUS)
-        on_mission = [edge.bot for edge in booted if edge.kind == "boot_ok"]
-        self._publish(self._reporter.on_mission(on_mission, sim_ns), Priority.VITAL)
+            self._publish(self._sampled(self._bios.encode, rows, sim_ns), Priority.STATUS)
+        well = np.array([row for row in rows.tolist() if booted[row] == "boot_ok"], dtype=np.int64)
+        self._publish(self._sampled(self._reporter.on_mission, well, sim_ns), Priority.VITAL)
 
     def _publish(self, events: list[Event], priority: Priority) -> None:
         self._exits.generated(events)

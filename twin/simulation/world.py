@@ -5,12 +5,14 @@ from functools import partial
 
 import numpy as np
 
+from twin.errors import UsageError
 from twin.events.encode.roster import Roster
 from twin.events.event import Event, SourceTable
 from twin.events.subjects import SubjectSpace
 from twin.hardware.modes import Mode
 from twin.simulation.fleet import FleetGroup
 from twin.simulation.history import History
+from twin.simulation.inputs import Command, Heal, Input, Start
 from twin.simulation.rates import ticks_per_second
 from twin.simulation.relay import RELEASE_PERIOD_NS
 from twin.simulation.schedule import Schedule
@@ -37,8 +39,11 @@ class World:
     Time is integer nanoseconds since the start. `step` lets everything of the next instant
     happen and hands what was emitted to `sink`, in the order of emission. Values are those of
     the last tick of physics; times in events are those of the emission. What an outbox has no
-    room for goes to `shed` instead. The same groups, seed and epoch, and the same inputs at
-    the same instants, make the same events, whatever shards the groups are spread over.
+    room for goes to `shed` instead. Answers to commands go to `answer`: they are no part of the
+    digest, and belong on a stream that does not acknowledge.
+
+    The same groups, seed and epoch, and the same inputs at the same instants, make the same
+    events, whatever shards the groups are spread over.
     """
 
     def __init__(
@@ -52,15 +57,17 @@ class World:
         sources: SourceTable,
         sink: Callable[[list[Event]], None],
         shed: Callable[[list[Event]], None] | None = None,
+        answer: Callable[[list[Event]], None] | None = None,
         underscore: bool = False,
     ) -> None:
-        self._sink, self._shed = sink, shed
-        self._batch: list[Event] = []
-        self._given_up: list[Event] = []
-        self.shed_count = 0
+        self._sent = _Tray(sink)
+        self._given_up = _Tray(shed)
+        self._answers = _Tray(answer)
+        self._inputs: list[Input] = []
+        self._started: dict[str, tuple[str, ...]] = {}
         self._history = History(sources)
         self._schedule = Schedule(self._beat)
-        exits = Exit(self._history.add, self._batch.extend, self._given_up.extend)
+        exits = Exit(self._history.add, self._sent.add, self._given_up.add, self._answers.add)
         self.squads: list[Squad] = []
         for group in groups:
             roster = Roster(run_id, epoch_ns, group.bots, space, sources, underscore)
@@ -93,6 +100,11 @@ class World:
         return self._history.count
 
     @property
+    def shed_count(self) -> int:
+        """Events that outboxes had no room for so far."""
+        return self._given_up.count
+
+    @property
     def stored(self) -> int:
         """Events that wait in the bots' outboxes."""
         return sum(squad.stored for squad in self.squads)
@@ -104,7 +116,8 @@ class World:
     def step(self) -> None:
         """Let everything of the next instant happen."""
         self._schedule.step()
-        self._flush()
+        for tray in (self._sent, self._given_up, self._answers):
+            tray.empty()
 
     def run_until(self, sim_ns: int) -> None:
         """Let everything happen that is due before `sim_ns`."""
@@ -114,6 +127,25 @@ class World:
     def set_rate(self, multiplier: float) -> None:
         """Multiply the sampling rate of every channel, and of the physics, from the next beat."""
         self._schedule.set_rate(multiplier)
+
+    def apply(self, given: Input) -> None:
+        """Let an input take effect at the next beat that has not happened, in order of arrival.
+
+        Beats come at least once per simulated second. UsageError, at once, for a malfunction
+        that a bot of its target cannot have, or an id that is in use. Shards of one run are
+        given the same inputs; a bot or a group that lives in another shard is no error.
+        """
+        if isinstance(given, Start):
+            if given.id in self._started:
+                raise UsageError(f"there is already a malfunction {given.id!r}")
+            for squad in self._meant(given):
+                squad.breakage.check(given)
+            self._started[given.id] = ()
+        self._inputs.append(given)
+
+    def hit(self, id_: str) -> tuple[str, ...]:
+        """Return the bots that the malfunction of this id broke, once it has begun."""
+        return self._started.get(id_, ())
 
     def digest(self) -> str:
         """Return the fingerprint of everything generated so far."""
@@ -139,14 +171,42 @@ class World:
         return found
 
     def _beat(self) -> None:
-        """Let inputs take effect."""
+        """Let what has come from outside take effect, in the order in which it came."""
+        inputs, self._inputs = self._inputs, []
+        for given in inputs:
+            match given:
+                case Start():
+                    hit = [squad.breakage.start(given) for squad in self._meant(given)]
+                    self._started[given.id] = tuple(bot for bots in hit for bot in bots)
+                case Heal():
+                    for squad in self.squads:
+                        squad.breakage.heal(given.id)
+                    self._started.pop(given.id, None)
+                case Command():
+                    for squad in self.squads:
+                        if squad.has(given.bot):
+                            squad.obey(given, self.now_ns)
 
-    def _flush(self) -> None:
-        if self._batch:
-            events, self._batch[:] = self._batch[:], []
-            self._sink(events)
-        if self._given_up:
-            events, self._given_up[:] = self._given_up[:], []
-            self.shed_count += len(events)
-            if self._shed is not None:
-                self._shed(events)
+    def _meant(self, start: Start) -> list[Squad]:
+        group = start.target.group
+        return [squad for squad in self.squads if group in (None, squad.name)]
+
+
+class _Tray:
+    """Events of one instant on their way to one taker; nobody there, they are only counted."""
+
+    def __init__(self, taker: Callable[[list[Event]], None] | None) -> None:
+        self._taker = taker
+        self._events: list[Event] = []
+        self.add = self._events.extend
+        self.count = 0
+
+    def empty(self) -> None:
+        """Hand over what is there."""
+        if not self._events:
+            return
+        events = self._events[:]
+        self._events.clear()
+        self.count += len(events)
+        if self._taker is not None:
+            self._taker(events)
