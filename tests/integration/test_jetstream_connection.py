@@ -42,7 +42,7 @@ asyncio.run(main())
     )
     assert time.monotonic() - started < 3
     assert done.stderr == ""
-    assert "nats://***@127.0.0.1:1" in done.stdout
+    assert "nats://***@127.0.0.1:1: [Errno 111]" in done.stdout
 
 
 async def test_a_silent_listener_is_given_up_in_time() -> None:

@@ -288,6 +288,21 @@ async def test_without_a_broker_what_was_sent_is_unknown_and_the_rest_refused(
         }
 
 
+async def test_refused_after_a_doubtful_try_is_unknown(
+    server: NatsServer, open_bench: Opener
+) -> None:
+    """When an earlier try may have been stored, a later refusal does not settle it as refused."""
+    async with open_bench(replace(QUICK, retry_for_s=1.0)) as bench:
+        server.pause()
+        bench.offer(bench.event(0))
+        await server.kill()
+        await server.start()
+        async with await connect(BrokerOptions(url=server.url), name="other") as other:
+            await call(other, "STREAM.DELETE.S")
+        assert await bench.publisher.flush(10)
+        assert bench.outcomes() == {"0/1": (Outcome.UNKNOWN, LocalRefusal.NO_RESPONDERS)}
+
+
 async def test_ids_that_were_used_before_are_noticed(open_bench: Opener) -> None:
     """A first try that the server calls a duplicate is counted: a run must be invalid then."""
     async with open_bench(folder="first") as bench:
