@@ -87,6 +87,7 @@ class Hardware:
         self.spec = spec
         self.edges: list[Edge] = []
         self.time_ns = 0
+        self._switched_on = False
         self._build_body()
         self._build_electrics()
         self._build_sensors()
@@ -211,6 +212,9 @@ class Hardware:
 
     def step(self, dt_s: float) -> None:
         """Advance every plane by `dt_s` >= 0 seconds; `edges` grows by what changed."""
+        if not self._switched_on:
+            self.power.switch_on(self)
+            self._switched_on = True
         for plane in self.planes:
             plane.step(self, max(dt_s, INSTANT_S))
         self.time_ns += round(dt_s * NANOSECONDS)

@@ -15,7 +15,8 @@ class Pdu:
 
     All arrays are (n,). `radar_cut` and `transponder_cut` say which loads are off because the
     bus could not carry them; they return when they fit with the margin to spare, so that a
-    load which fits only while it is off does not flutter. `excess_w` is what is still too much
+    load which fits only while it is off does not flutter. The NBL gets nothing while any other
+    load is cut. `excess_w` is what is still too much
     after every cut, `motion_throttled` and `rcs_throttled` who got less than they asked for,
     `nbl_budget_w` what is left for the NBL.
     """
@@ -38,6 +39,8 @@ class Pdu:
         if not self.calm or over.max(initial=-np.inf) > 0.0:
             over = self._cut(loads, over)
         np.clip(-over, 0.0, self._nbl_max_w, out=self.nbl_budget_w)
+        if not self.calm:
+            self.nbl_budget_w *= ~self._flags.any(axis=0)
         np.minimum(loads[Load.NBL], self.nbl_budget_w, out=loads[Load.NBL])
 
     def _cut(self, loads: Floats, over: Floats) -> Floats:

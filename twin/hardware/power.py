@@ -30,7 +30,7 @@ __all__ = ["Power", "PowerPlant"]
 FRACTION: Final = Range(0.0, 1.0)
 PERCENT: Final = Range(0.0, 100.0)
 SHORTEST_S: Final = 1e-9
-"""Stands for no time at all where energy is divided by it."""
+"""An instant, and the rounding of times."""
 
 
 class PowerPlant(NamedTuple):
@@ -167,17 +167,23 @@ class Power:
         self.shed_reasons, self.throttled_loads, self.faults = np.zeros((3, n), dtype=np.int64)
         self.battery_temp_state, self.supercap_temp_state = np.zeros((2, n), dtype=np.int64)
 
+    def switch_on(self, hw: "Hardware") -> None:
+        """Find out whose bus is dead from the start: stores are empty and no source is enough."""
+        self._look(hw)
+        self._sources.step(hw, SHORTEST_S)
+        self._want(hw)
+        self._switch_bus(SHORTEST_S)
+
     def step(self, hw: "Hardware", dt_s: float) -> None:
         """Supply what the loads want in this tick, as far as it goes."""
-        span_s = max(dt_s, SHORTEST_S)
         self.faults[:] = 0
         self._look(hw)
         self._sources.step(hw, dt_s)
         self._want(hw)
         self._shedding.apply(self._wanted)
-        supply_w = self._switch_bus(span_s)
+        supply_w = self._switch_bus(dt_s)
         self._fit(supply_w)
-        self._flow(span_s)
+        self._flow(dt_s)
         self._describe(supply_w, dt_s)
         self._shedding.decide(self.soc_pct, hw.thermal)
         self._log.report(hw, self._shedding, self._due())
@@ -217,14 +223,13 @@ class Power:
         ask: Floats = np.minimum(self.nbl_set_w, self._plant.nbl.max_w)
         return ask
 
-    def _switch_bus(self, span_s: float) -> Floats:
+    def _switch_bus(self, dt_s: float) -> Floats:
         """Decide whether the bus is alive; return what sources and stores can give (n,)."""
         p, wanted = self._plant.power, total_w(self._wanted)
-        elsewhere = self._supercap.available_w(span_s) + self.power_in_w
-        sustained = self._battery.sustained_w(span_s)
+        elsewhere = self._supercap.available_w(dt_s) + self.power_in_w
+        sustained = self._battery.sustained_w(dt_s)
         supply: Floats = elsewhere + np.minimum(sustained, self._battery.discharge_max_w)
         np.maximum(wanted - supply, 0.0, out=self.battery_unserved_w)
-        self._judge_battery(np.minimum(wanted, self.pdu_limit_w) - elsewhere, sustained)
         collapses = supply < self._wanted[Load.BASE] + self._wanted[Load.MCQPU]
         if collapses.any() or self.bus_dead.any():
             starting = self.short_w + (p.base_out_w + p.mcqpu_w)
@@ -232,11 +237,13 @@ class Power:
             returns = self.bus_dead & (charged | (self.power_in_w >= starting))
             self.bus_dead |= collapses
             self.bus_dead &= ~returns
+        self._judge_battery(np.minimum(wanted, self.pdu_limit_w) - elsewhere, sustained)
         return supply
 
     def _judge_battery(self, asked_w: Floats, sustained_w: Floats) -> None:
         """Note a battery that cannot give what is asked of it, for want of charge or of power."""
         empty = (asked_w > sustained_w) | (self.soc_pct <= 0.0)
+        empty |= self.bus_dead & (self.soc_pct < self._plant.power.restart_soc_pct)
         self._raise(Fault.BATTERY_EMPTY, empty)
         limited = (asked_w > self._battery.discharge_max_w) & ~empty
         self._raise(Fault.BATTERY_DISCHARGE_LIMIT, limited)
@@ -258,19 +265,19 @@ class Power:
             np.copyto(share, 1.0)
             np.divide(loads[load], self._wanted[load], out=share, where=self._wanted[load] > 0)
 
-    def _flow(self, span_s: float) -> None:
+    def _flow(self, dt_s: float) -> None:
         """Balance the bus: the supercap first, then the battery; book the energy."""
         net = self.power_in_w - self.power_out_w
         surplus, deficit = np.maximum(net, 0.0), np.maximum(-net, 0.0)
         room = np.maximum(self.pdu_limit_w - self.power_out_w, 0.0) * ~self.bus_dead
         left = surplus - np.minimum(surplus, room)
-        left += self._supercap.charge(surplus - left, span_s)
+        left += self._supercap.charge(surplus - left, dt_s)
         charge_limited = (left > self._battery.charge_max_w) & (self.soc_pct < 100.0)
         self._raise(Fault.BATTERY_CHARGE_LIMIT, charge_limited)
-        np.copyto(self.battery_spill_w, self._battery.charge(left, span_s))
-        self._battery.discharge(self._supercap.discharge(deficit, span_s), span_s)
-        self._supercap.settle(span_s)
-        self._battery.settle(span_s)
+        np.copyto(self.battery_spill_w, self._battery.charge(left, dt_s))
+        self._battery.discharge(self._supercap.discharge(deficit, dt_s), dt_s)
+        self._supercap.settle(dt_s)
+        self._battery.settle(dt_s)
 
     def _describe(self, supply_w: Floats, dt_s: float) -> None:
         """Set the state of the bus: voltage, current, what is off and why, faults."""

@@ -52,12 +52,6 @@ class Network:
         gain = _compose(modes, -np.expm1(-rates * dt_s) / rates) / root / root[:, None]
         return Propagator(decay[0], gain[0]) if cooling is None else Propagator(decay, gain)
 
-    def steady(self, heat_w: Floats) -> Floats:
-        """Return the temperatures above ambient (nodes,) at which `heat_w` (nodes,) balances."""
-        matrix = self._fixed + np.diag(self._cooling)
-        balance: Floats = np.linalg.solve(matrix, heat_w)
-        return balance
-
 
 def _compose(modes: Floats, diagonal: Floats) -> Floats:
     """Return V diag(d) V^T for each bot, summed in a fixed order."""
