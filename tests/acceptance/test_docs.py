@@ -1,0 +1,124 @@
+"""The documentation does what it says: commands run, examples load, links lead somewhere."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from twin.scenario.load import load_scenario
+
+ROOT = Path(__file__).parent.parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SAVED_AS = re.compile(r"^Saved as `(\S+)`:$", re.MULTILINE)
+SOME_RUN = re.compile(r"runs/\d{8}-\d{6}-[\w-]+")
+LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+NEEDS_A_PERSON = re.compile(r"registrar serve|--nats|nats-server|registrar tail")
+MINIMAL = {
+    "schema_version": 1,
+    "name": "fragment",
+    "parameters": {"bots": 5},
+    "fleet": {"haulers": {"count": 5}},
+    "phases": [{"name": "steady", "duration": "20s"}],
+}
+
+
+def blocks(page: Path, *languages: str) -> Iterator[tuple[str, str]]:
+    """Yield (text, what follows it) of each fenced block in one of the languages."""
+    text = page.read_text()
+    for match in BLOCK.finditer(text):
+        if match[1] in languages:
+            yield match[2], text[match.end() : match.end() + 80]
+
+
+def commands(page: Path) -> list[str]:
+    """Return the command lines of a page, in order."""
+    lines = (line for text, _ in blocks(page, "sh", "console") for line in text.splitlines())
+    return [line for line in lines if line.strip() and not line.startswith("#")]
+
+
+def names(pages: list[Path]) -> list[str]:
+    """Name pages by their path in the repository."""
+    return [str(page.relative_to(ROOT)) for page in pages]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh project with one finished run."""
+    folder = tmp_path_factory.mktemp("project")
+    for arguments in (["init"], ["run", "scenarios/first.yaml"]):
+        subprocess.run(
+            [sys.executable, "-m", "twin", *arguments],
+            cwd=folder,
+            check=True,
+            capture_output=True,
+            timeout=120,
+        )
+    return folder
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("page", [p for p in PAGES if commands(p)], ids=lambda p: p.name)
+def test_commands_of_a_page_run_as_written(page: Path, project: Path, tmp_path: Path) -> None:
+    """Each command ends with 0, or with the exit code that its comment announces."""
+    [run] = [folder for folder in (project / "runs").iterdir() if "-first-" in folder.name]
+    for text, _ in blocks(page, "yaml"):
+        before = page.read_text().partition(text)[2]
+        if saved := SAVED_AS.search(before[:80]):
+            (tmp_path / saved[1]).parent.mkdir(exist_ok=True)
+            (tmp_path / saved[1]).write_text(text)
+    (tmp_path / "stricter.yaml").write_text("thresholds: {publish_latency: [p(99)<60s]}\n")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    folder = tmp_path
+    if "init" not in page.read_text():
+        folder = project
+    for line in commands(page):
+        if line.startswith("make "):
+            assert f"\n{line.split()[1]}:" in (ROOT / "Makefile").read_text(), line
+            continue
+        if NEEDS_A_PERSON.search(line):
+            continue
+        if line.startswith("cd "):
+            folder = folder / line.removeprefix("cd ")
+            continue
+        expected = int(found[1]) if (found := re.search(r"# exit (\d+)", line)) else 0
+        done = subprocess.run(
+            ["/bin/bash", "-c", SOME_RUN.sub(str(run), line)],
+            cwd=folder,
+            env={**os.environ, "PATH": path},
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+        assert done.returncode == expected, f"{line}\n{done.stdout}{done.stderr}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=names(PAGES))
+def test_yaml_of_a_page_is_valid(page: Path, tmp_path: Path) -> None:
+    """Every YAML block is a scenario, or a part of one that makes a valid scenario."""
+    (tmp_path / "scenarios").mkdir()
+    (tmp_path / "specs").mkdir()
+    (tmp_path / "specs" / "bot.yaml").write_text((ROOT / "specs" / "BotSpec.yaml").read_text())
+    file = tmp_path / "scenarios" / "block.yaml"
+    for text, _ in blocks(page, "yaml"):
+        found = yaml.safe_load(text)
+        if "kind" not in found:
+            file.write_text(yaml.safe_dump({**MINIMAL, **found}))
+            load_scenario(str(file))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=names(PAGES))
+def test_links_of_a_page_lead_to_files(page: Path) -> None:
+    """Relative links name files of the repository."""
+    broken = [
+        link
+        for link in LINK.findall(page.read_text())
+        if "://" not in link and not (page.parent / link).exists()
+    ]
+    assert not broken
