@@ -135,11 +135,6 @@ def twice(table: str) -> Callable[[Folder], None]:
     return lambda folder: folder.append(table, 2, 9)
 
 
-def line(name: str, text: str) -> Callable[[Folder], str]:
-    """Add a line to a file of JSON lines before it is sealed."""
-    return lambda folder: f"{name}\n{text}"
-
-
 CONTRADICTIONS: dict[str, tuple[Callable[[Folder], object], str]] = {
     "source out of range": (set_all("attempted", source=400), "cannot be"),
     "sequence zero": (set_all("attempted", seq=0), "cannot be"),
@@ -197,6 +192,18 @@ def test_sealed_nonsense_is_invalid_and_explained(name: str, tmp_path: Path) -> 
     assert result.verdict is Verdict.INVALID
     assert [one.check for one in result.reasons] == ["evidence"]
     assert text in result.reasons[0].message
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_torn_record_under_the_seal_is_invalid(table: str, tmp_path: Path) -> None:
+    """A writer that was sealed before it was flushed is noticed by its torn last record."""
+    run = healthy().write(tmp_path, seal=False)
+    path = run / TABLES[table][0]
+    path.write_bytes(path.read_bytes()[:-3])
+    Manifest.load(run).sealed(run).save(run)
+    result = judge(run)
+    assert result.verdict is Verdict.INVALID
+    assert "ends within a record" in result.reasons[0].message
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", '{"a": 1}', "\0", '"x"'])

@@ -105,6 +105,11 @@ def give_up_unguarded(folder: Folder) -> None:
     folder.manifest["criteria"]["guarantees"] = {"lost": 0}
 
 
+def recover(folder: Folder) -> None:
+    """An acknowledgement got lost; the event is stored."""
+    folder.change("outcomes", 3, 3, outcome=Outcome.UNKNOWN, tries=4)
+
+
 def _follow(folder: Folder, stream: int, by: int) -> None:
     """Let the consumer's facts follow a change of its stream's length."""
     for key in ("ack_floor", "last_matching_seq"):
@@ -309,6 +314,27 @@ DEFECTS: dict[str, tuple[Mutation, Verdict, ReasonKind, str, str]] = {
         "guarantee.unexpected",
         "1 event recorded but never attempted, at most 0 allowed (1 at stream)",
     ),
+    "stored without an attempt": (
+        lambda f: [f.drop("attempted", 7, 30), f.drop("outcomes", 7, 30)],
+        FAIL,
+        VIOLATION,
+        "guarantee.unexpected",
+        "(1 at stream): bot-2/events.v1.power.bus/30",
+    ),
+    "recovered, then dropped": (
+        lambda f: [recover(f), f.drop("observed", 3, 3)],
+        FAIL,
+        BROKEN,
+        "guarantee.lost",
+        "(1 at registrar; 1 middle): bot-1/radar.v1.frames/3",
+    ),
+    "unknown for a second": (
+        lambda f: f.change("outcomes", 3, 30, outcome=Outcome.UNKNOWN, ack_ns=START_NS + 8 * S),
+        FAIL,
+        BROKEN,
+        "threshold",
+        "publish_latency{phase:steady}: max<1s: measured 2197 ms",
+    ),
     "refused yet stored": (refuse_but_store, FAIL, VIOLATION, "guarantee.unexpected", "1 at str"),
     "shed yet stored": (shed_but_store, FAIL, VIOLATION, "guarantee.unexpected", "1 at stream"),
     "generator skips": (
@@ -445,6 +471,15 @@ DEFECTS: dict[str, tuple[Mutation, Verdict, ReasonKind, str, str]] = {
         ReasonKind.INVALID,
         "drained",
         "(no answer)",
+    ),
+    "consumer gone": (
+        facts(
+            "consumers", 0, drained=False, ack_floor=0, last_matching_seq=0, exhausted=1, detail="?"
+        ),
+        INVALID,
+        ReasonKind.INVALID,
+        "drained",
+        "registrar did not drain RADAR: 0 pending",
     ),
     "registrar not watched": (
         lambda f: f.manifest.update(consumers=[]),
@@ -653,11 +688,6 @@ def test_each_defect_turns_the_verdict_for_its_own_reason(name: str, tmp_path: P
     assert any(one[:2] == (kind, check) and text in one[2] for one in found), found
 
 
-def recover(folder: Folder) -> None:
-    """An acknowledgement got lost; the event is stored."""
-    folder.change("outcomes", 3, 3, outcome=Outcome.UNKNOWN, tries=4)
-
-
 def unknown(folder: Folder) -> None:
     """An event never arrived, and nobody promised that it would."""
     folder.change("outcomes", 5, EACH, outcome=Outcome.UNKNOWN, tries=4)
@@ -787,14 +817,18 @@ def test_an_unsealed_run_is_invalid_whatever_it_holds(state: str, tmp_path: Path
 
 
 def test_examples_name_time_hop_and_active_fault(tmp_path: Path) -> None:
-    """The first lost events come in order of time, each with the fault it may have met."""
+    """The first lost events come in order of time, each with the fault it may have met.
+
+    The fault began at 4.0 s; an event due within the second before may have been under way.
+    """
     folder = healthy()
-    for source, seq in ((11, 40), (4, 22), (0, 5)):
+    for source, seq in ((11, 40), (4, 22), (3, 20), (0, 5)):
         folder.drop("observed", source, seq)
     hop = judged(folder, tmp_path).hops[1]
     found = [(one.id, one.sim_ns, one.faults) for one in hop.examples]
     assert found == [
         ("bot-0/radar.v1.frames/5", 800 * MS, ()),
+        ("bot-1/radar.v1.frames/20", 3803 * MS, ("registrar.pause",)),
         ("bot-1/events.v1.power.bus/22", 4204 * MS, ("registrar.pause",)),
         ("bot-3/events.v1.state/40", 7811 * MS, ()),
     ]
