@@ -128,7 +128,7 @@ def test_modes_thrusters_and_procedures_come_on_their_own_channels(spec: BotSpec
 
 
 def test_a_bot_that_cannot_hear_does_not_answer(spec: BotSpec) -> None:
-    """Shut down or without radio, a bot neither obeys nor answers."""
+    """Without radio a bot neither obeys nor answers."""
     run = started(spec)
     run.world.apply(Start("x", malfunction("radio.blackout")))
     run.until(3.5)
@@ -137,11 +137,14 @@ def test_a_bot_that_cannot_hear_does_not_answer(spec: BotSpec) -> None:
     assert (answers(run), run.world.squads[0].hw.propulsion.propellant_kg[0]) == ([], 12)
 
 
-def test_a_bot_that_is_shut_down_falls_silent(spec: BotSpec) -> None:
-    """After sim.stop there are no periodic events of that bot, and the other one goes on."""
+def test_a_bot_that_is_shut_down_falls_silent_until_it_is_woken(spec: BotSpec) -> None:
+    """After sim.stop that bot has no periodic events, but it still hears sim.start."""
     run = started(spec)
     run.world.apply(control("sim.stop"))
     run.until(8)
     last = {bot: run.payloads(bot, "telemetry")[-1]["ts_unix_ms"] for bot in (BOT, "h-0002")}
     assert last["h-0002"] - last[BOT] >= 3000
     assert [s.after for s in run.states("mode") if s.bot == BOT][-1] == "SHUTDOWN"
+    run.world.apply(control("sim.start"))
+    run.until(12)
+    assert run.payloads(BOT, "telemetry")[-1]["ts_unix_ms"] > last["h-0002"]

@@ -10,6 +10,7 @@ from twin.events.encode.roster import Roster
 from twin.events.event import Event
 from twin.events.views import IntArray
 from twin.hardware.assembly import Hardware
+from twin.hardware.modes import Mode
 from twin.hardware.plane import ANY, Bools, Edge, Floats, Ints
 from twin.simulation.breakage import Breakage
 from twin.simulation.clocks import Clocks
@@ -116,9 +117,12 @@ class Squad:
         return self._relay.stored > 0
 
     def obey(self, command: Command, sim_ns: int) -> None:
-        """Carry out a command and answer; a bot that cannot hear does neither."""
+        """Carry out a command and answer; a bot that cannot hear does neither.
+
+        It hears when its link is up and it has booted, also while it is shut down.
+        """
         row = self._row[command.bot]
-        if self._speaking[row] and self.hw.comms.link_up[row]:
+        if self.hw.comms.link_up[row] and self.hw.modes.mode[row] != Mode.BOOTING:
             fact = self._orders.obey(row, command)
             self._exits.answered(self._answers.encode([fact], sim_ns))
 
