@@ -451,6 +451,22 @@ async def test_audit_records_are_fanned_out_and_not_recorded(
     assert service.events() == [1, 2, 3, 4, 5]
 
 
+async def test_a_stream_that_is_there_keeps_its_limits(
+    tmp_path: Path, server: NatsServer, connection: Connection
+) -> None:
+    """The registrar makes what is missing, and leaves the limits of existing streams alone."""
+    await call(connection, f"STREAM.DELETE.{STREAM}")
+    limited = build_topology(SubjectSpace(), max_bytes=10_000_000, ack_wait_s=1.0)
+    await reconcile(connection, limited, allow_shrink=True)
+    await call(connection, f"STREAM.DELETE.{STREAM}")
+    async with serving(tmp_path, server.url):
+        made = await stream_info(connection, STREAM)
+        kept = await stream_info(connection, "QIKI_RADAR_V1")
+    assert made is not None
+    assert kept is not None
+    assert (made.config.max_bytes, kept.config.max_bytes) == (-1, 10_000_000)
+
+
 async def test_a_stream_that_lost_its_tail_is_noticed(
     tmp_path: Path, server: NatsServer, connection: Connection
 ) -> None:

@@ -1,8 +1,11 @@
 """The code table: a contract with everyone who reads the audit log."""
 
+from pathlib import Path
+
 import pytest
 
 from twin.registrar.codes import CATEGORIES, CODES, Severity, category, code_range
+from twin.registrar.tables import refresh
 
 GIVEN = {
     100: "BOOT_START", 101: "BOOT_OK", 102: "BOOT_FAILED",
@@ -39,3 +42,11 @@ def test_code_ranges_are_read_as_people_write_them() -> None:
     for wrong in ("602", "xxx", "6x", "0xx", "6xxx", "x6x", "", "-xx"):
         with pytest.raises(ValueError, match="no range of codes"):
             code_range(wrong)
+
+
+def test_the_documented_tables_are_current() -> None:
+    """docs/registrar.md shows the codes and rules as they are."""
+    page = Path(__file__).parents[2] / "docs" / "registrar.md"
+    text = page.read_text(encoding="utf-8")
+    assert "602 POWER_LOW" in text
+    assert refresh(text) == text, "run: python -m twin.registrar.tables docs/registrar.md"

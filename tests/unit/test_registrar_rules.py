@@ -7,6 +7,7 @@ import pytest
 
 from twin.errors import InputError
 from twin.events.channels import AUDIT_SUBJECT, CHANNELS
+from twin.events.vocabulary import StateKind
 from twin.registrar.codes import CODES, Severity
 from twin.registrar.rules import Classifier, Rules
 
@@ -59,6 +60,16 @@ def test_an_unknown_type_is_said_to_be_unknown(classifier: Classifier) -> None:
         ({"kind": "load_restored", "to": "on"}, 611),
         ({"kind": "mode", "from": "BOOTING", "to": "IDLE"}, 120),
         ({"kind": "dock", "to": "hard_lock"}, 320),
+        ({"kind": "comms", "from": "online", "to": "blocked"}, 420),
+        ({"kind": "comms", "from": "blocked", "to": "online"}, 421),
+        ({"kind": "pdu_overcurrent", "to": "raised"}, 620),
+        ({"kind": "pdu_fault", "to": "raised"}, 621),
+        ({"kind": "pdu_overcurrent", "to": "cleared"}, 622),
+        ({"kind": "radiation", "to": "warn"}, 712),
+        ({"kind": "radiation", "to": "normal"}, 713),
+        ({"kind": "shield", "to": "low"}, 812),
+        ({"kind": "shield", "to": "nominal"}, 813),
+        ({"kind": "event_shed", "to": "shed"}, 430),
         ({"kind": "something new"}, 299),
     ],
 )
@@ -67,6 +78,11 @@ def test_edges_get_their_codes(
 ) -> None:
     """Each kind of state event has its code, entering and clearing are told apart."""
     assert code(classifier, payload) == expected
+
+
+def test_every_known_kind_of_edge_has_a_code(classifier: Classifier) -> None:
+    """No kind of state event that bots report is of unknown type."""
+    assert [kind for kind in StateKind if code(classifier, {"kind": str(kind)}) == 299] == []
 
 
 def test_layout_does_not_change_the_code(classifier: Classifier) -> None:

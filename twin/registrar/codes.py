@@ -137,10 +137,16 @@ def _added() -> Iterator[Code]:
         (610, "LOAD_SHED", warn, "a load was switched off to save power or heat"),
         (611, "LOAD_RESTORED", info, "a shed load was switched on again"),
         (620, "PDU_OVERCURRENT", warn, "the power distribution unit is past its limit"),
+        (621, "PDU_FAULT", error, "the power distribution unit failed, its bus overloaded"),
+        (622, "PDU_CLEARED", info, "the power distribution unit is well again"),
         (710, "THERMAL_TRIP", error, "a node reached its trip temperature"),
         (711, "THERMAL_CLEAR", info, "a tripped node cooled down"),
+        (712, "RADIATION_HIGH", warn, "the dose rate reached a limit"),
+        (713, "RADIATION_CLEARED", info, "the dose rate is normal again"),
         (810, "GUARD_ALERT", warn, "a radar guard rule fired"),
         (811, "GUARD_CLEARED", info, "a radar guard rule no longer holds"),
+        (812, "SHIELD_LOW", warn, "a shield fell below a threshold"),
+        (813, "SHIELD_CHANGED", info, "a shield recovered, or was switched off"),
     ]
     yield from (Code(*row) for row in rows)
 

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple, TypeAlias
 
 from twin.errors import UsageError
 from twin.events.topology import Topology
-from twin.jetstream.api import consumer_info
+from twin.jetstream.api import consumer_info, stream_info
 from twin.jetstream.connection import Connection
 from twin.jetstream.reconcile import reconcile
 
@@ -39,10 +40,18 @@ def durables_of(topology: Topology) -> tuple[Durable, ...]:
 
 
 def reconciling(topology: Topology) -> Prepare:
-    """Make the streams and consumers of a topology (on the wire) true."""
+    """Make the consumers of a topology (on the wire) true, and the streams that are missing.
+
+    A stream that is there keeps its limits: they belong to whoever made it.
+    """
 
     async def prepare(connection: Connection) -> None:
-        await reconcile(connection, topology)
+        missing = [
+            stream
+            for stream in topology.streams
+            if await stream_info(connection, stream.name) is None
+        ]
+        await reconcile(connection, replace(topology, streams=tuple(missing)))
 
     return prepare
 

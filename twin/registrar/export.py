@@ -94,7 +94,8 @@ def export_observed(
     """Write the four files into `out`; `streams` are the manifest's, by their names on the server.
 
     An event counts as the run's own if its id names one of `sources` and, with a `run_id`, its
-    CloudEvents source is that run's bot; another run's events are in no audit count. StoreError when the store cannot be read.
+    CloudEvents source is that run's bot; another run's events are in no audit count.
+    StoreError when the store cannot be read.
     """
     out.mkdir(parents=True, exist_ok=True)
     with (

@@ -25,6 +25,7 @@ from twin.registrar.times import format_ns
 __all__ = ["as_csv", "as_json_lines", "as_table", "dump_lines", "stats_document", "stats_table"]
 
 STYLES = {"WARN": "yellow", "ERROR": "red", "CRITICAL": "bold red", "DEBUG": "dim", "INFO": ""}
+ID_WIDTH = 40
 COLUMNS = (
     "time",
     "kind",
@@ -48,11 +49,18 @@ COLUMNS = (
 
 def as_table(records: Iterable[Found]) -> Table:
     """Return a table for a terminal; payloads are cut to what fits."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("time", "code", "name", "severity", "bot"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("id", overflow="fold")
-    table.add_column("payload", no_wrap=True, overflow="ellipsis")
+    records = list(records)
+    table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
+    for name, texts in (
+        ("time", [format_ns(record.time_ns) for record in records]),
+        ("code", ["000"]),
+        ("name", [_name(record.code) for record in records]),
+        ("severity", ["CRITICAL"]),
+    ):
+        table.add_column(name, no_wrap=True, min_width=max(map(len, [name, *texts])))
+    longest = max((len(record.id) for record in records), default=2)
+    table.add_column("id", no_wrap=True, overflow="ellipsis", min_width=min(longest, ID_WIDTH))
+    table.add_column("payload", no_wrap=True, overflow="ellipsis", ratio=1)
     for record in records:
         severity = Severity(record.severity).name
         payload = record.payload
@@ -62,7 +70,6 @@ def as_table(records: Iterable[Found]) -> Table:
             str(record.code),
             _name(record.code),
             Text(severity, style=STYLES[severity]),
-            Text(record.bot),
             Text(record.id),
             Text(_printable(shown[:500])),
         )
