@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
-from verdict_folder import healthy
+from verdict_folder import START_NS, S, healthy
 
 from twin.errors import InputError, UsageError
 from twin.verdict.criteria import AuditMatch, Criteria, Guarantees
@@ -71,9 +71,8 @@ def test_a_result_is_read_back_as_it_was_written(tmp_path: Path) -> None:
 def test_a_result_with_an_infinite_measurement_is_valid_json(tmp_path: Path) -> None:
     """A recovery that never came is written in a way that any JSON reader takes."""
     folder = healthy()
-    folder.manifest["criteria"]["thresholds"] = {"consumer_backlog": ["recovery<1s"]}
-    for sample in folder.lag[20:]:
-        sample["backlog"] = 50
+    folder.manifest["criteria"]["thresholds"] = {"publish_latency": ["recovery<1s"]}
+    folder.outcomes["ack_ns"][folder.attempted["sim_ns"] > 5 * S] = START_NS + 11 * S
     run = folder.write(tmp_path)
     result = judge(run)
     write_result(run, result)

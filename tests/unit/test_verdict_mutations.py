@@ -400,8 +400,18 @@ DEFECTS: dict[str, tuple[Mutation, Verdict, ReasonKind, str, str]] = {
         "threshold",
         "recovery<500ms: measured 1 s",
     ),
+    "recovers in the drain": (
+        lambda f: [backlog(9, 50)(f), threshold("consumer_backlog", "recovery<5s")(f)],
+        FAIL,
+        BROKEN,
+        "threshold",
+        "recovery<5s: measured 6 s over 46 samples in the time after registrar.pause",
+    ),
     "never recovers": (
-        lambda f: [backlog(12, 50)(f), threshold("consumer_backlog", "recovery<1m")(f)],
+        lambda f: [
+            f.outcomes["ack_ns"].__setitem__(f.attempted["sim_ns"] > 5 * S, START_NS + 11 * S),
+            threshold("publish_latency", "recovery<1m")(f),
+        ],
         FAIL,
         BROKEN,
         "threshold",

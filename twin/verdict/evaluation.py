@@ -2,7 +2,7 @@
 
 import difflib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -59,7 +59,7 @@ class Evaluator:
         window = ""
         try:
             phases = self._phases(threshold.selector)
-            window = self._window(phases)
+            window = self._window(threshold, phases)
             measured, samples = self._measure(threshold, phases)
         except NothingMeasured as error:
             return Evaluated(threshold, None, None, window, 0, str(error))
@@ -76,7 +76,9 @@ class Evaluator:
             raise NothingMeasured(_no_such("phase", wanted, [phase.name for phase in phases]))
         return found
 
-    def _window(self, phases: tuple[int, ...]) -> str:
+    def _window(self, threshold: Threshold, phases: tuple[int, ...]) -> str:
+        if threshold.expression.statistic == "recovery":
+            return "the time after " + ", ".join(fault.fault for fault in self._faults)
         spans = [self._manifest.phases[index] for index in phases]
         return ", ".join(
             f"{span.name} ({span.start_sim_ns / NS:g} s to {span.end_sim_ns / NS:g} s)"
@@ -141,16 +143,29 @@ class Evaluator:
         if not self._faults:
             raise NothingMeasured("there was no fault to recover from")
         if selector.metric.kind is Kind.GAUGE:
-            found = self._lag_series(selector, None)
+            found = self._closed(self._lag_series(selector, None))
         else:
             mask = self._events.mask(None, self._subject(selector))
             observer = self._observer(selector)
             found = [self._events.timed(selector.metric.name, observer, mask)]
-        times = []
-        for fault in self._faults:
-            for series in found:
-                times.append(recovery_s(series, fault))
-        return max(times), len(times)
+        times = [recovery_s(series, fault) for fault in self._faults for series in found]
+        return max(times), sum(len(series.values) for series in found)
+
+    def _closed(self, found: list[Selected]) -> list[Selected]:
+        """Let each series of a drained consumer end with 0, at the end of the run."""
+        consumers = [one for one in self._manifest.consumers if one.finished]
+        drained = {(one.role, one.stream) for one in consumers}
+        ended = self._manifest.ended_ns
+        return [
+            series
+            if ended is None or (series.role, series.stream) not in drained
+            else replace(
+                series,
+                values=np.append(series.values, 0.0),
+                wall_ns=np.append(series.wall_ns, max(ended, int(series.wall_ns.max(initial=0)))),
+            )
+            for series in found
+        ]
 
     def _subject(self, selector: Selector) -> str | None:
         wanted = selector.tag("subject")

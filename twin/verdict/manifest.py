@@ -112,6 +112,19 @@ class WatchedConsumer(Model):
     advisories_read: bool = False
     detail: str = ""
 
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more can come from the consumer.
+
+        Pending and ack pending are 0, and the ack floor has reached the last matching
+        sequence. Messages that were given up hold the floor back for ever; where advisories
+        were read and name such messages, the counters alone decide.
+        """
+        empty = self.num_pending == 0 and self.num_ack_pending == 0
+        reached = self.ack_floor >= self.last_matching_seq
+        given_up = self.advisories_read and self.exhausted + self.terminated > 0
+        return empty and (self.drained if reached else given_up)
+
 
 class ObserverFacts(Model):
     """Who recorded events, and how many rows its own store holds, by its own counting.

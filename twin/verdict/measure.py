@@ -34,10 +34,12 @@ BIT_OF_COUNT = {
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """Samples of one series, with the wall time of each."""
+    """Samples of one series, with the wall time of each; a consumer's has its role and stream."""
 
     values: Floats
     wall_ns: npt.NDArray[np.int64]
+    role: str = ""
+    stream: str = ""
 
 
 class Events:
@@ -191,7 +193,7 @@ def select_lag(
             for low, high in windows:
                 within |= (one.wall_ns >= low) & (one.wall_ns < high)
             inside &= within
-        found.append(Selected(values[inside], one.wall_ns[inside]))
+        found.append(Selected(values[inside], one.wall_ns[inside], one.role, one.stream))
     return found
 
 

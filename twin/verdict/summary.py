@@ -8,7 +8,6 @@ from twin.verdict.ledger import EventClass, Ledger, State
 from twin.verdict.manifest import Manifest
 from twin.verdict.measure import Events, phase_walls
 from twin.verdict.result import LagResult, LatencyRow, Totals
-from twin.verdict.validity import is_drained
 
 __all__ = ["lag_results", "latency_rows", "totals"]
 
@@ -70,7 +69,7 @@ def lag_results(manifest: Manifest, lag: list[LagSeries]) -> tuple[LagResult, ..
         if fact is not None:
             row = row.model_copy(
                 update={
-                    "drained": is_drained(fact),
+                    "drained": fact.finished,
                     "exhausted": fact.exhausted,
                     "terminated": fact.terminated,
                     "naks": fact.naks,

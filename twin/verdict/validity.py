@@ -7,11 +7,11 @@ import numpy as np
 from twin.verdict.counts import disagreements
 from twin.verdict.facts import Fault
 from twin.verdict.ledger import EventClass, Ledger
-from twin.verdict.manifest import Criteria, Manifest, WatchedConsumer
+from twin.verdict.manifest import Criteria, Manifest
 from twin.verdict.measure import Events
 from twin.verdict.result import Reason, ReasonKind
 
-__all__ = ["invalid", "is_drained", "run_reasons", "validity_reasons"]
+__all__ = ["invalid", "run_reasons", "validity_reasons"]
 
 NS = 1_000_000_000
 EARLIEST_MS = -1000.0
@@ -35,23 +35,6 @@ def invalid(
         limit=limit,
         window=window,
     )
-
-
-def is_drained(consumer: WatchedConsumer) -> bool:
-    """Tell whether nothing more can come from a consumer.
-
-    Pending and ack pending are 0, and the ack floor has reached the last matching sequence.
-    Messages that were given up hold the floor back for ever; where advisories were read and
-    name such messages, the counters alone decide.
-    """
-    empty = consumer.num_pending == 0 and consumer.num_ack_pending == 0
-    given_up = (
-        consumer.advisories_read
-        and consumer.exhausted + consumer.terminated > 0
-        and consumer.ack_floor < consumer.last_matching_seq
-    )
-    reached = consumer.drained and consumer.ack_floor >= consumer.last_matching_seq
-    return empty and (reached or given_up)
 
 
 def validity_reasons(
@@ -94,7 +77,7 @@ def _criteria(manifest: Manifest, criteria: Criteria) -> Iterator[Reason]:
 
 def _drain(manifest: Manifest) -> Iterator[Reason]:
     for one in manifest.consumers:
-        if is_drained(one):
+        if one.finished:
             continue
         detail = f" ({one.detail})" if one.detail else ""
         yield invalid(
