@@ -11,6 +11,7 @@ from twin.scenario.actions import BrokerKill, BrokerPause
 from twin.scenario.drive import Timeline, drive
 from twin.scenario.faults import FaultRunner
 from twin.scenario.model import ScheduledEvent
+from twin.simulation.inputs import Heal, Input, Start
 from twin.simulation.pacing import Pacer
 
 MS = 1_000_000
@@ -73,6 +74,22 @@ class Fragile:
     def resume(self) -> None:
         """Note it."""
         self.done.append("resume")
+
+
+class Unbreakable:
+    """A world whose malfunctions hit nobody, unless told otherwise."""
+
+    def __init__(self, hits: tuple[str, ...] = ()) -> None:
+        self.inputs: list[Input] = []
+        self.hits = hits
+
+    def apply(self, given: Input) -> None:
+        """Note it."""
+        self.inputs.append(given)
+
+    def hit(self, id_: str) -> tuple[str, ...]:
+        """Return those who are hit."""
+        return self.hits
 
 
 def killed_for(duration: str) -> BrokerKill:
@@ -139,9 +156,11 @@ async def test_fault_is_logged_with_its_real_times_and_healed() -> None:
     event = ScheduledEvent(at="5us", do=killed_for("20ms"))
     broker = Fragile()
     async with asyncio.TaskGroup() as group:
-        faults = FaultRunner((event,), {"broker": broker}, group)
-        [(at, start)] = faults.at_times(lambda sim_ns: 1000 + sim_ns)
-        start()
+        faults = FaultRunner((event,), {"broker": broker}, Unbreakable(), group)
+        timeline = Timeline()
+        faults.schedule(timeline, lambda sim_ns: 1000 + sim_ns)
+        at = timeline.peek_ns()
+        timeline.run_due(5000)
         await faults.finish()
     [entry] = faults.log.entries
     assert (at, broker.done, entry.outcome) == (5000, ["kill", "start"], "fired")
@@ -155,8 +174,8 @@ async def test_fault_that_never_started_stays_not_fired() -> None:
     """A declared fault whose moment never came is in the log as not fired."""
     event = ScheduledEvent(when="fleet.x < 1", do=BrokerKill(fault="broker.kill"))
     async with asyncio.TaskGroup() as group:
-        faults = FaultRunner((event,), {"broker": Fragile()}, group)
-        assert faults.check({"fleet.x": 2.0}) == []
+        faults = FaultRunner((event,), {"broker": Fragile()}, Unbreakable(), group)
+        assert faults.check(0, {"fleet.x": 2.0}, Timeline()) == []
     assert [entry.outcome for entry in faults.log.entries] == ["not fired"]
 
 
@@ -166,8 +185,10 @@ async def test_condition_fires_once() -> None:
     event = ScheduledEvent(when="fleet.x < 1", do=pause)
     broker = Fragile()
     async with asyncio.TaskGroup() as group:
-        faults = FaultRunner((event,), {"broker": broker}, group)
-        hits = [faults.check({"fleet.x": value}) for value in (2.0, 0.5, 0.4, 3.0, 0.2)]
+        faults = FaultRunner((event,), {"broker": broker}, Unbreakable(), group)
+        hits = [
+            faults.check(0, {"fleet.x": value}, Timeline()) for value in (2.0, 0.5, 0.4, 3.0, 0.2)
+        ]
         await faults.finish()
     assert hits == [[], ["fleet.x < 1"], [], [], []]
     assert broker.done == ["pause", "resume"]
@@ -177,12 +198,34 @@ async def test_restart_that_fails_is_a_failed_fault() -> None:
     """When healing fails the fault counts as failed, and the run goes on to tell."""
     event = ScheduledEvent(at="0s", do=killed_for("1ms"))
     async with asyncio.TaskGroup() as group:
-        faults = FaultRunner((event,), {"broker": Fragile(starts=False)}, group)
-        for _, start in faults.at_times(lambda sim_ns: sim_ns):
-            start()
+        faults = FaultRunner((event,), {"broker": Fragile(starts=False)}, Unbreakable(), group)
+        timeline = Timeline()
+        faults.schedule(timeline, lambda sim_ns: sim_ns)
+        timeline.run_due(0)
         await faults.finish()
     [entry] = faults.log.entries
     assert (entry.outcome, entry.detail) == ("failed", "it does not start")
+
+
+@pytest.mark.parametrize(("hits", "outcome"), [(("a-0001",), "fired"), ((), "not fired")])
+async def test_hardware_fault_counts_as_fired_only_when_it_hit_a_bot(
+    hits: tuple[str, ...], outcome: str
+) -> None:
+    """A malfunction starts and heals by simulated time; one that hit nobody has not fired."""
+    do = {"fault": "power.eclipse", "for": "3s", "on": {"group": "a"}}
+    event = ScheduledEvent.model_validate({"at": "1s", "do": do})
+    world = Unbreakable(hits)
+    async with asyncio.TaskGroup() as group:
+        faults = FaultRunner((event,), {}, world, group)
+        timeline = Timeline()
+        faults.schedule(timeline, lambda sim_ns: sim_ns)
+        for second in range(5):
+            timeline.run_due(second * 1000 * MS)
+        await faults.finish()
+    [entry] = faults.log.entries
+    assert [type(given) for given in world.inputs] == [Start, Heal]
+    assert (entry.outcome, entry.target) == (outcome, "a")
+    assert entry.healed_wall_ns is not None
 
 
 @pytest.mark.parametrize("when", ["", "x", "x <", "x < y", "x => 3", 5])

@@ -1,12 +1,22 @@
 """What an event of a scenario may do, by the names of faults that a user writes."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union, cast
 
 from pydantic import Field
 
 from twin.scenario.values import Duration, Model
+from twin.simulation.inputs import Target
+from twin.simulation.malfunctions import MALFUNCTIONS, Malfunction
 
-__all__ = ["Action", "BrokerKill", "BrokerPause", "RegistrarKill", "RegistrarPause", "wall_time"]
+__all__ = [
+    "Action",
+    "BrokerKill",
+    "BrokerPause",
+    "HardwareFault",
+    "RegistrarKill",
+    "RegistrarPause",
+    "lasts_in_wall_time",
+]
 
 
 class BrokerKill(Model):
@@ -41,11 +51,31 @@ class RegistrarPause(Model):
     for_: Duration = Field(alias="for", description="Wall time of the pause.")
 
 
-Action = Annotated[
-    BrokerKill | BrokerPause | RegistrarKill | RegistrarPause, Field(discriminator="fault")
-]
+class HardwareFault(Malfunction):
+    """A malfunction of the bots' hardware, with whom it hits and how long it lasts."""
+
+    on: Target = Field(default=Target(), description="Whom it hits; all bots if not given.")
+    for_: Duration | None = Field(
+        default=None, alias="for", description="Simulated time until it heals; else it stays."
+    )
 
 
-def wall_time(action: Action) -> bool:
+def _with_target(malfunction: type[Malfunction]) -> type[HardwareFault]:
+    """Return the malfunction with the fields that a scenario adds."""
+    members = {"__doc__": malfunction.__doc__, "__module__": __name__}
+    made = type(f"{malfunction.__name__}Fault", (malfunction, HardwareFault), members)
+    return cast(type[HardwareFault], made)
+
+
+ProcessFault: TypeAlias = BrokerKill | BrokerPause | RegistrarKill | RegistrarPause
+
+if TYPE_CHECKING:
+    Action: TypeAlias = ProcessFault | HardwareFault
+else:
+    HARDWARE: tuple[Any, ...] = tuple(_with_target(one) for one in MALFUNCTIONS.values())
+    Action = Annotated[Union[(ProcessFault, *HARDWARE)], Field(discriminator="fault")]
+
+
+def lasts_in_wall_time(action: Action) -> bool:
     """Tell whether the action lasts in wall time, so that the run must be paced."""
-    return action.fault.startswith(("broker.", "registrar."))
+    return not isinstance(action, HardwareFault)

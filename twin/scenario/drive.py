@@ -6,7 +6,9 @@ stays as intended while the broker is slow (open model).
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from heapq import heapify, heappop, heappush
+from itertools import count
 from typing import Protocol
 
 from twin.events.event import Event
@@ -41,20 +43,23 @@ class Outlet(Protocol):
 class Timeline:
     """What else is due at moments of simulated time, in order: phases, faults, samples."""
 
-    def __init__(self, entries: list[tuple[int, Callable[[], None]]]) -> None:
-        self._entries = sorted(entries, key=lambda entry: entry[0])
-        self._next = 0
+    def __init__(self, entries: Iterable[tuple[int, Callable[[], None]]] = ()) -> None:
+        self._count = count()
+        self._entries = [(at, next(self._count), action) for at, action in entries]
+        heapify(self._entries)
+
+    def add(self, sim_ns: int, action: Callable[[], None]) -> None:
+        """Add an entry; one that is due already is done at the next instant."""
+        heappush(self._entries, (sim_ns, next(self._count), action))
 
     def peek_ns(self) -> int | None:
         """Return when the next entry is due."""
-        return self._entries[self._next][0] if self._next < len(self._entries) else None
+        return self._entries[0][0] if self._entries else None
 
     def run_due(self, sim_ns: int) -> None:
-        """Do everything that is due at or before `sim_ns`."""
-        while self._next < len(self._entries) and self._entries[self._next][0] <= sim_ns:
-            action = self._entries[self._next][1]
-            self._next += 1
-            action()
+        """Do everything that is due at or before `sim_ns`, in the order in which it was added."""
+        while self._entries and self._entries[0][0] <= sim_ns:
+            heappop(self._entries)[2]()
 
 
 async def drive(

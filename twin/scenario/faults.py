@@ -8,12 +8,34 @@ from typing import Protocol
 
 from twin.chaos.faultlog import FaultEntry, FaultLog
 from twin.errors import TwinError
-from twin.scenario.actions import Action, BrokerKill, BrokerPause, RegistrarKill, RegistrarPause
+from twin.scenario.actions import (
+    Action,
+    BrokerKill,
+    BrokerPause,
+    HardwareFault,
+    RegistrarKill,
+    RegistrarPause,
+)
+from twin.scenario.drive import Timeline
 from twin.scenario.model import ScheduledEvent
 from twin.scenario.triggers import EdgeTrigger
 from twin.scenario.values import NS_PER_S
+from twin.simulation.inputs import Heal, Input, Start
 
-__all__ = ["FaultRunner", "Killable"]
+__all__ = ["Breakable", "FaultRunner", "Killable"]
+
+CONFIRM_NS = 2 * NS_PER_S
+CONFIRM_STEP_NS = NS_PER_S // 10
+
+
+class Breakable(Protocol):
+    """The world, as far as malfunctions are concerned."""
+
+    def apply(self, given: Input) -> None:
+        """Let an input take effect at the next beat."""
+
+    def hit(self, id_: str) -> tuple[str, ...]:
+        """Return the bots that the malfunction of this id broke, once it has begun."""
 
 
 class Killable(Protocol):
@@ -33,55 +55,92 @@ class Killable(Protocol):
 
 
 class FaultRunner:
-    """Starts the faults of a run as tasks of `group`; every declared fault is in the log.
+    """Starts the faults of a run; every declared fault is in the log, whether it fires or not.
 
-    Healing is part of a fault: `finish` waits until each is over, so that nothing stays
-    broken by accident when the run drains.
+    Faults of processes are tasks of `group` and last in wall time. Faults of hardware are
+    inputs of the world and heal by the timeline; they have fired once the world says whom
+    they hit. Healing is part of a fault: `finish` waits until each is over, so that nothing
+    stays broken by accident when the run drains.
     """
 
     def __init__(
         self,
         events: tuple[ScheduledEvent, ...],
         targets: Mapping[str, Killable],
+        world: Breakable,
         group: asyncio.TaskGroup,
     ) -> None:
         self.log = FaultLog()
         self._targets = targets
+        self._world = world
         self._group = group
         self._tasks: list[asyncio.Task[None]] = []
+        self._unconfirmed: dict[str, FaultEntry] = {}
         declared = [
-            (event, self.log.declare(event.do.fault, event.do.fault.partition(".")[0], event.at))
-            for event in events
+            (event, self.log.declare(event.do.fault, _target(event), event.at)) for event in events
         ]
         self._timed = [(event, entry) for event, entry in declared if event.at is not None]
         self._conditional = [
             (EdgeTrigger(event.when), event, entry) for event, entry in declared if event.when
         ]
 
-    def at_times(self, wall: Callable[[int], int]) -> list[tuple[int, Callable[[], None]]]:
-        """Return what is due at moments of simulated time; `wall` maps them to wall time."""
-        return [
-            (event.at, partial(self._start, event.do, entry, wall(event.at)))
-            for event, entry in self._timed
-            if event.at is not None
-        ]
+    def schedule(self, timeline: Timeline, wall: Callable[[int], int]) -> None:
+        """Put what is due at moments of simulated time on the timeline; `wall` maps them."""
+        for event, entry in self._timed:
+            at = event.at or 0
+            timeline.add(at, partial(self._start, event.do, entry, at, wall(at), timeline))
 
-    def check(self, snapshot: Mapping[str, float]) -> list[str]:
+    def check(self, sim_ns: int, snapshot: Mapping[str, float], timeline: Timeline) -> list[str]:
         """Start what the fleet's state triggers now; return the conditions that fired."""
         hits = []
         for trigger, event, entry in self._conditional:
             if trigger.fires(snapshot):
-                self._start(event.do, entry, time.time_ns())
+                self._start(event.do, entry, sim_ns, time.time_ns(), timeline)
                 hits.append(trigger.text)
         return hits
 
     async def finish(self) -> None:
         """Wait until every fault that was started is over."""
         await asyncio.gather(*self._tasks)
+        self._confirm()
 
-    def _start(self, action: Action, entry: FaultEntry, intended_wall_ns: int) -> None:
+    def _start(
+        self,
+        action: Action,
+        entry: FaultEntry,
+        sim_ns: int,
+        intended_wall_ns: int,
+        timeline: Timeline,
+    ) -> None:
         entry.intended_wall_ns = intended_wall_ns
-        self._tasks.append(self._group.create_task(self._carry_out(action, entry)))
+        if isinstance(action, HardwareFault):
+            self._break(action, entry, sim_ns, timeline)
+        else:
+            self._tasks.append(self._group.create_task(self._carry_out(action, entry)))
+
+    def _break(
+        self, action: HardwareFault, entry: FaultEntry, sim_ns: int, timeline: Timeline
+    ) -> None:
+        name = str(entry.id)
+        self._world.apply(Start(name, action, action.on))
+        self._unconfirmed[name] = entry
+        for delay_ns in range(0, CONFIRM_NS, CONFIRM_STEP_NS):
+            timeline.add(sim_ns + delay_ns + 1, self._confirm)
+        if action.for_ is not None:
+            timeline.add(sim_ns + action.for_, partial(self._heal, name, entry))
+
+    def _confirm(self) -> None:
+        """Note which malfunctions have taken hold of a bot by now."""
+        for name, entry in list(self._unconfirmed.items()):
+            if bots := self._world.hit(name):
+                entry.fired()
+                entry.detail = f"hit {len(bots)} bots"
+                del self._unconfirmed[name]
+
+    def _heal(self, name: str, entry: FaultEntry) -> None:
+        self._confirm()
+        self._world.apply(Heal(name))
+        entry.healed()
 
     async def _carry_out(self, action: Action, entry: FaultEntry) -> None:
         target = self._targets[entry.target]
@@ -93,6 +152,13 @@ class FaultRunner:
                     await _pause(target, action.for_, entry)
         except TwinError as error:
             entry.failed(str(error))
+
+
+def _target(event: ScheduledEvent) -> str:
+    """Return `broker`, `registrar`, or the part of the fleet that is meant."""
+    if not isinstance(event.do, HardwareFault):
+        return event.do.fault.partition(".")[0]
+    return event.do.on.group or "fleet"
 
 
 async def _kill(target: Killable, restart_after_ns: int | None, entry: FaultEntry) -> None:

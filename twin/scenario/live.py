@@ -59,16 +59,14 @@ class Live:
             self.folder.inputs.open("wb") as inputs,
         ):
             async with _unwrapped_task_group() as group:
-                faults = FaultRunner(scenario.events, self.targets, group)
-                look = partial(self._look, faults, samples, inputs)
-                looks = range(0, scenario.duration_ns, SAMPLE_NS)
-                timeline = Timeline(
-                    [
-                        *((p.start_sim_ns, partial(self._enter, p)) for p in self.plan.phases),
-                        *faults.at_times(pacer.intended_ns),
-                        *((at, partial(look, at)) for at in looks),
-                    ]
-                )
+                faults = FaultRunner(scenario.events, self.targets, self.world, group)
+                timeline = Timeline()
+                for phase in self.plan.phases:
+                    timeline.add(phase.start_sim_ns, partial(self._enter, phase))
+                faults.schedule(timeline, pacer.intended_ns)
+                look = partial(self._look, faults, timeline, samples, inputs)
+                for at in range(0, scenario.duration_ns, SAMPLE_NS):
+                    timeline.add(at, partial(look, at))
                 await drive(
                     self.world,
                     self.emitted,
@@ -110,10 +108,17 @@ class Live:
             last = self._windows[-1].model_copy(update={"end_wall_ns": time.time_ns()})
             self._windows[-1] = last
 
-    def _look(self, faults: FaultRunner, samples: BinaryIO, inputs: BinaryIO, sim_ns: int) -> None:
+    def _look(
+        self,
+        faults: FaultRunner,
+        timeline: Timeline,
+        samples: BinaryIO,
+        inputs: BinaryIO,
+        sim_ns: int,
+    ) -> None:
         """Take a sample, and let conditions on the fleet's state fire."""
         fleet = self.world.snapshot()
-        for condition in faults.check(fleet):
+        for condition in faults.check(sim_ns, fleet, timeline):
             inputs.write(orjson.dumps({"sim_ns": sim_ns, "condition": condition}) + b"\n")
         row = {
             "wall_ns": time.time_ns(),

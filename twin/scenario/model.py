@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from twin.events.subjects import Layout
-from twin.scenario.actions import Action, wall_time
+from twin.scenario.actions import Action, lasts_in_wall_time
 from twin.scenario.triggers import ConditionText
 from twin.scenario.values import Duration, Model, Multiplier, StartValue, format_duration
 from twin.verdict.manifest import AuditExpectation, Guarantees, Limits
@@ -159,7 +159,7 @@ class Scenario(Model):
     def needs_wall_time(self) -> str | None:
         """Say why the scenario cannot run at pace fast; None when it can."""
         for event in self.events:
-            if wall_time(event.do):
+            if lasts_in_wall_time(event.do):
                 return f"{event.do.fault} lasts in wall time"
         for selector in self.thresholds:
             if "latency" in selector:
