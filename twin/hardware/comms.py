@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from twin.events.vocabulary import LINK_STATES, XPDR_MODES
-from twin.hardware.plane import POSITIVE, Bools, Edge, Floats, Ints, Range
+from twin.hardware.plane import POSITIVE, Bools, Codes, Edge, Floats, Range
 from twin.hardware.shard import Shard
 from twin.spec.params.comms import CommsParams, TransponderParams
 
@@ -77,10 +77,10 @@ class Comms:
         self.link_up: Bools = np.ones(n, dtype=np.bool_)
         self.switched_on: Bools = self.xpdr_mode != XpdrMode.OFF
         self.enabled: Bools = np.full(n, fitted)
-        self.link_state: Ints = np.zeros(n, dtype=np.int64)
-        self.antenna_status: Ints = np.zeros(n, dtype=np.int64)
-        self.plane_profile: Ints = self.xpdr_mode.astype(np.int64)
-        self._told: Ints = self.link_state.copy()
+        self.link_state: Codes = np.zeros(n, dtype=np.int8)
+        self.antenna_status: Codes = np.zeros(n, dtype=np.int8)
+        self.plane_profile: Codes = self.xpdr_mode.astype(np.int8)
+        self._told: Codes = self.link_state.copy()
         self.latency_ms, self.packet_loss_pct, self.tx_power_w = np.zeros((3, n))
         self.data_rate_kbps, self.rssi_dbm, self.snr_db = np.zeros((3, n))
         self.last_seen_s = np.full(n, np.nan)

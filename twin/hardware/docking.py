@@ -9,7 +9,7 @@ import numpy as np
 
 from twin.errors import UsageError
 from twin.hardware.draws import generator
-from twin.hardware.plane import Bools, Edge, Floats, Ints, Range
+from twin.hardware.plane import Bools, Codes, Edge, Floats, Ints, Range
 from twin.hardware.shard import Shard
 from twin.spec.params.docking import DockingParams
 
@@ -55,9 +55,9 @@ class Docking:
         n = shard.n
         self._params = params
         self.station_m: Floats = home_m + _directions(shard) * params.station_m
-        self.state: Ints = np.zeros(n, dtype=np.int64)
-        self.port: Ints = np.zeros(n, dtype=np.int64)
-        self._told: Ints = np.zeros(n, dtype=np.int64)
+        self.state: Codes = np.zeros(n, dtype=np.int8)
+        self.port: Codes = np.zeros(n, dtype=np.int8)
+        self._told: Codes = np.zeros(n, dtype=np.int8)
         self._hits: Ints = np.zeros(n, dtype=np.int64)
         self._stage_s = np.zeros(n)
         self.docked = np.zeros(n)

@@ -16,7 +16,9 @@ class Latch:
 
     def update(self, value: Floats, seen: Bools) -> Bools:
         """Follow `value` where it is seen; return which bots changed."""
-        changed = np.where(self.on, value >= self._clears_at, value <= self._sets_at)
+        changed: Bools = value <= self._sets_at
+        if self.on.any():
+            np.copyto(changed, value >= self._clears_at, where=self.on)
         changed &= seen
         self.on ^= changed
         return changed

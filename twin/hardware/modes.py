@@ -9,7 +9,7 @@ import numpy as np
 
 from twin.errors import UsageError
 from twin.hardware.loads import Fault
-from twin.hardware.plane import Bools, Edge, Ints, Range
+from twin.hardware.plane import Bools, Codes, Edge, Ints, Range
 from twin.hardware.post import Answer, Device
 from twin.hardware.shard import Shard
 from twin.spec.params.modes import ModesParams
@@ -55,16 +55,16 @@ class Modes:
         n = shard.n
         self._params = params
         self.devices = tuple(devices)
-        self.mode: Ints = np.full(n, Mode.BOOTING, dtype=np.int64)
+        self.mode: Codes = np.full(n, Mode.BOOTING, dtype=np.int8)
         self.running: Bools = np.zeros(n, dtype=np.bool_)
         self.reboot = np.zeros(n)
-        self._told: Ints = self.mode.copy()
-        self._asked: Ints = np.full(n, -1, dtype=np.int64)
-        self._good: Ints = np.zeros(n, dtype=np.int64)
+        self._told: Codes = self.mode.copy()
+        self._asked: Codes = np.full(n, -1, dtype=np.int8)
+        self._good: Codes = np.zeros(n, dtype=np.int8)
         self._off: Bools = np.ones(n, dtype=np.bool_)
         self._held: Bools = np.zeros(n, dtype=np.bool_)
         self._boot_s = np.zeros(n)
-        self._post = np.zeros((len(self.devices), n), dtype=np.int64)
+        self._post: Codes = np.zeros((len(self.devices), n), dtype=np.int8)
         self.post_status = self._post.T
 
     def request(self, bots: Ints, mode: str) -> None:
@@ -118,12 +118,13 @@ class Modes:
         asks &= ~self._off
         failed: Bools = np.zeros(hw.n, dtype=np.bool_)
         for device, answers in zip(self.devices, self._post, strict=True):
-            degraded, error = device.check(hw)
-            np.copyto(answers, Answer.OK)
-            np.copyto(answers, Answer.DEGRADED, where=degraded)
-            np.copyto(answers, Answer.ERROR, where=error)
-            np.copyto(answers, Answer.UNKNOWN, where=~asks)
-            failed |= error & asks
+            np.copyto(answers, asks)
+            if (found := device.check(hw)) is None:
+                continue
+            for hurt, answer in zip(found, (Answer.DEGRADED, Answer.ERROR), strict=True):
+                if hurt.any():
+                    np.copyto(answers, answer, where=hurt & asks)
+            failed |= found[1] & asks
         return failed
 
     def _finish_boot(self, hw: "Hardware", failed: Bools) -> Bools:
@@ -139,16 +140,19 @@ class Modes:
 
     def _decide(self, hw: "Hardware", failed: Bools, settled: Bools) -> None:
         """Make at most one transition for each bot that is `settled`."""
+        busy = self._busy(hw)
         calm = ((self.mode == Mode.IDLE) | (self.mode == Mode.ACTIVE)) & settled
         healed = (self.mode == Mode.ERROR) & ~failed & settled
         safe = (self.mode == Mode.SAFE_MODE) & settled
         unsafe = self._critical(hw) | self._held
         self._good += 1
         self._good *= safe & ~unsafe
-        self.mode[calm] = np.where(self._busy(hw)[calm], Mode.ACTIVE, Mode.IDLE)
-        self.mode[calm & unsafe] = Mode.SAFE_MODE
-        self.mode[calm & failed] = Mode.ERROR
-        self.mode[healed | (self._good >= self._params.safe_good_ticks)] = Mode.IDLE
+        np.copyto(self.mode, Mode.IDLE, where=calm)
+        np.copyto(self.mode, Mode.ACTIVE, where=calm & busy)
+        np.copyto(self.mode, Mode.SAFE_MODE, where=calm & unsafe)
+        np.copyto(self.mode, Mode.ERROR, where=calm & failed)
+        recovered = self._good >= self._params.safe_good_ticks
+        np.copyto(self.mode, Mode.IDLE, where=healed | recovered)
         if self._asked.max(initial=-1) >= 0:
             self._obey(settled)
 

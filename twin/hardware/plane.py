@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from twin.hardware.assembly import Hardware
 
-__all__ = ["ANY", "POSITIVE", "Bools", "Edge", "Floats", "Ints", "Plane", "Range"]
+__all__ = ["ANY", "POSITIVE", "Bools", "Codes", "Edge", "Floats", "Ints", "Plane", "Range"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+Codes = NDArray[np.int8]
+"""Small codes and bit masks: members of an IntEnum, or of an IntFlag with less than 8 flags."""
 
 
 class Range(NamedTuple):

@@ -27,8 +27,8 @@ class Answer(IntEnum):
     ERROR = 3
 
 
-Check = Callable[["Hardware"], "tuple[Bools, Bools]"]
-"""Tells which bots' device is degraded and which one's has an error, each (n,)."""
+Check = Callable[["Hardware"], "tuple[Bools, Bools] | None"]
+"""Tells whose device is degraded and whose has an error, each (n,); None if all are well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +77,10 @@ def device(component: str) -> Device | None:
 
 
 def _ask_instrument(plane: str) -> Check:
-    def check(hw: "Hardware") -> tuple[Bools, Bools]:
+    def check(hw: "Hardware") -> tuple[Bools, Bools] | None:
         instrument: Instrument = getattr(hw, plane)
+        if not instrument.status.any():
+            return None
         broken = (instrument.failed > 0) & (instrument.enabled > 0)
         return instrument.status == Status.DEGRADED, broken
 
@@ -92,27 +94,29 @@ def _ask_power(hw: "Hardware") -> tuple[Bools, Bools]:
 
 
 def _ask_pdu(hw: "Hardware") -> tuple[Bools, Bools]:
-    overload = hw.power.faults & int(Fault.POWER_BUS_OVERLOAD)
-    return hw.thermal.pdu_tripped.copy(), overload != 0
+    return hw.thermal.pdu_tripped, hw.power.faults & int(Fault.POWER_BUS_OVERLOAD) != 0
 
 
 def _ask_computer(hw: "Hardware") -> tuple[Bools, Bools]:
-    return hw.thermal.core_tripped.copy(), np.zeros(hw.n, dtype=np.bool_)
+    return hw.thermal.core_tripped, _nobody(hw)
 
 
 def _ask_propulsion(hw: "Hardware") -> tuple[Bools, Bools]:
     thrusters = hw.propulsion
     stuck = (thrusters.stuck_open > 0) | (thrusters.stuck_closed > 0)
-    return stuck | (thrusters.propellant_kg <= 0), np.zeros(hw.n, dtype=np.bool_)
+    return stuck | (thrusters.propellant_kg <= 0), _nobody(hw)
 
 
 def _ask_docking(hw: "Hardware") -> tuple[Bools, Bools]:
-    return hw.docking.latch_ok <= 0, np.zeros(hw.n, dtype=np.bool_)
+    return hw.docking.latch_ok <= 0, _nobody(hw)
 
 
 def _ask_antenna(hw: "Hardware") -> tuple[Bools, Bools]:
-    antenna = hw.comms.antenna_fraction
-    return antenna < 1, np.zeros(hw.n, dtype=np.bool_)
+    return hw.comms.antenna_fraction < 1, _nobody(hw)
+
+
+def _nobody(hw: "Hardware") -> Bools:
+    return np.zeros(hw.n, dtype=np.bool_)
 
 
 CHECKS: Final[dict[str, Check]] = {

@@ -8,7 +8,7 @@ import numpy as np
 
 from twin.hardware.loads import LOADS, SOURCES, Fault, Load, Shed, ShedReason, Throttled, total_w
 from twin.hardware.pdu import Pdu
-from twin.hardware.plane import POSITIVE, Bools, Floats, Ints, Range
+from twin.hardware.plane import POSITIVE, Bools, Codes, Floats, Range
 from twin.hardware.power_log import PowerLog
 from twin.hardware.shard import Shard
 from twin.hardware.shedding import Shedding
@@ -163,9 +163,9 @@ class Power:
         self.bus_dead: Bools = np.zeros(n, dtype=np.bool_)
         self.load_shedding, self.pdu_throttled = np.zeros((2, n), dtype=np.bool_)
         self.low, self.critical = self._log.low, self._log.critical
-        self.shed_loads: Ints = np.zeros(n, dtype=np.int64)
-        self.shed_reasons, self.throttled_loads, self.faults = np.zeros((3, n), dtype=np.int64)
-        self.battery_temp_state, self.supercap_temp_state = np.zeros((2, n), dtype=np.int64)
+        self.shed_loads: Codes = np.zeros(n, dtype=np.int8)
+        self.shed_reasons, self.throttled_loads, self.faults = np.zeros((3, n), dtype=np.int8)
+        self.battery_temp_state, self.supercap_temp_state = np.zeros((2, n), dtype=np.int8)
 
     def switch_on(self, hw: "Hardware") -> None:
         """Find out whose bus is dead from the start: stores are empty and no source is enough."""
@@ -249,21 +249,24 @@ class Power:
         self._raise(Fault.BATTERY_DISCHARGE_LIMIT, limited)
 
     def _raise(self, fault: Fault, where: Bools) -> None:
-        self.faults |= where * int(fault)
+        if where.any():
+            self.faults |= where * np.int8(fault)
 
     def _fit(self, supply_w: Floats) -> None:
         """Give the loads what the bus can carry."""
         loads, dead = self._loads, self.bus_dead
         np.copyto(loads, self._wanted)
-        loads *= ~dead
+        if dead.any():
+            loads *= ~dead
         self._pdu.fit(loads, np.minimum(self.pdu_limit_w, supply_w))
         self.nbl_budget_w *= self.nbl_allowed & ~dead
         np.copyto(self.power_out_w, total_w(loads))
         np.greater(loads[Load.RADAR], 0.0, out=self.radar_on)
         np.greater(loads[Load.TRANSPONDER], 0.0, out=self.transponder_on)
         for load, share in ((Load.MOTION, self.motion_share), (Load.RCS, self.rcs_share)):
-            np.copyto(share, 1.0)
-            np.divide(loads[load], self._wanted[load], out=share, where=self._wanted[load] > 0)
+            share[:] = 1.0
+            if not self._pdu.calm or dead.any():
+                np.divide(loads[load], self._wanted[load], out=share, where=self._wanted[load] > 0)
 
     def _flow(self, dt_s: float) -> None:
         """Balance the bus: the supercap first, then the battery; book the energy."""
@@ -272,8 +275,9 @@ class Power:
         room = np.maximum(self.pdu_limit_w - self.power_out_w, 0.0) * ~self.bus_dead
         left = surplus - np.minimum(surplus, room)
         left += self._supercap.charge(surplus - left, dt_s)
-        charge_limited = (left > self._battery.charge_max_w) & (self.soc_pct < 100.0)
-        self._raise(Fault.BATTERY_CHARGE_LIMIT, charge_limited)
+        if left.any():
+            limited = (left > self._battery.charge_max_w) & (self.soc_pct < 100.0)
+            self._raise(Fault.BATTERY_CHARGE_LIMIT, limited)
         np.copyto(self.battery_spill_w, self._battery.charge(left, dt_s))
         self._battery.discharge(self._supercap.discharge(deficit, dt_s), dt_s)
         self._supercap.settle(dt_s)
@@ -282,18 +286,20 @@ class Power:
     def _describe(self, supply_w: Floats, dt_s: float) -> None:
         """Set the state of the bus: voltage, current, what is off and why, faults."""
         dead, pdu = self.bus_dead, self._pdu
-        self.bus_v *= ~dead
-        np.copyto(self.bus_a, 0.0)
-        flow_w = self.power_out_w + self.supercap_charge_w
-        np.divide(flow_w, self.bus_v, out=self.bus_a, where=~dead)
-        self._raise(Fault.BUS_V_ZERO, dead)
+        np.add(self.power_out_w, self.supercap_charge_w, out=self.bus_a)
+        self.bus_a /= self.bus_v
+        if dead.any():
+            self.bus_v *= ~dead
+            self.bus_a *= ~dead
+            self._raise(Fault.BUS_V_ZERO, dead)
+        over = pdu.excess_w > 0.0
         self._overload_s += dt_s
-        self._overload_s *= pdu.excess_w > 0.0
-        self._raise(Fault.PDU_OVERCURRENT, pdu.excess_w > 0.0)
+        self._overload_s *= over
+        self._raise(Fault.PDU_OVERCURRENT, over)
         late = self._overload_s >= self._plant.pdu.overload_delay_s - SHORTEST_S
-        self._raise(Fault.POWER_BUS_OVERLOAD, late & (pdu.excess_w > 0.0))
-        np.multiply(pdu.motion_throttled, int(Throttled.MOTION), out=self.throttled_loads)
-        self.throttled_loads |= pdu.rcs_throttled * int(Throttled.RCS)
+        self._raise(Fault.POWER_BUS_OVERLOAD, late & over)
+        np.multiply(pdu.motion_throttled, np.int8(Throttled.MOTION), out=self.throttled_loads)
+        self.throttled_loads |= pdu.rcs_throttled * np.int8(Throttled.RCS)
         np.not_equal(self.throttled_loads, 0, out=self.pdu_throttled)
         self._explain(supply_w)
 
@@ -301,20 +307,20 @@ class Power:
         """Say which loads are shed in this tick, and for which reasons."""
         pdu, lacking = self._pdu, self.nbl_active & (self.nbl_power_w < self._nbl_ask_w())
         np.copyto(self.shed_reasons, self._shedding.reasons(self.nbl_active))
-        self.shed_reasons |= (lacking & ~self._shedding.nbl_hot) * int(ShedReason.NBL_BUDGET)
+        self.shed_reasons |= (lacking & ~self._shedding.nbl_hot) * np.int8(ShedReason.NBL_BUDGET)
         if not pdu.calm:
             cut = pdu.radar_cut | pdu.transponder_cut | pdu.motion_throttled | pdu.rcs_throttled
             short = supply_w < self.pdu_limit_w
-            self.shed_reasons |= (cut & short) * int(ShedReason.LOW_SOC)
-            self.shed_reasons |= (cut & ~short) * int(ShedReason.PDU_OVERCURRENT)
+            self.shed_reasons |= (cut & short) * np.int8(ShedReason.LOW_SOC)
+            self.shed_reasons |= (cut & ~short) * np.int8(ShedReason.PDU_OVERCURRENT)
         np.copyto(self.shed_loads, self._due())
         np.not_equal(self.shed_loads, 0, out=self.load_shedding)
 
-    def _due(self) -> Ints:
+    def _due(self) -> Codes:
         """Return masks of Shed: what supervisor and PDU, as they stand now, take off the bus."""
         shedding, pdu = self._shedding, self._pdu
-        masks: Ints = (shedding.radar_off | pdu.radar_cut) * int(Shed.RADAR)
-        masks |= (shedding.transponder_off | pdu.transponder_cut) * int(Shed.TRANSPONDER)
+        masks: Codes = (shedding.radar_off | pdu.radar_cut) * np.int8(Shed.RADAR)
+        masks |= (shedding.transponder_off | pdu.transponder_cut) * np.int8(Shed.TRANSPONDER)
         dry = (self.nbl_power_w <= 0.0) | ~self.nbl_allowed
-        masks |= (self.nbl_active & dry) * int(Shed.NBL)
+        masks |= (self.nbl_active & dry) * np.int8(Shed.NBL)
         return masks

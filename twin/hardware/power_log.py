@@ -6,7 +6,7 @@ import numpy as np
 
 from twin.hardware.latch import Latch
 from twin.hardware.loads import Fault, Shed
-from twin.hardware.plane import Edge, Ints
+from twin.hardware.plane import Codes, Edge
 from twin.hardware.shedding import Shedding
 from twin.spec.params.power import SupervisorParams
 
@@ -35,10 +35,10 @@ class PowerLog:
         self._low = Latch(n, supervisor.soc_shed_low_pct, supervisor.soc_shed_high_pct)
         self._critical = Latch(n, supervisor.soc_critical_pct, supervisor.soc_critical_clear_pct)
         self.low, self.critical = self._low.on, self._critical.on
-        self._shed: Ints = np.zeros(n, dtype=np.int64)
-        self._faults: Ints = np.zeros(n, dtype=np.int64)
+        self._shed: Codes = np.zeros(n, dtype=np.int8)
+        self._faults: Codes = np.zeros(n, dtype=np.int8)
 
-    def report(self, hw: "Hardware", shedding: Shedding, shed: Ints) -> None:
+    def report(self, hw: "Hardware", shedding: Shedding, shed: Codes) -> None:
         """Append what changed to the edges; `shed` are masks of Shed as they stand now."""
         live = ~hw.power.bus_dead
         self._report_charge(hw, self._low, "low", live)
@@ -82,7 +82,7 @@ class PowerLog:
                 words = ("ok", "raised") if raised else ("raised", "cleared")
                 values = (("bus_a", float(hw.power.bus_a[bot])),)
                 hw.edges.append(Edge(bot, kind, "power", fault.name or "", *words, values))
-            self._faults ^= changed * int(fault)
+            self._faults ^= changed * np.int8(fault)
 
 
 def _name(load: Shed) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 
 from twin.hardware.latch import Latch
 from twin.hardware.loads import Load, Shed, ShedReason
-from twin.hardware.plane import Bools, Floats, Ints
+from twin.hardware.plane import Bools, Codes, Floats
 from twin.spec.params.power import NblParams, SupervisorParams
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Shedding:
 
     def __init__(self, n: int, supervisor: SupervisorParams, nbl: NblParams) -> None:
         self._supervisor = supervisor
-        self._stage: Ints = np.zeros(n, dtype=np.int64)
+        self._stage: Codes = np.zeros(n, dtype=np.int8)
         self._hot: Bools = np.zeros(n, dtype=np.bool_)
         self.nbl_hot: Bools = np.zeros(n, dtype=np.bool_)
         below = float(np.nextafter(nbl.soc_min_pct, -np.inf))
@@ -69,11 +69,11 @@ class Shedding:
         wanted[Load.TRANSPONDER] *= ~self.transponder_off
         wanted[Load.NBL] *= self.nbl_allowed
 
-    def reasons(self, nbl_active: Bools) -> Ints:
+    def reasons(self, nbl_active: Bools) -> Codes:
         """Return masks of ShedReason for what `apply` takes, the NBL's budget aside."""
-        masks = (self._stage > 0) * int(ShedReason.LOW_SOC)
+        masks: Codes = (self._stage > 0) * np.int8(ShedReason.LOW_SOC)
         hot = self._hot | (self.nbl_hot & nbl_active)
-        masks |= hot * int(ShedReason.THERMAL_OVERHEAT)
+        masks |= hot * np.int8(ShedReason.THERMAL_OVERHEAT)
         return masks
 
     def reason_of(self, load: Shed, bot: int) -> str:

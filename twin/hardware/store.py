@@ -54,6 +54,9 @@ class Store:
 
     def charge(self, offered_w: Floats, dt_s: float) -> Floats:
         """Take what fits of the power offered for `dt_s`; return what is left of it."""
+        if not offered_w.any():
+            self.charge_w[:] = 0.0
+            return offered_w
         room_j = (100.0 - self.soc_pct) * self.fraction * self._joules_per_point
         np.minimum(room_j / dt_s, self.charge_max_w, out=self.charge_w)
         np.minimum(self.charge_w, offered_w, out=self.charge_w)
@@ -66,7 +69,9 @@ class Store:
 
     def settle(self, dt_s: float) -> None:
         """Book the flows of this tick."""
-        points = (self.charge_w - self.discharge_w) * (dt_s / self._joules_per_point)
-        works = self.fraction > 0
-        self.soc_pct += np.divide(points, self.fraction, out=np.zeros_like(points), where=works)
+        points = self.charge_w - self.discharge_w
+        points *= dt_s / self._joules_per_point
+        if not (self.fraction == 1.0).all():
+            np.divide(points, self.fraction, out=points, where=self.fraction > 0)
+        self.soc_pct += points
         np.clip(self.soc_pct, 0.0, 100.0, out=self.soc_pct)

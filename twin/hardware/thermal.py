@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from twin.hardware.plane import ANY, Bools, Edge, Floats, Ints, Range
+from twin.hardware.plane import ANY, Bools, Codes, Edge, Floats, Range
 from twin.hardware.propagator import Network, Propagator
 from twin.hardware.shard import Shard
 from twin.spec.params.thermal import NODES, ThermalParams
@@ -51,7 +51,8 @@ class Thermal:
     def __init__(self, shard: Shard, params: ThermalParams) -> None:
         n, nodes = shard.n, [getattr(params, name) for name in NODES]
         self._params, self._network = params, Network(params)
-        self._temp = np.tile([[node.start_degc] for node in nodes], (1, n))
+        self._wide_temp = np.tile([[node.start_degc] for node in nodes], (1, max(n, 2)))
+        self._temp = self._wide_temp[:, :n]
         self._trip_degc = _column(node.trip_degc for node in nodes)
         self._clear_degc = _column(node.trip_degc - node.hysteresis_k for node in nodes)
         self._warn_degc = self._trip_degc - params.warn_margin_k
@@ -61,10 +62,11 @@ class Thermal:
         self.ambient_degc = np.full(n, params.ambient_degc)
         self.cooling_fraction = np.ones(n)
         self._cooling, self._heater_w = np.ones((len(NODES), n)), np.zeros((len(NODES), n))
-        self._heat = np.zeros((len(NODES), n))
+        self._cause = np.zeros((2 * len(NODES), max(n, 2)))
+        self._above, self._heat = self._cause[: len(NODES), :n], self._cause[len(NODES) :, :n]
         self._name_rows()
-        self._dt_s = -1.0
-        self._all_well: Propagator
+        self._dt_s = 0.0
+        self._all_well = np.empty(0)
         self._hurt = np.empty(0, dtype=np.int64)
         self._hurt_cooling = np.empty((0, len(NODES)))
         self._hurt_step = Propagator(np.empty(0), np.empty(0))
@@ -109,10 +111,10 @@ class Thermal:
         """Heat put into each node in the last tick, (n, 6)."""
         return self._heat.T
 
-    def state_of(self, node: str) -> Ints:
+    def state_of(self, node: str) -> Codes:
         """Return codes (n,) of TEMP_STATES: 0 normal, 1 hot (warned), 2 critical (tripped)."""
         row = NODES.index(node)
-        codes: Ints = self._warned[row].astype(np.int64)
+        codes: Codes = self._warned[row].astype(np.int8)
         codes[self._tripped[row]] = 2
         return codes
 
@@ -145,7 +147,7 @@ class Thermal:
         """Bring the propagators up to date with the tick and with failed cooling."""
         new_tick = dt_s != self._dt_s
         if new_tick:
-            self._all_well = self._network.step(dt_s)
+            self._all_well = np.concatenate(self._network.step(dt_s), axis=1)
             self._dt_s = dt_s
         all_well = (self.cooling_fraction == 1.0).all() and (self._cooling == 1.0).all()
         if all_well and not self._hurt.size:
@@ -159,15 +161,22 @@ class Thermal:
             self._hurt_step = self._network.step(dt_s, share)
 
     def _advance(self) -> None:
-        above = self._temp - self.ambient_degc
-        hurt_above, hurt_heat = above[:, self._hurt], self._heat[:, self._hurt]
-        np.copyto(self._temp, self.ambient_degc)
-        _add(self._temp, self._all_well, above, self._heat)
+        """Take one step of the network: the same bits for any number of bots from two on."""
+        np.subtract(self._temp, self.ambient_degc, out=self._above)
+        np.einsum("ij,jn->in", self._all_well, self._cause, out=self._wide_temp)
+        self._temp += self.ambient_degc
         if self._hurt.size:
-            step = Propagator(*(np.moveaxis(part, 0, -1) for part in self._hurt_step))
-            temp = np.tile(self.ambient_degc[self._hurt], (len(NODES), 1))
-            _add(temp, step, hurt_above, hurt_heat)
-            self._temp[:, self._hurt] = temp
+            self._temp[:, self._hurt] = self._hurt_temp()
+
+    def _hurt_temp(self) -> Floats:
+        """Return the temperatures (6, hurt) of the bots that have a network of their own."""
+        above, heat = self._above[:, self._hurt], self._heat[:, self._hurt]
+        temp = np.tile(self.ambient_degc[self._hurt], (len(NODES), 1))
+        for i in range(len(NODES)):
+            for j in range(len(NODES)):
+                temp[i] += self._hurt_step.decay[:, i, j] * above[j]
+                temp[i] += self._hurt_step.gain[:, i, j] * heat[j]
+        return temp
 
     def _watch(self, hw: "Hardware") -> None:
         """Update warnings and trips, and report what changed."""
@@ -200,15 +209,3 @@ class Thermal:
 
 def _column(values: Iterable[float]) -> Floats:
     return np.array(list(values), dtype=np.float64).reshape(-1, 1)
-
-
-def _add(temp: Floats, step: Propagator, above: Floats, heat: Floats) -> None:
-    """Add decay x above + gain x heat to `temp` (6, n), summed in one fixed order.
-
-    Plain products and sums are the same for any number of bots; a matrix product is not.
-    """
-    part = np.empty(temp.shape[1])
-    for i in range(len(temp)):
-        for j in range(len(above)):
-            temp[i] += np.multiply(above[j], step.decay[i, j], out=part)
-            temp[i] += np.multiply(heat[j], step.gain[i, j], out=part)
