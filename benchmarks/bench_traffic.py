@@ -132,7 +132,7 @@ async def publish_async(bench: Bench, count: int, run: str) -> float:
     js = client.jetstream(publish_async_max_pending=4000)
     started = time.perf_counter()
     futures: list[asyncio.Future[PubAck]] = [
-        await js.publish_async(f"bench.{n % SOURCES}", PAYLOAD, headers=fields[n], wait_stall=10)
+        await js.publish_async(f"bench.{n % SOURCES}", PAYLOAD, headers=fields[n])
         for n in range(count)
     ]
     await js.publish_async_completed()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from twin.errors import BrokerUnreachable
+from twin.errors import BrokerUnreachable, UsageError
 from twin.jetstream import fastpath
 from twin.jetstream.connection import BrokerOptions, Connection, NoResponders, connect
 from twin.jetstream.server import NatsServer
@@ -23,7 +23,7 @@ def test_nobody_there_is_said_quickly_and_quietly() -> None:
     """One attempt on a closed port fails within 3 s, with nothing on stderr."""
     program = """
 import asyncio
-from twin.errors import BrokerUnreachable
+from twin.errors import BrokerUnreachable, UsageError
 from twin.jetstream.connection import BrokerOptions, connect
 async def main():
     try:
@@ -186,6 +186,21 @@ async def test_other_internals_fall_back_to_the_public_way(
     async with await connect(BrokerOptions(url=server.url), name="test") as connection:
         assert connection.wire_name == "public"
         assert (await connection.request("$JS.API.INFO"))[3].startswith(b"{")
+
+
+async def test_credentials_that_cannot_work_are_a_usage_error(
+    server: NatsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Missing files, a missing package and broken TLS files are the user's to mend: exit 2."""
+    here = tmp_path / "user.creds"
+    with pytest.raises(UsageError, match="no credentials file"):
+        await connect(BrokerOptions(url=server.url, creds=here), name="test")
+    here.write_text("not really")
+    monkeypatch.setattr("twin.jetstream.options.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match="nkeys"):
+        await connect(BrokerOptions(url=server.url, nkey=here), name="test")
+    with pytest.raises(UsageError, match="TLS"):
+        await connect(BrokerOptions(url=server.url, ca=here), name="test")
 
 
 async def test_mutual_tls(tmp_path: Path) -> None:

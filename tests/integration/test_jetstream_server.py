@@ -68,11 +68,11 @@ async def test_a_server_that_ends_at_once_shows_its_log(tmp_path: Path) -> None:
 
 
 async def test_a_taken_port_is_waited_for_but_not_for_ever(
-    server: NatsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: NatsServer, tmp_path: Path
 ) -> None:
     """A second server on a taken port ends with an error instead of adopting the first."""
-    monkeypatch.setattr("twin.jetstream.server.READY_S", 0.3)
-    second = NatsServer(tmp_path / "second", log=tmp_path / "second.log", port=server.port)
+    log = tmp_path / "second.log"
+    second = NatsServer(tmp_path / "second", log=log, port=server.port, ready_s=0.3)
     with pytest.raises((ProcessFailed, BrokerUnreachable)):
         await second.start()
     assert second.returncode is not None

@@ -179,9 +179,9 @@ class Connection:
         if subscription not in self._subscriptions:
             return
         self._subscriptions.remove(subscription)
-        if subscription.native is not None and not self._link.client.is_closed:
+        if subscription.native is not None and self._link.wire is not None:
             with self._translated():
-                await subscription.native.unsubscribe()
+                await self._link.wire.unsubscribe(subscription.native)
 
     async def flush(self, timeout_s: float = 5.0) -> None:
         """Return once the server has taken in everything that was sent so far."""
@@ -261,6 +261,7 @@ class Connection:
             raise InfrastructureError(
                 f"A handler of the connection {self.name!r} raised {describe(self._broken)}"
             ) from self._broken
+        self._link.check()
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

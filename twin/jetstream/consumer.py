@@ -20,6 +20,7 @@ ACK = b"+ACK"
 NAK = b"-NAK"
 PROGRESS = b"+WPI"
 TERM = b"+TERM"
+_ACKED = "ack-"
 
 _NS = 1_000_000_000
 _WATCH_S = 0.1
@@ -56,6 +57,9 @@ class PullConsumer:
         self._filled = asyncio.Event()
         self._inbox = ""
         self._pulls = 0
+        self._acks = 0
+        self._unconfirmed: set[bytes] = set()
+        self._confirmed = asyncio.Event()
         self._first_valid = 1
         self._outstanding = 0
         self._last_sign = 0.0
@@ -98,34 +102,24 @@ class PullConsumer:
 
         Raises BrokerUnreachable when that takes longer than `timeout_s`.
         """
-        inbox = self._connection.new_inbox()
-        left = set(range(len(messages)))
-        done = asyncio.Event()
-
-        def confirmed(batch: list[Delivery]) -> None:
-            for subject, _, headers, _ in batch:
-                if not headers.startswith(b"NATS/1.0 503"):
-                    left.discard(int(subject[len(inbox) + 1 :]))
-            if not left:
-                done.set()
-
-        subscription = await self._connection.subscribe(f"{inbox}.*", confirmed)
+        replies = [f"{self._inbox}.{_ACKED}{self._acks + n}".encode() for n in range(len(messages))]
+        self._acks += len(messages)
+        self._unconfirmed.update(replies)
         try:
             self._connection.send(
-                [
-                    (message.reply, f"{inbox}.{number}".encode(), b"", ACK)
-                    for number, message in enumerate(messages)
-                ]
+                [(m.reply, reply, b"", ACK) for m, reply in zip(messages, replies, strict=True)]
             )
-            if messages:
-                async with asyncio.timeout(timeout_s):
-                    await done.wait()
+            async with asyncio.timeout(timeout_s):
+                while not self._unconfirmed.isdisjoint(replies):
+                    self._confirmed.clear()
+                    await self._confirmed.wait()
         except TimeoutError:
+            left = len(self._unconfirmed.intersection(replies))
             raise BrokerUnreachable(
-                f"{len(left)} of {len(messages)} acknowledgements were not confirmed."
+                f"{left} of {len(messages)} acknowledgements were not confirmed."
             ) from None
         finally:
-            await self._connection.unsubscribe(subscription)
+            self._unconfirmed.difference_update(replies)
 
     def nak(self, messages: Sequence[Message], delay_s: float = 0.0) -> None:
         """Ask for another delivery of each, after `delay_s`."""
@@ -195,7 +189,7 @@ class PullConsumer:
         before = len(self._messages)
         for delivery in batch:
             if not delivery[1]:
-                self._on_status(delivery)
+                self._on_word(delivery)
                 continue
             try:
                 self._messages.append(Message(delivery))
@@ -207,17 +201,27 @@ class PullConsumer:
             self._filled.set()
         self._pull()
 
-    def _on_status(self, delivery: Delivery) -> None:
+    def _on_word(self, delivery: Delivery) -> None:
+        """Take in what is no message: a confirmation, or the end or a heartbeat of a request."""
+        subject, _, headers, _ = delivery
+        number = subject[len(self._inbox) + 1 :].decode()
+        if number.isdigit():
+            self._on_status(int(number), headers)
+        elif not headers.startswith(b"NATS/1.0 503"):
+            self._unconfirmed.discard(subject)
+            self._confirmed.set()
+
+    def _on_status(self, pull: int, headers: bytes) -> None:
         """Handle a request's end: 404 and 408 are ordinary, others are not asked again at once.
 
         The server says how much of a request was left; where it does not, a new count begins.
         """
-        line, _, lines = delivery[2].partition(b"\r\n")
+        line, _, lines = headers.partition(b"\r\n")
         code = line[9:12]
         if code == b"100":
             self.missing = False
             return
-        if int(delivery[0][len(self._inbox) + 1 :]) < self._first_valid:
+        if pull < self._first_valid:
             return
         _, found, rest = lines.partition(_REMAINING)
         left = int(rest.partition(b"\r\n")[0]) if found else self._outstanding

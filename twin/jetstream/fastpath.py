@@ -89,10 +89,17 @@ class FastWire:
     async def subscribe(self, subject: str, handler: Handler) -> Subscription:
         """Subscribe through nats-py, which replays it, and take the deliveries before it does."""
         subscription = await self._slow.subscribe(subject, handler)
-        known: dict[int, Subscription] = cast("Any", self._client)._subs
-        sid = next(sid for sid, one in known.items() if one is subscription)
-        self._parser.handlers[b"%d" % sid] = handler
+        self._parser.handlers[self._sid(subscription)] = handler
         return subscription
+
+    async def unsubscribe(self, subscription: Subscription) -> None:
+        """End it through nats-py."""
+        self._parser.handlers.pop(self._sid(subscription), None)
+        await self._slow.unsubscribe(subscription)
+
+    def _sid(self, subscription: Subscription) -> bytes:
+        known: dict[int, Subscription] = cast("Any", self._client)._subs
+        return next((b"%d" % sid for sid, one in known.items() if one is subscription), b"")
 
     def reset(self) -> None:
         """Nothing is queued here; the parser is reset by nats-py."""

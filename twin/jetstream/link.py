@@ -71,6 +71,7 @@ class Link:
         self._up = asyncio.Event()
         self._given_up = asyncio.Event()
         self._closing = False
+        self._dialled = False
         self._refusals_left: int | None = None
         self._last_sign = time.monotonic()
         self._keeper: asyncio.Task[None] | None = None
@@ -91,6 +92,11 @@ class Link:
             if not self._up.is_set():
                 await self._discard_client()
         self._keeper = asyncio.create_task(self._keep(), name=f"{self.name}-keeper")
+
+    def check(self) -> None:
+        """Raise what ended the keeping of the link, if anything did."""
+        if self._keeper is not None and self._keeper.done() and not self._closing:
+            self._keeper.result()
 
     async def wait_up(self, timeout_s: float) -> None:
         """Return once the link is up; raises BrokerUnreachable after `timeout_s`."""
@@ -120,9 +126,12 @@ class Link:
         self.events.append(ConnectionEvent(time.time_ns(), kind, self.options.redact(detail)))
 
     async def _dial(self, refusals: int | None) -> None:
+        options = self.options
+        options.check_credentials()
+        tls = options.ssl_context()
         self.client = client = Client()
         self._refusals_left = refusals
-        options = self.options
+        self._dialled = True
         try:
             await client.connect(
                 options.servers,
@@ -137,7 +146,7 @@ class Link:
                 max_reconnect_attempts=-1,
                 ping_interval=PING_INTERVAL_S,
                 max_outstanding_pings=PINGS_OUTSTANDING,
-                tls=options.ssl_context(),
+                tls=tls,
                 tls_handshake_first=options.tls_first,
                 user=options.user or None,
                 password=options.password or None,
@@ -146,8 +155,6 @@ class Link:
                 nkeys_seed=str(options.nkey) if options.nkey else None,
                 inbox_prefix=options.inbox_prefix,
             )
-        except ModuleNotFoundError as error:
-            raise UsageError(f"nkey and creds need a package that is not here: {error}") from error
         except nats.errors.Error as error:
             raise self.unreachable(describe(error)) from error
         self._refusals_left = None
@@ -180,6 +187,8 @@ class Link:
         if self.wire is not None:
             await self.wire.close()
             self.wire = None
+        if not self._dialled:
+            return
         try:
             async with asyncio.timeout(_CLOSE_S):  # a TLS transport may never say it is closed
                 await self.client.close()
@@ -217,13 +226,13 @@ class Link:
         self._failed(describe(error))
 
     async def _on_disconnected(self) -> None:
-        self._fall("disconnected")
+        self._fall("closed" if self._closing else "disconnected")
 
     async def _on_reconnected(self) -> None:
         self._rise("reconnected")
 
     async def _on_closed(self) -> None:
-        self._fall("disconnected")
+        await self._on_disconnected()
         if not self._closing:
             self._given_up.set()
 

@@ -6,6 +6,7 @@ import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -82,6 +83,15 @@ class BrokerOptions:
         except (OSError, ssl.SSLError) as error:
             raise UsageError(f"The TLS files cannot be used: {error}") from error
         return context
+
+    def check_credentials(self) -> None:
+        """Raise UsageError when creds or nkey name no file, or the package they need is missing."""
+        files = [file for file in (self.creds, self.nkey) if file]
+        for file in files:
+            if not file.is_file():
+                raise UsageError(f"There is no credentials file {file}.")
+        if files and find_spec("nkeys") is None:
+            raise UsageError("Creds and nkeys need the package nkeys: pip install nkeys")
 
     def redact(self, text: str) -> str:
         """Return `text` without this broker's secrets."""

@@ -176,6 +176,8 @@ class Publisher:
             asyncio.create_task(self._sweep_forever(), name="publisher-sweep"),
             asyncio.create_task(self._checkpoint_forever(), name="publisher-checkpoint"),
         ]
+        for task in self._tasks:
+            task.add_done_callback(self._wake)
         self._signal()
         return self
 
@@ -198,6 +200,11 @@ class Publisher:
         for task in self._tasks:
             if task.done() and not task.cancelled() and (error := task.exception()):
                 raise InfrastructureError(f"The publisher stopped: {error}") from error
+
+    def _wake(self, ended: "asyncio.Task[None]") -> None:
+        """Let those who wait find out that the publisher has stopped."""
+        self._idle.set()
+        self._room.set()
 
     def _signal(self) -> None:
         """Wake those who wait for room or for the end."""

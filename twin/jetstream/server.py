@@ -25,7 +25,6 @@ from twin.processes import ChildProcess, tail
 __all__ = ["NatsServer", "find_nats_server"]
 
 OLDEST = (2, 12)
-READY_S = 10.0
 _RETRY_S = 0.02
 _STOP_GRACE_S = 5.0
 _HOST = "127.0.0.1"
@@ -68,6 +67,7 @@ class NatsServer:
         *,
         log: Path,
         port: int = 0,
+        ready_s: float = 10.0,
         sync_interval: str = "",
         extra_config: str = "",
         probe: BrokerOptions | None = None,
@@ -76,6 +76,7 @@ class NatsServer:
         self.log = log
         self.port = port
         self.version = ""
+        self.ready_s = ready_s
         self.name = f"twin-{secrets.token_hex(8)}"
         self._sync_interval = sync_interval
         self._extra_config = extra_config
@@ -101,9 +102,9 @@ class NatsServer:
         """Start, or start again on the same port and store; returns when JetStream answers.
 
         Raises ProcessFailed when the server ends or is too old, BrokerUnreachable when it
-        does not answer within 10 s; both show the last lines of its log.
+        does not answer within `ready_s`; both show the last lines of its log.
         """
-        deadline = time.monotonic() + READY_S
+        deadline = time.monotonic() + self.ready_s
         if self._child is not None:
             await self._child.wait()
         chosen = self.port
@@ -190,7 +191,7 @@ class NatsServer:
                 raise ProcessFailed(f"nats-server ended at once.\n{tail(self.log)}")
             if time.monotonic() > deadline:
                 raise BrokerUnreachable(
-                    f"nats-server is not ready after {READY_S:g} s: {reason}\n{tail(self.log)}"
+                    f"nats-server is not ready after {self.ready_s:g} s: {reason}\n{tail(self.log)}"
                 )
             await asyncio.sleep(_RETRY_S)
         if _numbers(self.version) < OLDEST:

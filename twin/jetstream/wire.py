@@ -36,6 +36,9 @@ class Wire(Protocol):
     async def subscribe(self, subject: str, handler: Handler) -> Subscription:
         """Deliver what arrives on `subject` to `handler`, across reconnects."""
 
+    async def unsubscribe(self, subscription: Subscription) -> None:
+        """End a subscription of this wire."""
+
     def reset(self) -> None:
         """Forget what was not handed over yet: the connection is gone."""
 
@@ -70,6 +73,11 @@ class PublicWire:
             subject, cb=forward, pending_msgs_limit=0, pending_bytes_limit=0
         )
 
+    async def unsubscribe(self, subscription: Subscription) -> None:
+        """End it; a client that is closed has none any more."""
+        if not self._client.is_closed:
+            await subscription.unsubscribe()
+
     def reset(self) -> None:
         """Drop the queue."""
         self._queue.clear()
@@ -92,10 +100,10 @@ class PublicWire:
 
     async def _publish(self, publication: Publication) -> None:
         subject, reply, headers, payload = publication
-        fields = dict(_header_lines(headers)) or None
         try:
+            fields = dict(_header_lines(headers)) or None
             await self._client.publish(subject.decode(), payload, reply.decode(), fields)
-        except Error as error:
+        except (Error, ValueError) as error:  # whoever waits for an answer gets none
             self._on_error(error)
 
 
