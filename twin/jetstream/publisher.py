@@ -13,9 +13,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import NamedTuple, Self
-
-import orjson
+from typing import Self
 
 from twin.errors import InfrastructureError, UsageError
 from twin.events.event import Event, SourceTable
@@ -29,6 +27,7 @@ from twin.jetstream.account import (
 )
 from twin.jetstream.backlog import Backlog, Flight
 from twin.jetstream.connection import Connection, Subscription
+from twin.jetstream.puback import TRANSIENT, read_ack
 from twin.jetstream.wire import Delivery, Publication
 from twin.verdict.journal import LocalRefusal, Outcome
 
@@ -42,10 +41,6 @@ __all__ = [
 ]
 
 INTENDED_HEADER = "Twin-Intended-Ns"
-
-TRANSIENT = frozenset({10008, 10023, 10039, 10158, 10167})
-"""err_codes after which another try may work: no leader, no resources, JetStream not there
-yet, the same message id in process, too many requests."""
 
 _SWEEP_S = 0.05
 _MAX_WINDOW = 50_000
@@ -301,7 +296,7 @@ class Publisher:
         """Handle duplicates, refusals, and what is no answer of JetStream at all."""
         if headers.startswith(b"NATS/1.0 503"):
             self._rest(flight, LocalRefusal.NO_RESPONDERS)
-        elif (ack := _read_ack(payload)) is None:
+        elif (ack := read_ack(payload)) is None:
             self._account.counts.strange += 1
         elif not ack.error:
             self._settle([(flight, Outcome.ACKNOWLEDGED, ack.seq, ack.duplicate)])
@@ -399,23 +394,6 @@ def _check_block(headers: bytes) -> None:
     """Refuse what would end early and inject into the protocol: our own encoder's mistake."""
     if not headers.startswith(b"NATS/1.0\r\n") or headers.find(b"\r\n\r\n") + 4 != len(headers):
         raise UsageError(f"The headers of an event are malformed: {headers[:200]!r}")
-
-
-class _Ack(NamedTuple):
-    seq: int
-    duplicate: bool
-    error: int
-
-
-def _read_ack(payload: bytes) -> _Ack | None:
-    """Return JetStream's answer, None when it is something else (a responder's reply)."""
-    try:
-        ack = orjson.loads(payload)
-        if "error" in ack:
-            return _Ack(0, False, int(ack["error"].get("err_code") or ack["error"]["code"]))
-        return _Ack(int(ack["seq"]), "duplicate" in ack, 0)
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return None
 
 
 def _given_up(flight: Flight, *, ended: bool = False) -> Outcome:

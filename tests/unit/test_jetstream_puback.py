@@ -1,0 +1,28 @@
+"""Answers of a stream, as the server writes them, and what is none."""
+
+import pytest
+
+from twin.jetstream.puback import PubAck, read_ack
+
+
+@pytest.mark.parametrize(
+    ("payload", "answer"),
+    [
+        (b'{"stream":"S", "seq":7}', PubAck(7, False, 0)),
+        (b'{"stream":"S","domain":"hub","seq":7,"duplicate": true}', PubAck(7, True, 0)),
+        (
+            b'{"error":{"code":503,"err_code":10077,"description":"full"},"stream":"S","seq":0}',
+            PubAck(0, False, 10077),
+        ),
+        (b'{"error":{"code":429,"description":"too many"}}', PubAck(0, False, 429)),
+        (b"", None),
+        (b"pong", None),
+        (b"[1]", None),
+        (b"17", None),
+        (b'{"stream":"S"}', None),
+        (b'{"error":"no"}', None),
+    ],
+)
+def test_reads_answers_and_nothing_else(payload: bytes, answer: PubAck | None) -> None:
+    """A reply that is no publish acknowledgement is never taken for one."""
+    assert read_ack(payload) == answer
