@@ -51,22 +51,25 @@ class Batch(NamedTuple):
 def row_leaf(number: int, batch: int, row: Row) -> bytes:
     """Return the leaf of an event: SHA-256 over `["event",number,batch,...]` in compact JSON.
 
-    The array holds the row's fields in order. A payload of bytes appears as an array of one
-    text, its hexadecimal digits; text appears as text.
+    The array holds the row's fields in order; bytes appear as an array of one text, their
+    hexadecimal digits.
     """
-    payload = row[-1]
-    if isinstance(payload, bytes):
-        return _leaf(("event", number, batch, *row[:-1], (payload.hex(),)))
     return _leaf(("event", number, batch, *row))
 
 
 def note_leaf(number: int, batch: int, note: Note) -> bytes:
-    """Return the leaf of a note, `["note",number,batch,...]`, its body in hexadecimal digits."""
-    return _leaf(("note", number, batch, *note[:-1], (note.body.hex(),)))
+    """Return the leaf of a note, `["note",number,batch,...]`, made in the same way."""
+    return _leaf(("note", number, batch, *note))
 
 
 def _leaf(fields: tuple[object, ...]) -> bytes:
-    return hashlib.sha256(orjson.dumps(fields)).digest()
+    return hashlib.sha256(orjson.dumps(fields, default=_digits)).digest()
+
+
+def _digits(value: object) -> tuple[str]:
+    if isinstance(value, bytes):
+        return (value.hex(),)
+    raise TypeError(f"{value!r} is no field of a record")
 
 
 def root(leaves: Sequence[bytes]) -> str:

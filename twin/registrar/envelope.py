@@ -5,6 +5,7 @@ else goes through the full codec, whose word counts. The short way takes nothing
 codec would refuse, and reads the same out of it.
 """
 
+import re
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -16,7 +17,8 @@ __all__ = ["MAX_HEADERS", "MAX_TEXT", "Envelope", "NotAnEvent", "read_envelope"]
 
 MAX_HEADERS: Final = 16 * 1024
 MAX_TEXT: Final = 1024
-CONTROL: Final = bytes({*range(32), 127} - {9, 10, 13})
+NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
+UNPLAIN: Final = bytes({*range(32), 127, *b'%"'} - {10, 13})
 INT64: Final = 1 << 63
 
 
@@ -50,26 +52,37 @@ def read_envelope(headers: bytes, payload: bytes) -> Envelope:
 
 def _read_plain(block: bytes, payload: bytes) -> Envelope | None:
     """Return the event if it is plain, None if the codec has to look at it."""
-    if b"%" in block or b'"' in block or len(block.translate(None, CONTROL)) != len(block):
+    fields = _plain_fields(block)
+    if fields is None or fields.get("ce-specversion") != "1.0":
         return None
-    fields: dict[str, str] = {}
     try:
-        for name, value in header_lines(block):
-            key = _field_name(name)
-            if not key or not value or key in fields:
-                return None
-            fields[key] = value
-        text = fields.get("ce-time")
-        time_ns = None if text is None else parse_ns(text)
         event_id, source, event_type = fields["ce-id"], fields["ce-source"], fields["ce-type"]
+        time_ns = parse_ns(fields["ce-time"]) if "ce-time" in fields else None
     except (KeyError, ValueError):
         return None
-    structured = fields.get("content-type", "").lower().startswith("application/cloudevents")
-    if structured or fields.get("ce-specversion") != "1.0":
+    if fields.get("content-type", "").lower().startswith("application/cloudevents"):
         return None
     if max(len(event_id), len(source), len(event_type)) > MAX_TEXT or not _fits(time_ns):
         return None
     return Envelope(event_id, source, event_type, time_ns, fields, payload)
+
+
+def _plain_fields(block: bytes) -> dict[str, str] | None:
+    """Return the fields of a block of ASCII lines `name: value` that need no decoding."""
+    if not block.isascii() or len(block.translate(None, UNPLAIN)) != len(block):
+        return None
+    text = block.decode().rstrip("\r\n")
+    first, *lines = text.split("\r\n")
+    if first != "NATS/1.0" or not text.count("\n") == text.count("\r") == len(lines):
+        return None
+    fields: dict[str, str] = {}
+    for line in lines:
+        name, _, value = line.partition(": ")
+        key = _field_name(name)
+        if not key or not value or value[0] == " " or value[-1] == " " or key in fields:
+            return None
+        fields[key] = value
+    return fields
 
 
 def _read_any(block: bytes, payload: bytes) -> Envelope:
@@ -102,6 +115,8 @@ def _fits(time_ns: int | None) -> bool:
 def _field_name(name: str) -> str:
     """Return a header's name in lower case, `ce_` as `ce-`; empty if the codec must judge it."""
     lower = name.lower()
+    if not NAME.fullmatch(name):
+        return ""
     if not lower.startswith(("ce-", "ce_")):
         return lower
     attribute = lower[3:]

@@ -27,6 +27,7 @@ MAX_PAYLOAD: Final = 512 * 1024
 MAX_DEPTH: Final = 64
 KEPT: Final = 4096
 POISON: Final = 920
+AUDIT_KEY: Final = AUDIT_SUBJECT.removeprefix("qiki.")
 TWIN_SOURCE: Final = "urn:twin:"
 CONTENT_TYPES: Final = ("ce-datacontenttype", "datacontenttype", "content-type")
 CORRELATIONS: Final = ("ce-correlationid", "correlation-id", "x-correlation-id")
@@ -56,7 +57,7 @@ class Intake:
         None means nothing: audit records, our own among them, are never audited.
         """
         subject = self._space.logical(message.subject)
-        if platform_subject(subject) == AUDIT_SUBJECT:
+        if subject.endswith(AUDIT_KEY) and platform_subject(subject) == AUDIT_SUBJECT:
             return None
         try:
             return self._event(message, subject, received_ns)
@@ -72,24 +73,24 @@ class Intake:
         is_json, content = _content(data, fields)
         verdict = self._classifier.classify(event_type, subject, content)
         row = Row(
-            id=event_id,
-            source=source,
-            type=event_type,
-            subject=subject,
-            stream=message.stream,
-            stream_seq=message.stream_seq,
-            deliveries=message.deliveries,
-            event_ns=message.timestamp_ns if event_ns is None else event_ns,
-            intended_ns=_intended_ns(fields),
-            stream_ns=message.timestamp_ns,
-            received_ns=received_ns,
-            bot=_bot(source, subject),
-            code=verdict.code,
-            severity=verdict.severity,
-            correlation=_correlation(fields, content),
-            trace=_trace(fields),
-            headers=message.headers.decode("ascii"),
-            payload=message.payload.decode() if is_json else message.payload,
+            event_id,
+            source,
+            event_type,
+            subject,
+            message.stream,
+            message.stream_seq,
+            message.deliveries,
+            message.timestamp_ns if event_ns is None else event_ns,
+            _intended_ns(fields),
+            message.timestamp_ns,
+            received_ns,
+            _bot(source, subject),
+            verdict.code,
+            verdict.severity,
+            _correlation(fields, content),
+            _trace(fields),
+            message.headers.decode("ascii"),
+            message.payload.decode() if is_json else message.payload,
         )
         return Event(row, verdict.publish)
 

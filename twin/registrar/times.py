@@ -19,6 +19,9 @@ def parse_ns(text: str) -> int:
     More than nine digits of a second are cut off; a time without offset is UTC, a date alone
     its midnight.
     """
+    digits = text[20:-1]
+    if text[19:20] == "." and text[-1] == "Z" and digits.isdecimal() and digits.isascii():
+        return _utc_seconds(text[:19]) * _SECOND + int(digits.ljust(9, "0")[:9])
     match = _TIME.fullmatch(text)
     if match is None:
         raise ValueError(f"'{text}' is no time; write for example 2026-01-01T12:00:00Z")
@@ -37,6 +40,12 @@ def format_ns(time_ns: int) -> str:
     seconds, fraction = divmod(time_ns, _SECOND)
     digits = f".{fraction:09d}".rstrip("0") if fraction else ""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}{digits}Z"
+
+
+@lru_cache(maxsize=4096)
+def _utc_seconds(text: str) -> int:
+    """Return the seconds of exactly `YYYY-MM-DDTHH:MM:SS`."""
+    return parse_ns(f"{text}Z") // _SECOND
 
 
 @lru_cache(maxsize=4096)
