@@ -44,6 +44,16 @@ def fly(hw: Hardware, seconds: float, dt_s: float = 1.0) -> list[Edge]:
     return hw.drain_edges()
 
 
+def look(hw: Hardware, seconds: int = 1) -> list[Edge]:
+    """Step what moves and what looks out, and nothing else; return what was reported."""
+    planes = (hw.motion, hw.suite, hw.surroundings, hw.radar, hw.tracker, hw.guard)
+    for _ in range(seconds):
+        for plane in planes:
+            plane.step(hw, 1.0)
+        hw.time_ns += 1_000_000_000
+    return hw.drain_edges()
+
+
 def record(
     hw: Hardware, planes: Iterable[Plane], values: Sequence[Floats], ticks: int, dt_s: float = 1.0
 ) -> list[Floats]:
