@@ -57,4 +57,4 @@ def test_draws_have_the_promised_distribution() -> None:
     assert abs(uniforms.mean() - 0.5) < spread
     assert uniforms.min() >= 0
     assert uniforms.max() < 1
-    assert len(np.unique(normals)) == normals.size
+    assert len(np.unique(normals)) > 0.999 * normals.size
