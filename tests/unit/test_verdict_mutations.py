@@ -581,14 +581,23 @@ DEFECTS: dict[str, tuple[Mutation, Verdict, ReasonKind, str, str]] = {
         INVALID,
         ReasonKind.INVALID,
         "events",
-        "fewer than 90% of the 700 predicted",
+        "600 of the 700 predicted events were generated and sent, fewer than 90%",
+    ),
+    "predicted subject silent": (
+        lambda f: f.manifest.update(
+            predicted={"total": 500, "by_subject": {"qiki.telemetry": 100, "qiki.silent": 400}}
+        ),
+        INVALID,
+        ReasonKind.INVALID,
+        "events",
+        "of the 500 predicted events were generated and sent, fewer than 90%",
     ),
     "load not offered": (
         overflow,
         INVALID,
         ReasonKind.INVALID,
         "events",
-        "480 events were generated and sent, fewer than 90%",
+        "480 of the 600 predicted events were generated and sent, fewer than 90%",
     ),
     "nothing accepted": (
         all_unknown,

@@ -10,7 +10,7 @@ from twin.verdict.manifest import Manifest
 from twin.verdict.recording import AUDIT_SUBJECT
 from twin.verdict.result import SubjectCounts
 
-__all__ = ["disagreements", "subject_counts"]
+__all__ = ["disagreements", "expected_generated", "subject_counts"]
 
 
 def subject_counts(manifest: Manifest, ledger: Ledger) -> tuple[SubjectCounts, ...]:
@@ -44,6 +44,19 @@ def subject_counts(manifest: Manifest, ledger: Ledger) -> tuple[SubjectCounts, .
         for name in sorted(names)
         if not name.endswith(AUDIT_SUBJECT)
     )
+
+
+def expected_generated(manifest: Manifest, ledger: Ledger) -> int:
+    """Return how many of the predicted events were generated.
+
+    Subject by subject, so that events that nobody predicted (tracks, edges) make up for none
+    of those that were.
+    """
+    predicted, journal = manifest.predicted.by_subject, ledger.journal
+    if not predicted:
+        return journal.attempted
+    generated = _by_subject(journal.dense.sources, journal.dense.sums(journal.has(State.ATTEMPTED)))
+    return sum(min(generated.get(subject, 0), count) for subject, count in predicted.items())
 
 
 def disagreements(manifest: Manifest, ledger: Ledger) -> list[str]:

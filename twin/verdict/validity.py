@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from twin.verdict.counts import disagreements
+from twin.verdict.counts import disagreements, expected_generated
 from twin.verdict.facts import Fault
 from twin.verdict.ledger import EventClass, Ledger
 from twin.verdict.manifest import Criteria, Manifest
@@ -156,12 +156,12 @@ def _amounts(manifest: Manifest, criteria: Criteria, ledger: Ledger) -> Iterator
     if not ledger.accepted:
         yield invalid("events", "no event was acknowledged, so nothing was checked", 0.0)
     least = limits.min_events_fraction * manifest.predicted.total
-    offered = journal.attempted - journal.unsent
+    offered = expected_generated(manifest, ledger) - journal.unsent
     if offered < least:
         yield invalid(
             "events",
-            f"{offered} events were generated and sent, fewer than "
-            f"{limits.min_events_fraction:.0%} of the {manifest.predicted.total} predicted",
+            f"{offered} of the {manifest.predicted.total} predicted events were generated and "
+            f"sent, fewer than {limits.min_events_fraction:.0%}",
             float(offered),
             least,
         )
