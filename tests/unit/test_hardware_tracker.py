@@ -216,6 +216,14 @@ def test_a_switched_off_radar_loses_all_tracks() -> None:
     assert not hw.tracker.track_count.any()
 
 
+def test_a_bot_without_perception_has_no_tracks() -> None:
+    """With its component switched off in the spec the tracker holds nothing."""
+    hw = flying(3, {"rlsm.enabled": False})
+    fly(hw, 3)
+    assert hw.radar.detections.any()
+    assert not hw.tracker.status.any()
+
+
 def test_codes_are_those_of_the_contract() -> None:
     """Status, kind, iff and mode carry the numbers of the payload."""
     assert [status.value for status in TrackStatus] == [0, 1, 2, 3, 4]

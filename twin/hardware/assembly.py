@@ -192,7 +192,9 @@ class Hardware:
         self.radar = Radar(
             shard, self.suite, radar, self.surroundings, enabled=self.spec.is_enabled("radar_360")
         )
-        self.tracker = Tracker(shard, tracker, self.surroundings, self.radar)
+        self.tracker = Tracker(
+            shard, tracker, self.surroundings, self.radar, enabled=self.spec.is_enabled("rlsm")
+        )
         self.guard = Guard(shard, tracker, self.tracker)
 
     @property

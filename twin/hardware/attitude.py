@@ -3,7 +3,7 @@
 import numpy as np
 
 from twin.hardware.plane import Bools, Floats, Ints
-from twin.hardware.rotation import angles, cos_sin, from_angles, matrix, turned
+from twin.hardware.rotation import angles, cos_sin, from_angles, matrix, to_bearing, turned
 from twin.spec.params.motion import MotionParams
 
 __all__ = ["Attitude"]
@@ -99,8 +99,7 @@ class Attitude:
     def _tell_heading(self) -> None:
         bearing = self.angles[2] * (-180 / np.pi)
         bearing += 90.0
-        bearing += 360.0 * (bearing < 0)
-        np.copyto(self.heading_deg, bearing)
+        np.copyto(self.heading_deg, to_bearing(bearing))
 
 
 def _wrapped(angle: Floats) -> Floats:

@@ -9,6 +9,7 @@ import numpy as np
 from twin.hardware.health import Reason, Reasons, Status
 from twin.hardware.lottery import Lottery
 from twin.hardware.plane import Floats, Range
+from twin.hardware.rotation import to_bearing
 from twin.hardware.shard import Shard
 from twin.hardware.suite import Suite
 from twin.spec.params.imu import ImuParams
@@ -137,6 +138,6 @@ class Navigation:
         yaw -= (2 * np.pi) * np.rint(yaw * (1 / (2 * np.pi)))
         bearing = np.multiply(yaw, -180 / np.pi, out=self.heading_deg)
         bearing += 90.0
-        bearing += 360.0 * (bearing < 0)
+        to_bearing(bearing)
         np.multiply(self.position_sigma_m > self._params.degraded_m, DEGRADED, out=self.status)
         np.multiply(self.status, NO_FIX, out=self.reason)

@@ -7,6 +7,7 @@ import numpy as np
 from twin.hardware.contacts import Codes
 from twin.hardware.health import Reason, Status
 from twin.hardware.plane import Bools, Floats, Ints
+from twin.hardware.rotation import to_bearing
 from twin.hardware.shard import Shard
 from twin.hardware.suite import Element, Suite
 from twin.hardware.surroundings import Surroundings
@@ -21,7 +22,6 @@ LR: Final = 1
 SR: Final = 2
 BEAM_SPLIT: Final = 1.6
 FALSE_SPEED_MPS: Final = 30.0
-ALMOST_NORTH_DEG: Final = 359.9995
 DRAWS_PER_OBJECT: Final = 5
 ALARM_LANE: Final = 128
 
@@ -195,13 +195,8 @@ class Radar(Element):
 
 
 def bearing_of(x: Floats, y: Floats, off_rad: Floats) -> Floats:
-    """Return the bearing in degrees of x east, y north, turned clockwise by `off_rad` < pi.
-
-    In [0, 360), also when rounded to three decimals: what would become 360 is 0.
-    """
+    """Return the bearing in degrees of x east, y north, turned clockwise by `off_rad` < pi."""
     bearing: Floats = np.arctan2(x, y)
     bearing += off_rad
     bearing *= 180 / np.pi
-    bearing += 360.0 * (bearing < 0)
-    bearing *= bearing < ALMOST_NORTH_DEG
-    return bearing
+    return to_bearing(bearing)

@@ -5,11 +5,24 @@ A quaternion is (w, x, y, z) as (4, n) and turns body vectors into world vectors
 intrinsic sequence yaw (about Z), pitch (about Y), roll (about X).
 """
 
+from typing import Final
+
 import numpy as np
 
 from twin.hardware.plane import Floats
 
-__all__ = ["angles", "cos_sin", "from_angles", "matrix", "to_body", "to_world", "turned"]
+__all__ = [
+    "angles",
+    "cos_sin",
+    "from_angles",
+    "matrix",
+    "to_bearing",
+    "to_body",
+    "to_world",
+    "turned",
+]
+
+ALMOST_NORTH_DEG: Final = 359.9995
 
 
 def cos_sin(angle: Floats) -> tuple[Floats, Floats]:
@@ -25,6 +38,16 @@ def cos_sin(angle: Floats) -> tuple[Floats, Floats]:
     np.subtract(1, square, out=square)
     square *= scale
     return square, half
+
+
+def to_bearing(degrees: Floats) -> Floats:
+    """Turn degrees in (-360, 360) into a bearing in [0, 360), in place.
+
+    Also when rounded to three decimals: what would be written as 360 becomes 0.
+    """
+    degrees += 360.0 * (degrees < 0)
+    degrees *= degrees < ALMOST_NORTH_DEG
+    return degrees
 
 
 def from_angles(roll: Floats, pitch: Floats, yaw: Floats) -> Floats:

@@ -59,10 +59,16 @@ class Tracker:
     inputs: Mapping[str, Range] = MappingProxyType({})
 
     def __init__(
-        self, shard: Shard, params: TrackerParams, around: Surroundings, radar: Radar
+        self,
+        shard: Shard,
+        params: TrackerParams,
+        around: Surroundings,
+        radar: Radar,
+        *,
+        enabled: bool = True,
     ) -> None:
         shape = (radar.slots, shard.n)
-        self._params, self._around = params, around
+        self._params, self._around, self._enabled = params, around, enabled
         self.status, self.misses, self.band = np.zeros((3, *shape), dtype=np.int8)
         self.kind, self.iff, self.mode = np.zeros((3, *shape), dtype=np.int8)
         self.hits: Counts = np.zeros(shape, dtype=np.int32)
@@ -84,7 +90,9 @@ class Tracker:
         return count
 
     def step(self, hw: "Hardware", dt_s: float) -> None:
-        """Take in the scan of this tick."""
+        """Take in the scan of this tick; a tracker that is not fitted holds no tracks."""
+        if not self._enabled:
+            return
         radar, status = hw.radar, self.status
         status[status == TrackStatus.LOST] = TrackStatus.FREE
         active = status != TrackStatus.FREE
