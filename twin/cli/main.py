@@ -1,26 +1,61 @@
-"""The command `twin`: wires the command groups and turns errors into exit codes."""
+"""The command `twin`: finds the command groups and turns errors into exit codes."""
 
 import sys
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from twin import __version__
-from twin.cli.init import init
-from twin.cli.judge import judge_run
-from twin.cli.registrar import app as registrar_app
-from twin.cli.run import run_scenarios
-from twin.cli.spec import app as spec_app
-from twin.cli.validate import validate
-from twin.errors import TwinError
+from twin.errors import TwinError, UsageError
+from twin.spec.findings import did_you_mean
 
 __all__ = ["app", "run"]
 
+COMMANDS = {
+    "run": ("twin.cli.run", "run_scenarios"),
+    "init": ("twin.cli.init", "init"),
+    "validate": ("twin.cli.validate", "validate"),
+    "judge": ("twin.cli.judge", "judge_run"),
+    "spec": ("twin.cli.spec", "app"),
+    "registrar": ("twin.cli.registrar", "app"),
+}
+"""Where each command is: a function, or a group of commands. Only the one asked for is loaded."""
+
+
+class Commands(TyperGroup):
+    """Loads a command when it is named, so that a service starts with what it needs."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]  # click's
+        """Name all commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]
+        """Load one command; UsageError for a name that is none."""
+        if cmd_name not in COMMANDS:
+            hint = did_you_mean(cmd_name, list(COMMANDS)) or f" (there are: {', '.join(COMMANDS)})"
+            raise UsageError(f"no command is called {cmd_name!r}{hint}")
+        module, name = COMMANDS[cmd_name]
+        found = getattr(import_module(module), name)
+        if isinstance(found, typer.Typer):
+            group = found
+        else:
+            group = typer.Typer(context_settings=HELP, pretty_exceptions_enable=False)
+            group.command(cmd_name)(found)
+        group.info.name = cmd_name
+        return get_command(group)
+
+
+HELP = {"help_option_names": ["-h", "--help"]}
 app = typer.Typer(
     name="twin",
+    cls=Commands,
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=HELP,
 )
 
 
@@ -40,17 +75,8 @@ def root(
 ) -> None:
     """Simulate a fleet on a real JetStream, break things, and get a verdict to trust.
 
-    Exit codes: 0 PASS, 1 FAIL, 2 bad usage or bad file, 3 INVALID, 4 infrastructure,
-    130 interrupted.
+    Exit codes: 0 PASS, 1 FAIL, 2 bad usage, 3 INVALID, 4 infrastructure, 130 interrupted.
     """
-
-
-app.command("run")(run_scenarios)
-app.command("init")(init)
-app.command("validate")(validate)
-app.command("judge")(judge_run)
-app.add_typer(spec_app, name="spec")
-app.add_typer(registrar_app, name="registrar")
 
 
 def run() -> None:

@@ -39,7 +39,12 @@ from twin.spec.load import load_spec
 
 __all__ = ["app"]
 
-app = typer.Typer(name="registrar", help="The audit service and its store.", no_args_is_help=True)
+app = typer.Typer(
+    name="registrar",
+    help="The audit service and its store.",
+    add_completion=False,
+    no_args_is_help=True,
+)
 
 StoreOption = Annotated[Path, typer.Option("--store", help="Folder of the store.", metavar="DIR")]
 

@@ -16,7 +16,10 @@ from twin.spec.schema import file_schema
 __all__ = ["app", "schemas"]
 
 app = typer.Typer(
-    name="spec", help="Make configs and schemas from a BotSpec.", no_args_is_help=True
+    name="spec",
+    help="Make configs and schemas from a BotSpec.",
+    add_completion=False,
+    no_args_is_help=True,
 )
 
 
