@@ -1,6 +1,7 @@
 """The command `twin`: finds the command groups and turns errors into exit codes."""
 
 import sys
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -10,7 +11,6 @@ from typer.main import get_command
 
 from twin import __version__
 from twin.errors import TwinError, UsageError
-from twin.spec.findings import did_you_mean
 
 __all__ = ["app", "run"]
 
@@ -35,8 +35,9 @@ class Commands(TyperGroup):
     def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]
         """Load one command; UsageError for a name that is none."""
         if cmd_name not in COMMANDS:
-            hint = did_you_mean(cmd_name, list(COMMANDS)) or f" (there are: {', '.join(COMMANDS)})"
-            raise UsageError(f"no command is called {cmd_name!r}{hint}")
+            near = get_close_matches(cmd_name, COMMANDS, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(COMMANDS)}"
+            raise UsageError(f"no command is called {cmd_name!r}; {hint}")
         module, name = COMMANDS[cmd_name]
         found = getattr(import_module(module), name)
         if isinstance(found, typer.Typer):
