@@ -54,14 +54,14 @@ def test_one_step_is_one_instant() -> None:
 def test_a_rate_multiplies_ticks_and_emissions(rate: float) -> None:
     """Under a load a channel and its physics come so many times as often, after the change."""
     phases = [(4 * SECOND_NS, 1.0), (6 * SECOND_NS, rate), (2 * SECOND_NS, 1.0)]
-    log, start = Log(SECOND_NS, 5 * SECOND_NS), 0
+    log, start = Log(SECOND_NS, 5 * SECOND_NS, 30 * SECOND_NS), 0
     for duration_ns, phase_rate in phases:
         log.run(start)
         log.schedule.set_rate(phase_rate)
         start += duration_ns
     log.run(start)
     end = sampling_end_ns(phases)
-    for number, period_ns in enumerate((SECOND_NS, 5 * SECOND_NS)):
+    for number, period_ns in enumerate((SECOND_NS, 5 * SECOND_NS, 30 * SECOND_NS)):
         for cohort in range(COHORTS):
             wanted = emissions(end, period_ns, cohort)
             line = f"channel {number} cohort {cohort}"
