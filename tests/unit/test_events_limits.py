@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from twin.events.encode import (
@@ -75,6 +75,8 @@ def test_a_number_is_the_nearest_with_its_decimals(value: float, decimals: int) 
 
 
 @given(st.floats(0, 360), st.integers(0, 4))
+@example(359.996, 2)
+@example(360.0, 2)
 def test_a_bearing_never_becomes_360(value: float, decimals: int) -> None:
     """What would be rounded up to a full turn is north."""
     (found,) = written(Number("x", decimals, 0, 360, wrap=True), value)
@@ -82,10 +84,13 @@ def test_a_bearing_never_becomes_360(value: float, decimals: int) -> None:
 
 
 @given(st.floats(-TAU, TAU), st.integers(0, 5))
+@example(TAU, 4)
+@example(-TAU, 4)
 def test_rounding_does_not_leave_the_range(value: float, decimals: int) -> None:
     """A bound that has more decimals than the number is not stepped over."""
     (found,) = written(Number("x", decimals, -TAU, TAU), value)
     assert -TAU <= found <= TAU
+    assert float(f"{found:.{decimals}f}") == found
 
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, 100.01, -0.01, 1e300])
@@ -317,3 +322,15 @@ def test_bus_reading_out_of_reason_names_the_field() -> None:
     power.bus_a[1] = -3.0
     with pytest.raises(ValueError, match=r"bus_a = -3\.0 is out of its range \(row 1\)"):
         bus_encoder(ROSTER).encode([0, 1], power, 0)
+
+
+def test_a_snapshot_may_do_without_comms_and_carry_a_hash() -> None:
+    """A bot without a datalink has no comms block; the profile's hash is written as it is."""
+    mute = telemetry_encoder(
+        ROSTER, PowerRating(), NODES, comms=False, hardware_profile_hash="sha256:00ff"
+    )
+    (event,) = mute.encode([0], replace(views().telemetry, comms=None), 0)
+    validate_payload("telemetry", event.payload)
+    document = json.loads(event.payload)
+    assert "comms" not in document
+    assert document["hardware_profile_hash"] == "sha256:00ff"
