@@ -1,9 +1,9 @@
 """The registrar: from durable consumers into the store, acknowledged only when durable.
 
 One reader per consumer takes batches and decodes them; one writer merges what waits into a
-commit on the store's own thread, then acknowledges. At most QUEUE batches wait between
-them; when that is full readers stop asking, and JetStream keeps the rest. What is held longer
-than a third of its ack wait is signalled to be in progress.
+commit on the store's own thread, then acknowledges. When MAX_HELD messages are on their way
+readers stop taking, and JetStream keeps the rest. What is held longer than a third of its ack
+wait is signalled to be in progress.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ from twin.registrar.thread import StoreThread
 
 __all__ = ["Registrar", "RegistrarOptions", "first_of_group"]
 
-QUEUE: Final = 4
+MAX_HELD: Final = 20_000
 COMMIT_ROWS: Final = 5_000
 WAIT_S: Final = 0.2
 BURST: Final = 100
@@ -103,8 +103,10 @@ class Registrar:
         self._metrics = metrics
         self._intake = Intake(Classifier(options.rules), options.space, options.max_payload)
         self._fan_out = FanOut(connection, options.space, metrics)
-        self._queue: asyncio.Queue[_Taken | None] = asyncio.Queue(QUEUE)
+        self._queue: asyncio.Queue[_Taken | None] = asyncio.Queue()
         self._held: set[_Taken] = set()
+        self._room = asyncio.Event()
+        self._room.set()
         self._own_notes: list[Note] = []
         self._stopping = asyncio.Event()
         self._rose = asyncio.Event()
@@ -157,7 +159,7 @@ class Registrar:
                 tasks.append(group.create_task(self._read(consumer, self._ack_wait_s[durable] / 3)))
             self.consuming.set()
             await asyncio.wait(tasks)
-            await self._queue.put(None)
+            self._queue.put_nowait(None)
             await writer
             await self._last_words()
             for helper in helpers:
@@ -200,13 +202,29 @@ class Registrar:
 
     async def _read(self, consumer: PullConsumer, keep_alive_s: float) -> None:
         while not self._stopping.is_set():
+            await self._room.wait()
             messages = await consumer.next_batch(WAIT_S)
             if messages:
                 taken = _Taken(consumer, messages, keep_alive_s, time.monotonic())
-                self._held.add(taken)
-                self._metrics.queue.inc(len(messages))
+                self._hold(taken)
                 await self._decode(taken)
-                await self._queue.put(taken)
+                self._queue.put_nowait(taken)
+
+    def _hold(self, taken: _Taken) -> None:
+        self._held.add(taken)
+        self._count_held()
+
+    def _release(self, taken: _Taken) -> None:
+        self._held.discard(taken)
+        self._count_held()
+
+    def _count_held(self) -> None:
+        held = sum(map(len, self._held))
+        self._metrics.queue.set(held)
+        if held < MAX_HELD:
+            self._room.set()
+        else:
+            self._room.clear()
 
     async def _decode(self, taken: _Taken) -> None:
         received_ns = time.time_ns()
@@ -243,8 +261,7 @@ class Registrar:
         for taken in group:
             if taken.consumer is not None:
                 taken.consumer.ack(taken.messages)
-            self._held.discard(taken)
-            self._metrics.queue.dec(len(taken))
+            self._release(taken)
         if self._options.fan_out:
             self._publish(written, set().union(*(taken.publish for taken in group)))
         await self._store.checkpoint()
@@ -280,8 +297,7 @@ class Registrar:
         self._own_notes.append(_note(CONNECTED if up else DISCONNECTED))
         if up:
             self._rose.set()
-        if not self._queue.full():
-            self._queue.put_nowait(_Taken(None, [], 0.0, 0.0))
+        self._queue.put_nowait(_Taken(None, [], 0.0, 0.0))
 
     async def _note_now(self, code: int, **detail: str | int) -> None:
         await self._store.write((), (_note(code, **detail),))
