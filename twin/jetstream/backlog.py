@@ -12,8 +12,9 @@ class Flight:
     """One event from being offered until its outcome is known.
 
     `tries` counts sends. `doubtful` says that some try may have been stored without our
-    knowing; `resting` that the last try was refused for now. `first_sent` and `due` (when to
-    act next) are on the monotonic clock, in seconds. `error` is the last refusal's code.
+    knowing; `resting` that the last try was refused for now. `error` is the last refusal's
+    code. Once sent, `publication` is what was sent, and `first_sent` and `due` (when to act
+    next) are on the monotonic clock, in seconds.
     """
 
     __slots__ = (
@@ -30,14 +31,15 @@ class Flight:
         "tries",
     )
 
+    publication: Publication
+    first_sent: float
+    due: float
+
     def __init__(self, event: Event, intended_ns: int) -> None:
         self.event = event
         self.intended_ns = intended_ns
         self.token = 0
-        self.publication: Publication | None = None
         self.tries = 0
-        self.first_sent = 0.0
-        self.due = 0.0
         self.doubtful = False
         self.resting = False
         self.error = 0

@@ -226,7 +226,8 @@ class Publisher:
             event = flight.event
             subject = self._subjects.get(event.source) or self._subject(event.source)
             headers = b"%bTwin-Intended-Ns: %d\r\n\r\n" % (event.headers, flight.intended_ns)
-            _check_block(headers)
+            if headers.find(b"\r\n\r\n") + 4 != len(headers) or headers[:10] != b"NATS/1.0\r\n":
+                raise UsageError(f"The headers of an event are malformed: {headers[:200]!r}")
             if len(headers) + len(event.payload) > largest:
                 flight.error = LocalRefusal.MAX_PAYLOAD
                 self._settle([(flight, Outcome.REFUSED, 0, False)])
@@ -260,12 +261,11 @@ class Publisher:
         now = time.monotonic()
         publications = []
         for flight in flights:
-            if flight.publication is not None:
-                growth = min(1.5**flight.tries, 4.0)
-                wait_s = self._settings.ack_wait_s * growth * self._jitter.uniform(0.8, 1.2)
-                flight.due = min(now + wait_s, flight.first_sent + self._settings.retry_for_s)
-                flight.tries += 1
-                publications.append(flight.publication)
+            growth = min(1.5**flight.tries, 4.0)
+            wait_s = self._settings.ack_wait_s * growth * self._jitter.uniform(0.8, 1.2)
+            flight.due = min(now + wait_s, flight.first_sent + self._settings.retry_for_s)
+            flight.tries += 1
+            publications.append(flight.publication)
         self._account.counts.resent += len(publications)
         self._connection.send(publications)
 
@@ -343,7 +343,7 @@ class Publisher:
     def _on_error(self, text: str) -> None:
         if found := _FORBIDDEN.search(text):
             subject = found["subject"].lower().encode()
-            hit = [f for f in self._flights.values() if _subject_of(f) == subject]
+            hit = [f for f in self._flights.values() if f.publication[0].lower() == subject]
             for flight in hit:
                 flight.error = LocalRefusal.PERMISSION
             self._settle([(flight, _given_up(flight), 0, False) for flight in hit])
@@ -390,17 +390,7 @@ class Publisher:
         await asyncio.to_thread(self._account.journal.sync)
 
 
-def _check_block(headers: bytes) -> None:
-    """Refuse what would end early and inject into the protocol: our own encoder's mistake."""
-    if not headers.startswith(b"NATS/1.0\r\n") or headers.find(b"\r\n\r\n") + 4 != len(headers):
-        raise UsageError(f"The headers of an event are malformed: {headers[:200]!r}")
-
-
 def _given_up(flight: Flight, *, ended: bool = False) -> Outcome:
     """Refused if every try was refused, otherwise unknown."""
     unanswered = ended and not flight.resting
     return Outcome.UNKNOWN if flight.doubtful or unanswered else Outcome.REFUSED
-
-
-def _subject_of(flight: Flight) -> bytes:
-    return flight.publication[0].lower() if flight.publication else b""
