@@ -23,7 +23,7 @@ run: $(STAMP) ## run the patrol scenario to its verdict on an embedded nats-serv
 test: $(STAMP) ## run every test that needs Python only
 	$(BIN)/python -m pytest -n 2 -m "not external"
 
-test-external: $(STAMP) ## run the tests that need promtool and other programs
+test-external: $(STAMP) ## run the tests that need promtool and other programs (.ci/tools brings them)
 	$(BIN)/python -m pytest -m external
 
 lint: $(STAMP) ## ruff, mypy and the import rules
