@@ -40,14 +40,15 @@ def exact(hw: Hardware, seconds: float, cooling: float = 1.0) -> NDArray[np.floa
     return np.asarray(solution.y[:, -1])
 
 
-def test_steady_state_is_the_solution_of_the_network() -> None:
+@pytest.mark.parametrize("ambient_degc", [-60.0, 15.0])
+def test_steady_state_is_the_solution_of_the_network(ambient_degc: float) -> None:
     """With constant heat, temperatures settle where the linear system says."""
-    hw = booted(start=FULL)
+    hw = booted(start=FULL | {"thermal.ambient_degc": ambient_degc})
     run(hw, 50_000, dt_s=100)
     matrix, _ = conductances()
     above = np.linalg.solve(matrix, hw.thermal.heat_w[0])
     assert hw.thermal.heat_w[0].max() > 5
-    np.testing.assert_allclose(hw.thermal.temp_c[0] + 60.0, above, atol=1e-6)
+    np.testing.assert_allclose(hw.thermal.temp_c[0] - ambient_degc, above, atol=1e-6)
 
 
 @pytest.mark.parametrize("dt_s", [0.5, 10.0, 300.0])
