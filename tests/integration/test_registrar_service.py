@@ -21,7 +21,7 @@ from twin.events.cloudevents import CloudEvent, decode
 from twin.events.payloads import validate_payload
 from twin.events.payloads.simulation import AuditRecord
 from twin.events.streams import build_topology
-from twin.events.subjects import SubjectSpace
+from twin.events.subjects import Layout, SubjectSpace
 from twin.jetstream.api import call, consumer_info, stream_info
 from twin.jetstream.connection import BrokerOptions, Connection, connect
 from twin.jetstream.reconcile import reconcile
@@ -36,7 +36,9 @@ from twin.registrar.verify import verify
 STATE = "qiki.events.v1.state"
 STREAM = "QIKI_EVENTS_V1"
 DEADLINE_S = 20.0
-TOPOLOGY = build_topology(SubjectSpace(), ack_wait_s=1.0)
+PLATFORM = SubjectSpace()
+FLEET = SubjectSpace(Layout.FLEET, "lab")
+TOPOLOGY = build_topology(PLATFORM, ack_wait_s=1.0)
 
 
 def headers(number: int, run: str = "r1", msg_id: str = "") -> bytes:
@@ -68,12 +70,15 @@ async def until(condition: Callable[[], bool], what: str) -> None:
         pytest.fail(f"waited in vain for {what}")
 
 
-async def publish(connection: Connection, numbers: range, kind: str = "dull") -> None:
+async def publish(
+    connection: Connection, numbers: range, kind: str = "dull", space: SubjectSpace = PLATFORM
+) -> None:
     """Publish events and wait until JetStream has them all."""
+    subject = space.wire(space.subject("bot-1", STATE))
     for start in range(numbers.start, numbers.stop, 200):
         chunk = range(start, min(start + 200, numbers.stop))
         answers = await asyncio.gather(
-            *(connection.request(STATE, body(n, kind), headers=headers(n)) for n in chunk)
+            *(connection.request(subject, body(n, kind), headers=headers(n)) for n in chunk)
         )
         assert all(b'"error"' not in answer[3] for answer in answers)
 
@@ -189,10 +194,13 @@ async def connection(server: NatsServer) -> AsyncIterator[Connection]:
 
 
 @asynccontextmanager
-async def serving(folder: Path, url: str) -> AsyncIterator[Embedded]:
+async def serving(
+    folder: Path, url: str, space: SubjectSpace = PLATFORM
+) -> AsyncIterator[Embedded]:
     """Run a registrar in this process until it is asked to end, which must go well."""
+    topology = build_topology(space, ack_wait_s=1.0).on_wire(space)
     options = RegistrarOptions(
-        folder / "store", durables_of(TOPOLOGY), reconciling(TOPOLOGY), version="0.1.0"
+        folder / "store", durables_of(topology), reconciling(topology), space, version="0.1.0"
     )
     metrics = RegistrarMetrics(options.version)
     async with (
@@ -439,25 +447,33 @@ def _handles(pid: int, number: signal.Signals) -> bool:
     return bool(caught >> (number - 1) & 1)
 
 
+@pytest.mark.parametrize(
+    ("space", "stream", "subject"),
+    [
+        (PLATFORM, STREAM, "qiki.events.v1.audit"),
+        (FLEET, f"LAB_{STREAM}", "lab.qiki.fleet.v1.bot-1.events.v1.audit"),
+    ],
+    ids=["platform", "fleet"],
+)
 async def test_audit_records_are_fanned_out_and_not_recorded(
-    tmp_path: Path, server: NatsServer, connection: Connection
+    tmp_path: Path, server: NatsServer, space: SubjectSpace, stream: str, subject: str
 ) -> None:
     """What matters is published once as an AuditRecord by contract; nobody audits the audit."""
-    async with serving(tmp_path, server.url) as service:
-        await publish(connection, range(1, 4), kind="power_low")
-        await publish(connection, range(4, 6))
-        await drained(connection)
-        await until(lambda: len(service.events()) == 5, "the events")
+    async with (
+        serving(tmp_path, server.url, space) as service,
+        await connect(BrokerOptions(server.url), name="test") as connection,
+    ):
+        await publish(connection, range(1, 4), "power_low", space)
+        await publish(connection, range(4, 6), "dull", space)
         async with asyncio.timeout(DEADLINE_S):
             while True:
-                info = await stream_info(connection, STREAM)
+                info = await stream_info(connection, stream)
                 assert info is not None
                 if info.state.messages == 8:
                     break
                 await asyncio.sleep(0.05)
-        answer = await call(
-            connection, f"STREAM.MSG.GET.{STREAM}", {"last_by_subj": "qiki.events.v1.audit"}
-        )
+        await drained(connection, stream)
+        answer = await call(connection, f"STREAM.MSG.GET.{stream}", {"last_by_subj": subject})
     message = orjson.loads(answer)["message"]
     record = validate_payload("events.v1.audit", b64decode(message["data"]))
     assert isinstance(record, AuditRecord)
@@ -466,6 +482,9 @@ async def test_audit_records_are_fanned_out_and_not_recorded(
     assert isinstance(event, CloudEvent)
     assert (event.type, event.source) == ("qiki.events.v1.AuditRecord", "urn:qiki:registrar")
     assert service.events() == [1, 2, 3, 4, 5]
+    assert service.rows("SELECT DISTINCT bot, code FROM events ORDER BY code") == [
+        ("bot-1", 299), ("bot-1", 602),
+    ]  # fmt: skip
 
 
 async def test_a_stream_that_is_there_keeps_its_limits(

@@ -83,16 +83,23 @@ class Store:
     def _open(self, rules: Rules) -> apsw.Connection:
         try:
             db = open_writer(self._path)
-            if not db.execute("SELECT count(*) FROM sqlite_schema").get:
-                create(db, uuid.uuid4().hex, 1)
-            check_schema(self._path, db.execute("SELECT value FROM meta WHERE name='schema'").get)
-            db.execute("INSERT OR IGNORE INTO rules VALUES (?, ?)", (rules.hash, rules.text))
-            self._page_size: int = db.pragma("page_size")
-            db.set_wal_hook(self._count_wal)
-            self._read_state(db)
+            try:
+                self._prepare(db, rules)
+            except BaseException:
+                db.close()
+                raise
         except apsw.Error as error:
             raise StoreError(f"the store {self._path} cannot be opened: {error}") from error
         return db
+
+    def _prepare(self, db: apsw.Connection, rules: Rules) -> None:
+        if not db.execute("SELECT count(*) FROM sqlite_schema").get:
+            create(db, uuid.uuid4().hex, 1)
+        check_schema(self._path, db.execute("SELECT value FROM meta WHERE name = 'schema'").get)
+        db.execute("INSERT OR IGNORE INTO rules VALUES (?, ?)", (rules.hash, rules.text))
+        self._page_size: int = db.pragma("page_size")
+        db.set_wal_hook(self._count_wal)
+        self._read_state(db)
 
     def _read_state(self, db: apsw.Connection) -> None:
         self._known: dict[str, int] = dict(db.execute("SELECT stream, last_seq FROM streams"))
@@ -273,12 +280,15 @@ def _lock(folder: Path) -> IO[str]:
         raise StoreError(f"the store {folder} cannot be opened: {error.strerror}") from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+    except BlockingIOError as error:
         file.seek(0)
         holder = file.read(20).strip() or "unknown"
         file.close()
         raise StoreError(f"the store {folder} is in use by process {holder}") from error
-    file.truncate(0)
-    file.write(str(os.getpid()))
-    file.flush()
+    except OSError as error:
+        file.close()
+        raise StoreError(f"the store {folder} cannot be opened: {error.strerror}") from error
     return file
