@@ -4,6 +4,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
+import orjson
 import pytest
 from simulated import STATE, Run
 
@@ -12,6 +13,8 @@ from twin.events.digest import HistoryDigest
 from twin.events.payloads import validate_payload
 from twin.events.subjects import Layout, SubjectSpace
 from twin.simulation.fleet import Constant, FleetGroup, Uniform, shard
+from twin.simulation.inputs import Heal, Start, Target
+from twin.simulation.malfunctions import malfunction
 from twin.simulation.predict import predict
 from twin.simulation.sampling import SECOND_NS
 from twin.spec.bot import BotSpec
@@ -214,3 +217,41 @@ def test_fifty_bots_are_cheap(spec: BotSpec) -> None:
     run.until(20)
     assert len(run.events) > 12_000
     assert time.process_time() - before < 2
+
+
+def test_custom_bots_speak_on_their_own_channels_only() -> None:
+    """A rover's three channels have their subjects, headers and payloads, as predicted."""
+    rover = load_spec("builtin:rover")
+    groups, phases = [FleetGroup("rover", rover, 6)], [(9 * SECOND_NS, 1.0)]
+    run = Run(groups).until(9)
+    assert dict(run.by_subject()) == predict(groups, SubjectSpace(), phases)
+    assert {subject.split(".", 2)[2] for subject in run.by_subject()} == {
+        "camera.front",
+        "gps",
+        "status",
+    }
+    found = {run.sources[e.source].subject: e for e in run.events}
+    status = orjson.loads(found["fleet.rover-0002.status"].payload)
+    assert status["rover"] == "rover-0002"
+    assert 0 < status["battery"]["soc_pct"] <= 100
+    assert b"x-datum: WGS84\r\n" in found["fleet.rover-0001.gps"].headers
+    assert found["fleet.rover-0001.camera.front"].payload.startswith(b"P")
+    assert run.world.digest() == Run(groups).until(9).world.digest()
+
+
+def test_a_dark_bot_is_silent_and_boots_again(spec: BotSpec) -> None:
+    """A bot whose bus dies says nothing; when power is back it boots and speaks again."""
+    sunny = with_overrides(spec, {"power.base_in_w": 300.0, "power.battery_capacity_wh": 1.0})
+    run = Run([FleetGroup("h", sunny, 2)]).until(3)
+    hw = run.world.squads[0].hw
+    hw.power.soc_pct[0] = hw.power.supercap_soc_pct[0] = 0.0
+    run.world.apply(Start("night", malfunction("power.eclipse"), Target(bots=("h-0001",))))
+    run.until(9.5)
+    assert run.world.snapshot()["fleet.h.modes.booting"] == 1
+    last = {bot: run.payloads(bot, "telemetry")[-1]["ts_unix_ms"] for bot in ("h-0001", "h-0002")}
+    assert last["h-0002"] - last["h-0001"] >= 5000
+    run.world.apply(Heal("night"))
+    run.until(30)
+    assert [s.bot for s in run.states("boot_ok")].count("h-0001") == 2
+    assert run.payloads("h-0001", "telemetry")[-1]["ts_unix_ms"] > last["h-0002"]
+    assert run.world.stored == 0

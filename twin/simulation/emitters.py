@@ -25,8 +25,9 @@ from twin.hardware.assembly import Hardware
 from twin.hardware.health import Status
 from twin.hardware.plane import Bools
 from twin.simulation.contact_views import ScanReader, TracksReader
+from twin.simulation.custom import CustomEncoder
 from twin.simulation.outbox import Priority
-from twin.simulation.rates import periods
+from twin.simulation.rates import custom_period_ns, periods
 from twin.simulation.views import PostMessages, Views
 from twin.spec.bot import BotSpec
 from twin.spec.params.power import PduParams, PowerParams, SupervisorParams
@@ -60,8 +61,8 @@ class Emitter:
         return Priority.BULK if self.keys[0] in BULK else Priority.STATUS
 
 
-def emitters(spec: BotSpec, roster: Roster, hw: Hardware, views: Views) -> list[Emitter]:
-    """Return the emitters of the channels that the spec has, in the order of the table."""
+def emitters(spec: BotSpec, roster: Roster, hw: Hardware, views: Views, seed: int) -> list[Emitter]:
+    """Return the emitters of the channels that the spec has: the platform's, then its own."""
     wanted = periods(spec)
     encoders = _encoders(spec, roster, hw, views, wanted)
     singles = [
@@ -69,7 +70,15 @@ def emitters(spec: BotSpec, roster: Roster, hw: Hardware, views: Views) -> list[
         for key, period_ns in wanted.items()
         if key not in RADAR_KEYS
     ]
-    return [*_radar(roster, hw, wanted), *singles]
+    own = [
+        Emitter(
+            (channel.name,),
+            custom_period_ns(channel),
+            CustomEncoder(channel, roster, hw, seed).encode,
+        )
+        for channel in spec.event_bus.custom
+    ]
+    return [*_radar(roster, hw, wanted), *singles, *own]
 
 
 def _radar(roster: Roster, hw: Hardware, wanted: dict[str, int]) -> list[Emitter]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from twin.events.channels import CHANNELS, Cadence
 from twin.events.subjects import SubjectSpace
 from twin.simulation.fleet import FleetGroup
-from twin.simulation.rates import cohorts, periods, ticks_per_second
+from twin.simulation.rates import cohorts, custom_period_ns, periods, ticks_per_second
 from twin.simulation.sampling import COHORTS, SECOND_NS, SampleClock, emissions, sampling_end_ns
 from twin.spec.bot import BotSpec
 from twin.spec.params.modes import ModesParams
@@ -36,18 +36,27 @@ def predict(groups: Sequence[FleetGroup], space: SubjectSpace, phases: Phases) -
         turns = [_per_bot(group.spec, cohort, phases) for cohort in range(COHORTS)]
         for bot, cohort in zip(group.bots, cohorts(group.bots).tolist(), strict=True):
             for key, count in turns[cohort].items():
-                total[space.subject(bot, CHANNELS[key].subject)] += count
+                total[_subject(group.spec, space, bot, key)] += count
     return {subject: count for subject, count in sorted(total.items()) if count}
 
 
 def _per_bot(spec: BotSpec, cohort: int, phases: Phases) -> dict[str, int]:
     """Return the events of one bot of a cohort, by channel."""
     booted, end = _booted_ns(spec, phases), sampling_end_ns(phases)
-    found = Counter(AT_BOOT if booted < end else {})
-    for key, period_ns in periods(spec).items():
-        if CHANNELS[key].cadence is Cadence.PERIODIC and booted < end:
+    found = Counter(AT_BOOT if booted < end and spec.profile == "qiki" else {})
+    own = {channel.name: custom_period_ns(channel) for channel in spec.event_bus.custom}
+    exact = {k: p for k, p in periods(spec).items() if CHANNELS[k].cadence is Cadence.PERIODIC}
+    for key, period_ns in (exact | own).items():
+        if booted < end:
             found[key] += emissions(end, period_ns, cohort) - emissions(booted, period_ns, cohort)
     return found
+
+
+def _subject(spec: BotSpec, space: SubjectSpace, bot: str, key: str) -> str:
+    for channel in spec.event_bus.custom:
+        if channel.name == key:
+            return channel.subject_of(bot)
+    return space.subject(bot, CHANNELS[key].subject)
 
 
 def _booted_ns(spec: BotSpec, phases: Phases) -> int:

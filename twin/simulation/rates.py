@@ -9,8 +9,9 @@ from twin.events.channels import CHANNELS, Cadence, Channel
 from twin.hardware.plane import Ints
 from twin.simulation.sampling import COHORTS, SECOND_NS
 from twin.spec.bot import BotSpec
+from twin.spec.payload.model import CustomChannel
 
-__all__ = ["cohorts", "periods", "ticks_per_second"]
+__all__ = ["cohorts", "custom_period_ns", "periods", "ticks_per_second"]
 
 MAKERS = {
     "radar.v1.frames": "radar_360",
@@ -34,9 +35,10 @@ SILENT_WHEN_OFF = ("radar_360", "rlsm")
 
 
 def periods(spec: BotSpec) -> dict[str, int]:
-    """Return the periodic channels of a bot by key, each with its period in ns, in table order.
+    """Return the platform's periodic channels of a bot by key, with periods in ns, in table order.
 
-    A rate of the spec for a platform subject goes before one for the BotSpec channel.
+    A rate of the spec for a platform subject goes before one for the BotSpec channel. A bot of
+    the profile custom has only those that belong to a channel it names.
     """
     rates = spec.event_bus.rates
     return {
@@ -51,7 +53,9 @@ def _period_ns(rate_hz: float | None, channel: Channel) -> int:
 
 
 def _has(spec: BotSpec, channel: Channel) -> bool:
-    if channel.spec_channel and channel.spec_channel not in spec.event_bus.channels:
+    if channel.spec_channel not in (*spec.event_bus.names, None):
+        return False
+    if channel.spec_channel is None and spec.profile == "custom":
         return False
     maker = spec.components.get(MAKERS[channel.key])
     if channel.stream == CHANNELS["radar.v1.frames"].stream and not spec.is_enabled("radar_360"):
@@ -59,9 +63,15 @@ def _has(spec: BotSpec, channel: Channel) -> bool:
     return maker is not None and (maker.enabled or MAKERS[channel.key] not in SILENT_WHEN_OFF)
 
 
+def custom_period_ns(channel: CustomChannel) -> int:
+    """Return the period of a channel that the spec defines."""
+    return round(SECOND_NS / channel.rate_hz)
+
+
 def ticks_per_second(spec: BotSpec) -> int:
     """Return how often the physics of a bot must be stepped to have news for every sample."""
-    shortest = min(periods(spec).values(), default=SECOND_NS)
+    own = (custom_period_ns(channel) for channel in spec.event_bus.custom)
+    shortest = min((*periods(spec).values(), *own), default=SECOND_NS)
     return max(1, math.ceil(SECOND_NS / shortest))
 
 

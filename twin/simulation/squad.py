@@ -48,7 +48,8 @@ class Squad:
 
     `tick` advances the hardware and emits the edges of that tick; `emit` samples one cohort of
     bots on the channels of an emitter; `release` lets stored events out. `breakage` takes
-    malfunctions, `obey` commands.
+    malfunctions, `obey` commands. Bots of the profile custom speak on the channels that their
+    spec names, and do not report edges.
     """
 
     def __init__(self, group: FleetGroup, roster: Roster, seed: int, exits: Exit) -> None:
@@ -58,9 +59,9 @@ class Squad:
         self.breakage = Breakage(group.name, self.hw, self._clocks, seed)
         self._orders, self._answers = Orders(self.hw), answer_encoder(roster)
         self._views = Views.of(self.hw, roster.epoch_ns)
-        self.emitters = emitters(group.spec, roster, self.hw, self._views)
+        self.emitters = emitters(group.spec, roster, self.hw, self._views, seed)
         self._bios = next((e for e in self.emitters if BIOS in e.keys), None)
-        self._reporter = Reporter(roster)
+        self._reporter = Reporter(roster) if group.spec.profile == "qiki" else None
         self._roster, self._exits = roster, exits
         self._row = {bot: row for row, bot in enumerate(roster.bots)}
         cohort = cohorts(roster.bots)
@@ -90,11 +91,13 @@ class Squad:
         self._views.refresh()
         self._relay.look()
         self._speaking = self.hw.modes.running & ~self.hw.power.bus_dead
-        if edges := self.hw.drain_edges():
-            self._report(edges, sim_ns)
+        edges = self.hw.drain_edges()
+        if edges and self._reporter is not None:
+            self._report(self._reporter, edges, sim_ns)
         if self._relay.quiet:
             return False
-        if losses := self._relay.losses():
+        losses = self._relay.losses()
+        if losses and self._reporter is not None:
             self._publish(self._reporter.shed(losses, sim_ns), Priority.VITAL)
         self.hw.comms.queued_items[:] = self._relay.queued(len(self.bots))
         return self._relay.stored > 0
@@ -136,26 +139,26 @@ class Squad:
             for event in encode(part, sim_ns + ahead_ns)
         ]
 
-    def _report(self, edges: Sequence[Edge], sim_ns: int) -> None:
+    def _report(self, reporter: Reporter, edges: Sequence[Edge], sim_ns: int) -> None:
         def told(rows: IntArray, at_ns: int) -> list[Event]:
             if self._clocks.right:
-                return self._reporter.encode(edges, at_ns)
+                return reporter.encode(edges, at_ns)
             chosen = set(rows.tolist())
-            return self._reporter.encode([edge for edge in edges if edge.bot in chosen], at_ns)
+            return reporter.encode([edge for edge in edges if edge.bot in chosen], at_ns)
 
         rows = np.unique([edge.bot for edge in edges])
         self._publish(self._sampled(told, rows, sim_ns), Priority.VITAL)
         booted = {edge.bot: edge.kind for edge in edges if edge.kind in BOOTED}
         if booted:
-            self._introduce(booted, sim_ns)
+            self._introduce(reporter, booted, sim_ns)
 
-    def _introduce(self, booted: Mapping[int, str], sim_ns: int) -> None:
+    def _introduce(self, reporter: Reporter, booted: Mapping[int, str], sim_ns: int) -> None:
         """Let bots that have booted tell the result of their self test, and their mission."""
         rows = np.array(sorted(booted))
         if self._bios is not None:
             self._publish(self._sampled(self._bios.encode, rows, sim_ns), Priority.STATUS)
         well = np.array([row for row in rows.tolist() if booted[row] == "boot_ok"], dtype=np.int64)
-        self._publish(self._sampled(self._reporter.on_mission, well, sim_ns), Priority.VITAL)
+        self._publish(self._sampled(reporter.on_mission, well, sim_ns), Priority.VITAL)
 
     def _publish(self, events: list[Event], priority: Priority) -> None:
         self._exits.generated(events)
