@@ -12,9 +12,9 @@ ONE = np.array([0])
 
 
 def near(hw: Hardware, range_m: float, closing_mps: float = 0.0) -> None:
-    """Put bot 0 at a range from its station, closing in."""
-    east = np.array([1.0, 0.0, 0.0])
-    hw.motion.position_m[0] = hw.docking.station_m[:, 0] - range_m * east
+    """Put port A of bot 0 at a range from its station, closing in."""
+    east, port = np.array([1.0, 0.0, 0.0]), np.array([0.0, 0.0, 1.2])
+    hw.motion.position_m[0] = hw.docking.station_m[:, 0] - range_m * east - port
     hw.motion.velocity_mps[0] = closing_mps * east
 
 
@@ -100,6 +100,16 @@ def test_a_latch_that_fails_lets_go() -> None:
     run(hw, 4)
     assert state(hw) == "FREE"
     assert hw.power.dock_power_w[0] == 0
+
+
+def test_each_port_has_its_own_range() -> None:
+    """Ports sit 1.2 m above and below the middle of the bot, in its own axes."""
+    hw = booted(2)
+    hw.motion.position_m[:] = hw.docking.station_m.T + np.array([0.0, 0.0, 5.0])
+    hw.docking.engage(ONE, "A")
+    hw.docking.engage(np.array([1]), "B")
+    run(hw, 1)
+    assert hw.docking.range_m.tolist() == pytest.approx([6.2, 3.8])
 
 
 def test_unknown_ports_are_refused() -> None:

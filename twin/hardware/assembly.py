@@ -1,7 +1,6 @@
 """All hardware of a shard of the fleet, stepped together in one documented order."""
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import Final
 
 import numpy as np
@@ -33,6 +32,7 @@ from twin.hardware.thermal import Thermal
 from twin.hardware.thermometers import Thermometers
 from twin.hardware.tracker import Tracker
 from twin.spec.bot import BotSpec
+from twin.spec.findings import did_you_mean
 from twin.spec.params.comms import CommsParams, TransponderParams
 from twin.spec.params.compute import ComputeParams
 from twin.spec.params.docking import DockingParams
@@ -259,7 +259,7 @@ class Hardware:
 
     def _hint(self, name: str) -> str:
         known = [f"{p.name}.{key}" for p in self.planes for key in _arrays(p, self.n)]
-        return _did_you_mean(name, known)
+        return did_you_mean(name, known)
 
     def _assign(
         self,
@@ -269,7 +269,7 @@ class Hardware:
         where: np.ndarray | slice = slice(None),
     ) -> None:
         if name not in known:
-            raise UsageError(f"{name!r} cannot be set{_did_you_mean(name, list(known))}")
+            raise UsageError(f"{name!r} cannot be set{did_you_mean(name, list(known))}")
         low, high = known[name]
         values = np.asarray(value)
         if not bool(np.all((values >= low) & (values <= high))):
@@ -284,8 +284,3 @@ def _arrays(plane: Plane, n: int) -> list[str]:
 def _is_array(plane: Plane, key: str, n: int) -> bool:
     value = getattr(plane, key)
     return isinstance(value, np.ndarray) and value.shape == (n,)
-
-
-def _did_you_mean(name: str, known: Sequence[str]) -> str:
-    close = get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""

@@ -10,6 +10,7 @@ import numpy as np
 from twin.errors import UsageError
 from twin.hardware.draws import generator
 from twin.hardware.plane import Bools, Codes, Edge, Floats, Ints, Range
+from twin.hardware.rotation import to_world
 from twin.hardware.shard import Shard
 from twin.spec.params.docking import DockingParams
 
@@ -37,9 +38,9 @@ class Docking:
     """One station per bot, at a seeded place near its home; all arrays (n,) but `station_m`.
 
     An engaged bot is `guided`: it flies to `station_m` (3, n, world axes) at `guide_mps`.
-    `range_m` and `closing_mps` are those to the station. A reading with range <= 20 m and
-    |v_r| <= 0.5 m/s is a hit; three in a row capture. Soft capture, hard lock and detaching
-    take their time; then the bridge passes power and data (`bridge_open`); `locked` from the
+    `range_m` and `closing_mps` are those of its port to the station. A reading with
+    range <= 20 m and |v_r| <= 0.5 m/s is a hit; three in a row capture. Soft capture, hard lock
+    and detaching take their time; then the bridge passes power and data (`bridge_open`); `locked` from the
     hard lock on. `state` holds Dock codes, `port` 0 (A, forward) or 1 (B, aft). Edges: dock,
     subject the port.
 
@@ -60,6 +61,7 @@ class Docking:
         self._told: Codes = np.zeros(n, dtype=np.int8)
         self._hits: Ints = np.zeros(n, dtype=np.int64)
         self._stage_s = np.zeros(n)
+        self._ports_m: Floats = np.array([params.port_a_m, params.port_b_m]).T
         self.docked = np.zeros(n)
         self.latch_ok = np.ones(n)
         self.range_m, self.closing_mps, self.guide_mps = np.zeros((3, n))
@@ -94,8 +96,9 @@ class Docking:
             self._report(hw)
 
     def _measure(self, hw: "Hardware") -> None:
-        """Work out range and closing speed."""
+        """Work out range and closing speed of the port in use."""
         away = self.station_m - hw.motion.position_m.T
+        away -= to_world(hw.motion.rotation, self._ports_m[:, self.port])
         velocity = hw.motion.velocity_mps.T
         np.sqrt(away[0] * away[0] + away[1] * away[1] + away[2] * away[2], out=self.range_m)
         along = away[0] * velocity[0] + away[1] * velocity[1] + away[2] * velocity[2]

@@ -36,11 +36,11 @@ SHORTEST_S: Final = 1e-9
 class PowerPlant(NamedTuple):
     """The params of the components that make up the power plane."""
 
-    power: PowerParams = PowerParams()
-    supervisor: SupervisorParams = SupervisorParams()
-    pdu: PduParams = PduParams()
-    dock: DockBridgeParams = DockBridgeParams()
-    nbl: NblParams = NblParams()
+    power: PowerParams
+    supervisor: SupervisorParams
+    pdu: PduParams
+    dock: DockBridgeParams
+    nbl: NblParams
 
 
 class Power:
