@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from test_registrar_store import RULES, make_note, make_row
 
 from twin.errors import StoreError
+from twin.registrar.chain import Batch, note_leaf, root, row_leaf
 from twin.registrar.present import dump_lines
-from twin.registrar.record import Row
+from twin.registrar.record import Note, Row
 from twin.registrar.store import Store
 from twin.registrar.verify import Verification, verify
 
@@ -153,6 +154,37 @@ def test_a_batch_cut_out_is_found(folder: Path) -> None:
         )
         messages = " ".join(map(str, found.breaks))
         assert f"batch {batch + 1}: batches {batch} to {batch} are missing" in messages
+
+
+def test_a_batch_that_was_made_anew_is_found(folder: Path) -> None:
+    """Who changes an event and recomputes its batch breaks the link of the next one."""
+    db = apsw.Connection(str(folder / FILE))
+    db.execute("UPDATE events SET code = 101, bot = 'bot-2' WHERE batch = 3")
+    leaves = [row_leaf(one[0], one[1], Row(*one[2:]))
+              for one in db.execute("SELECT * FROM events WHERE batch = 3 ORDER BY row")]  # fmt: skip
+    leaves += [note_leaf(one[0], one[1], Note(*one[2:]))
+               for one in db.execute("SELECT * FROM notes WHERE batch = 3")]  # fmt: skip
+    *fields, _ = db.execute("SELECT * FROM batches WHERE batch = 3").fetchone() or ()
+    forged = Batch(*fields)._replace(root=root(leaves))
+    db.execute("UPDATE batches SET root = ?, hash = ? WHERE batch = 3", (forged.root, forged.hash))
+    db.close()
+    (found,) = verify(folder).breaks
+    assert str(found) == f"{FILE}, batch 4: does not follow the batch before it"
+
+
+def test_a_damaged_index_is_found(folder: Path) -> None:
+    """An index that no longer leads to its rows is damage, although the rows are intact."""
+    db = apsw.Connection(str(folder / FILE))
+    size, page = db.execute(
+        "SELECT pgsize, pageno FROM dbstat WHERE name = 'events_bot' AND pagetype = 'leaf'"
+    ).fetchone() or (0, 0)
+    db.close()
+    content = bytearray((folder / FILE).read_bytes())
+    place = content.index(b"bot-1", (page - 1) * size)
+    content[place : place + 5] = b"bot-7"
+    (folder / FILE).write_bytes(content)
+    (found, *_) = verify(folder).breaks
+    assert "SQLite finds damage" in found.message
 
 
 def test_an_end_cut_off_clean_shows_in_the_last_hash(folder: Path) -> None:
