@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from twin.jetstream.api import streams_on
+from twin.jetstream.connection import Connection
 from twin.jetstream.server import NatsServer
 
 TWIN = [sys.executable, "-m", "twin"]
@@ -236,13 +238,16 @@ def test_unreachable_server_exits_4_without_a_traceback(project: Path) -> None:
 
 @pytest.mark.parametrize("prefix", ["", "same.prefix"])
 async def test_twice_against_one_persistent_server(
-    server: NatsServer, project: Path, prefix: str
+    server: NatsServer, connection: Connection, project: Path, prefix: str
 ) -> None:
-    """Two runs on a user's server pass one after the other, on streams of ours or shared ones."""
+    """Two runs on a user's server pass one after the other; what is left has the user's prefix."""
     for _ in range(2):
         chosen = ["--prefix", prefix] if prefix else []
         run = twin(project, "run", "scenarios/tiny.yaml", "--nats", server.url, *chosen)
         assert run.returncode == 0, run.stdout + run.stderr
+    left = await streams_on(connection, ">")
+    assert all(name.startswith("SAME_PREFIX_") for name in left)
+    assert bool(left) == bool(prefix)
 
 
 @pytest.fixture

@@ -75,7 +75,8 @@ def run_scenarios(
             out=out,
             settings=settings,
             broker=broker,
-            registrar_env=_registrar_environment(nats),
+            url=nats,
+            context=context,
             reproduce=_reproduce(one, settings),
         )
         result, folder = _run_one(one, options, quiet=json)
@@ -113,11 +114,6 @@ def _show(result: Result, folder: Path, as_json: bool) -> None:
         typer.echo(result.as_json(), nl=False)
     else:
         print_result(result, folder)
-
-
-def _registrar_environment(nats: str) -> dict[str, str]:
-    """Return the environment in which the registrar finds the same server; never its argv."""
-    return {"NATS_URL": nats} if nats else {}
 
 
 def _reproduce(loaded: LoadedScenario, settings: Settings) -> str:

@@ -23,7 +23,7 @@ from twin.jetstream.api import (
 )
 from twin.jetstream.connection import Connection
 
-__all__ = ["MARK", "Action", "Change", "Difference", "reconcile", "remove"]
+__all__ = ["MARK", "Action", "Change", "Difference", "reconcile", "remove", "remove_streams"]
 
 MARK = "twin-managed"
 _NS = 1_000_000_000
@@ -104,6 +104,17 @@ async def remove(connection: Connection, consumers: Iterable[ConsumerDecl]) -> l
             if refused.err_code not in (CONSUMER_NOT_FOUND, STREAM_NOT_FOUND):
                 raise
         removed.append(declared.name)
+    return removed
+
+
+async def remove_streams(connection: Connection, names: Iterable[str]) -> list[str]:
+    """Delete the named streams that are ours, with their consumers; return which were there."""
+    removed = []
+    for name in names:
+        info = await stream_info(connection, name)
+        if info is not None and MARK in info.config.metadata:
+            await call(connection, f"STREAM.DELETE.{name}")
+            removed.append(name)
     return removed
 
 

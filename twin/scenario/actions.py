@@ -64,7 +64,7 @@ def _with_target(malfunction: type[Malfunction]) -> type[HardwareFault]:
     """Return the malfunction with the fields that a scenario adds."""
     members = {"__doc__": malfunction.__doc__, "__module__": __name__}
     made = type(f"{malfunction.__name__}Fault", (malfunction, HardwareFault), members)
-    return cast(type[HardwareFault], made)
+    return cast("type[HardwareFault]", made)
 
 
 ProcessFault: TypeAlias = BrokerKill | BrokerPause | RegistrarKill | RegistrarPause

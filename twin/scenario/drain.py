@@ -23,7 +23,7 @@ async def drain(
     patience_ns: int,
 ) -> tuple[WatchedConsumer, ...]:
     """Return the state of each consumer once all are drained, or none moves for `patience_ns`."""
-    found = [await _wait(connection, consumer, patience_ns) for consumer in consumers]
+    found = await asyncio.gather(*(_wait(connection, one, patience_ns) for one in consumers))
     return tuple(
         _facts(consumer, state, advisories)
         for consumer, state in zip(consumers, found, strict=True)

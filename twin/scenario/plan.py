@@ -35,7 +35,11 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Identity, clocks, topology and criteria of one run. Topology is as the server sees it."""
+    """Identity, clocks, topology and criteria of one run. Topology is as the server sees it.
+
+    `owns_streams` says that the streams are for this run alone, on somebody else's server,
+    and go when the run is over; with a prefix of the user's choice they stay.
+    """
 
     run_id: str
     scenario: Scenario
@@ -47,6 +51,7 @@ class Plan:
     phases: tuple[PhaseWindow, ...]
     predicted: Predicted
     criteria: Criteria
+    owns_streams: bool
 
     @classmethod
     def make(cls, loaded: LoadedScenario, settings: Settings) -> "Plan":
@@ -80,6 +85,7 @@ class Plan:
                 expect=scenario.expect,
                 limits=scenario.limits,
             ),
+            owns_streams=settings.shared_server and not settings.prefix,
         )
 
 

@@ -7,19 +7,19 @@ drained, scanned and sealed.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from twin.errors import StoreError
+from twin.errors import InfrastructureError, StoreError
 from twin.events.event import Event, SourceTable
 from twin.jetstream.advisories import Advisories
 from twin.jetstream.connection import BrokerOptions, Connection, connect
 from twin.jetstream.publisher import PublishCounts as Counts
 from twin.jetstream.publisher import Publisher
-from twin.jetstream.reconcile import reconcile
+from twin.jetstream.reconcile import reconcile, remove_streams
 from twin.jetstream.server import NatsServer
 from twin.registrar.export import export_observed, recorded_per_subject
 from twin.scenario.drain import drain
@@ -39,6 +39,7 @@ from twin.verdict.manifest import (
     Clocks,
     Manifest,
     ObserverFacts,
+    PhaseWindow,
     PublishCounts,
     ScenarioFacts,
     ServiceFacts,
@@ -46,7 +47,9 @@ from twin.verdict.manifest import (
 
 __all__ = ["RunOptions", "run_scenario"]
 
-FLUSH_S = 90.0
+CREDENTIALS = ("NATS_TOKEN", "NATS_USER", "NATS_PASSWORD", "NATS_CREDS", "NATS_CA")
+FLUSH_S = 30.0
+"""How long after the last event the publisher still tries; what is open then is unknown."""
 CLOCK_TOLERANCE_NS = 200_000_000
 """More than this between wall and monotonic clock over a run means that a clock was set."""
 
@@ -55,14 +58,15 @@ CLOCK_TOLERANCE_NS = 200_000_000
 class RunOptions:
     """Where and how a scenario runs; `broker` None is a nats-server of the run's own.
 
-    `registrar_env` is how the registrar reaches that broker; `reproduce` is the command line
-    that would run the same again.
+    `url` and `context` are what the user gave to name that broker, if not the environment.
+    `reproduce` is the command line that would run the same again.
     """
 
     out: Path
     settings: Settings = field(default_factory=Settings)
     broker: BrokerOptions | None = None
-    registrar_env: Mapping[str, str] = field(default_factory=dict)
+    url: str = ""
+    context: str = ""
     registrar_command: Sequence[str] = DEFAULT_COMMAND
     reproduce: str = ""
 
@@ -96,6 +100,10 @@ async def run_scenario(loaded: LoadedScenario, options: RunOptions, watch: Watch
         except asyncio.CancelledError:
             manifest.model_copy(update={"state": "interrupted"}).save(folder.path)
             raise
+        finally:
+            if plan.owns_streams:
+                with suppress(InfrastructureError):  # without the server there is nothing to tidy
+                    await remove_streams(connection, [s.name for s in plan.topology.streams])
     manifest.sealed(folder.path).save(folder.path)
     return folder.path
 
@@ -145,53 +153,56 @@ class _Run:
         stack.push_async_callback(registrar.stop)
         monitor = LagMonitor(self.connection, consumers, advisories, self.folder.lag)
         stack.enter_context(metrics_page(monitor, self.folder.metrics_url))
-        sources = SourceTable()
         started = (time.time_ns(), time.monotonic_ns())
         async with _background(monitor.run(), "lag-monitor"):
-            with FileJournal(self.folder.journal) as journal:
-                shed = ShedLog(journal)
-                emitted: list[Event] = []
-                world = self.world(sources, emitted.extend, shed)
-                async with Publisher(
-                    self.connection, sources, self.plan.space, journal
-                ) as publisher:
-                    live = Live(
-                        plan=self.plan,
-                        folder=self.folder,
-                        world=world,
-                        emitted=emitted,
-                        publisher=publisher,
-                        targets=self.targets(registrar),
-                        backlog=partial(monitor.backlog, "registrar"),
-                        connected=lambda: self.connection.up,
-                        watch=self.watch,
-                    )
-                    faults, phases = await live.run()
-                    live.tell("flush")
-                    await publisher.flush(FLUSH_S)
-                    counts = publisher.counts
-            self.folder.write_sources(sources)
-            faults.save(self.folder.faults)
-            live.tell("drain")
+            lived = await self.live(registrar, monitor)
+            lived.tell("drain")
             watched = await drain(
                 self.connection, consumers, advisories, self.plan.scenario.drain_timeout
             )
         service = await _stop(registrar)
-        scan = StreamScan(self.connection, self.plan.space, sources, self.plan.run_id, before)
+        scan = StreamScan(self.connection, self.plan.space, lived.sources, self.plan.run_id, before)
         return manifest.model_copy(
             update={
-                "phases": phases,
+                "phases": lived.phases,
                 "streams": await scan.write(self.folder),
                 "consumers": watched,
-                "observers": (self.export(sources, service),),
-                "publish": _publish_counts(counts, shed.count),
+                "observers": (self.export(lived.sources, service),),
+                "publish": lived.counts,
                 "services": (service,),
                 "clocks": _clocks(started),
                 "ended_ns": time.time_ns(),
-                "digest": world.digest(),
+                "digest": lived.digest,
                 "versions": versions(self.connection.server_version),
             }
         )
+
+    async def live(self, registrar: RegistrarProcess, monitor: LagMonitor) -> "_Lived":
+        """Let the fleet live and publish, until every event has an outcome."""
+        sources = SourceTable()
+        with FileJournal(self.folder.journal) as journal:
+            shed = ShedLog(journal)
+            emitted: list[Event] = []
+            world = self.world(sources, emitted.extend, shed)
+            async with Publisher(self.connection, sources, self.plan.space, journal) as publisher:
+                live = Live(
+                    plan=self.plan,
+                    folder=self.folder,
+                    world=world,
+                    emitted=emitted,
+                    publisher=publisher,
+                    targets=self.targets(registrar),
+                    backlog=partial(monitor.backlog, "registrar"),
+                    connected=lambda: self.connection.up,
+                    watch=self.watch,
+                )
+                faults, phases = await live.run()
+                live.tell("flush")
+                await publisher.flush(FLUSH_S)
+                counts = _publish_counts(publisher.counts, shed.count)
+        self.folder.write_sources(sources)
+        faults.save(self.folder.faults)
+        return _Lived(sources, phases, counts, world.digest(), live.tell)
 
     def world(
         self, sources: SourceTable, sink: Callable[[list[Event]], None], shed: ShedLog
@@ -219,10 +230,21 @@ class _Run:
             *("--announce", str(folder.announce)),
             *(("--prefix", plan.space.prefix) if plan.space.prefix else ()),
         ]
-        env = {"NATS_URL": self.server.url} if self.server else self.options.registrar_env
+        if self.options.context:
+            arguments += ["--context", self.options.context]
         return RegistrarProcess(
-            arguments, env, folder.registrar_log, folder.announce, self.options.registrar_command
+            arguments,
+            self.registrar_env(),
+            folder.registrar_log,
+            folder.announce,
+            self.options.registrar_command,
         )
+
+    def registrar_env(self) -> dict[str, str]:
+        """Return how the registrar reaches the broker; a server of our own wants no credentials."""
+        if self.server:
+            return {"NATS_URL": self.server.url} | dict.fromkeys(CREDENTIALS, "")
+        return {"NATS_URL": self.options.url} if self.options.url else {}
 
     def targets(self, registrar: RegistrarProcess) -> dict[str, Killable]:
         """Return what faults may act on: only what this run has started."""
@@ -246,6 +268,17 @@ class _Run:
             per_subject=per_subject,
             finished=service.exit_code is None,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Lived:
+    """What is left of a fleet's life, beside its files."""
+
+    sources: SourceTable
+    phases: tuple[PhaseWindow, ...]
+    counts: PublishCounts
+    digest: str
+    tell: Callable[[str], None]
 
 
 @asynccontextmanager

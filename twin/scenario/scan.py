@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import orjson
 
+from twin.errors import InfrastructureError
 from twin.events.cloudevents import parse_headers
 from twin.events.digest import payload_hash
 from twin.events.event import NO_SOURCE, TWIN_SOURCE, SourceTable, attribute
@@ -35,22 +37,36 @@ class StreamScan:
     before: Mapping[str, StreamState]
 
     async def write(self, folder: RunFolder) -> tuple[StreamFacts, ...]:
-        """Write `stream/stored.bin` and `strange.jsonl`; return the server's own counts."""
-        facts = []
+        """Write `stream/stored.bin` and `strange.jsonl`; return the server's own counts.
+
+        A stream that cannot be read to its end is a fact too: it counts as not scanned.
+        """
         with (
             TableWriter(folder.stream / "stored.bin", COPY) as copies,
             (folder.stream / "strange.jsonl").open("wb") as strange,
         ):
-            for number, (name, before) in enumerate(self.before.items()):
-                state = await stream_state(self.connection, name)
-                first = max(before.last_seq + 1, state.first_seq)
-                async for batch in scan(self.connection, name, first, state.last_seq):
-                    for message in batch:
-                        line = self._copy(copies, number, name, message)
-                        if line:
-                            strange.write(orjson.dumps(line) + b"\n")
-                facts.append(self._facts(name, before, state))
-        return tuple(facts)
+            return tuple(
+                [
+                    await self._stream(number, name, copies, strange)
+                    for number, name in enumerate(self.before)
+                ]
+            )
+
+    async def _stream(
+        self, number: int, name: str, copies: TableWriter, strange: BinaryIO
+    ) -> StreamFacts:
+        before = self.before[name]
+        try:
+            state = await stream_state(self.connection, name)
+            first = max(before.last_seq + 1, state.first_seq)
+            async for batch in scan(self.connection, name, first, state.last_seq):
+                for message in batch:
+                    line = self._copy(copies, number, name, message)
+                    if line:
+                        strange.write(orjson.dumps(line) + b"\n")
+        except InfrastructureError:
+            return StreamFacts(name=name, first_seq=0, last_seq=0, subjects={}, scanned=False)
+        return self._facts(name, before, state)
 
     def _copy(
         self, copies: TableWriter, number: int, stream: str, message: Message
