@@ -108,6 +108,17 @@ def test_what_has_no_room_is_shed_and_said(spec: BotSpec) -> None:
     assert len(gone) + len(sent) == run.world.events
 
 
+def test_without_an_outbox_everything_is_shed_until_the_radio_is_back(spec: BotSpec) -> None:
+    """With no capacity only state changes survive a blackout, and afterwards all is as before."""
+    none = with_overrides(spec, {"comms.outbox.capacity_bytes": 0})
+    run = blacked_out(none, 12)
+    assert len(run.shed) > 50
+    assert run.world.stored == 0
+    assert not run.world.squads[0].hw.comms.queued_items.any()
+    late = [e for e in of(run, "h-0001") if run.key(e) == "telemetry" and e.sim_ns > 10 * SECOND_NS]
+    assert len(late) == 2
+
+
 def test_a_brown_out_silences_the_radio_and_charging_brings_it_back(spec: BotSpec) -> None:
     """Low charge sheds radar and transponder; charge above the hysteresis starts the flood."""
     sunny = with_overrides(

@@ -81,6 +81,11 @@ class Relay:
         return out
 
     @property
+    def draining(self) -> bool:
+        """Whether a bot with a link has something to release."""
+        return any(self._link[bot] for bot in self._outboxes)
+
+    @property
     def stored(self) -> int:
         """Events that wait now."""
         return sum(map(len, self._outboxes.values()))

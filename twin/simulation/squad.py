@@ -67,6 +67,7 @@ class Squad:
         cohort = cohorts(roster.bots)
         self._cohorts = [np.flatnonzero(cohort == number) for number in range(COHORTS)]
         self._speaking: Bools = np.zeros(len(self.bots), dtype=np.bool_)
+        self._queueing = False
         comms = self.hw.comms
         self._relay = Relay(
             comms.link_up,
@@ -94,13 +95,14 @@ class Squad:
         edges = self.hw.drain_edges()
         if edges and self._reporter is not None:
             self._report(self._reporter, edges, sim_ns)
-        if self._relay.quiet:
+        if self._relay.quiet and not self._queueing:
             return False
         losses = self._relay.losses()
         if losses and self._reporter is not None:
             self._publish(self._reporter.shed(losses, sim_ns), Priority.VITAL)
         self.hw.comms.queued_items[:] = self._relay.queued(len(self.bots))
-        return self._relay.stored > 0
+        self._queueing = not self._relay.quiet
+        return self._relay.draining
 
     def emit(self, emitter: Emitter, cohort: int, sim_ns: int) -> None:
         """Sample a cohort's bots, those that run and have something to say."""
@@ -117,7 +119,7 @@ class Squad:
         """Let out what the links carry; return whether more is waiting."""
         if events := self._relay.release(sim_ns):
             self._exits.sent(events)
-        return self._relay.stored > 0
+        return self._relay.draining
 
     def obey(self, command: Command, sim_ns: int) -> None:
         """Carry out a command and answer; a bot that cannot hear does neither.
