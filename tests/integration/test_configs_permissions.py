@@ -247,17 +247,20 @@ async def test_the_provisioner_makes_and_never_removes(platform: Deployment) -> 
 
 
 async def test_generated_streams_are_what_the_twin_declares(platform: Deployment) -> None:
-    """Our own reconciler, as provisioner, finds nothing in the files to correct."""
+    """Our own reconciler finds nothing in the files to correct, and may make what is missing."""
     options = BrokerOptions(
         url=platform.url,
         user="provisioner",
         password="secret-provisioner",
         inbox_prefix=platform.roles["provisioner"].inbox,
     )
+    rover = spec_topology(load_spec("builtin:rover"))
     async with await connect_twin(options, name="test") as connection:
-        changes = await reconcile(connection, platform.topology)
-    assert {change.action for change in changes} == {Action.ATTACHED}
-    assert [change for change in changes if change.differences] == []
+        found = await reconcile(connection, platform.topology)
+        made = await reconcile(connection, rover)
+    assert {change.action for change in found} == {Action.ATTACHED}
+    assert [change for change in found if change.differences] == []
+    assert {change.action for change in made} == {Action.CREATED}
 
 
 @pytest.mark.parametrize("login", [{}, {"user": "bot", "pass": "wrong"}])

@@ -278,3 +278,12 @@ def test_the_shipped_rover_has_one_payload_of_each_kind() -> None:
     one: CustomChannel = rover.event_bus.custom[0]
     assert (one.subject_of("r-1"), one.pattern) == ("fleet.r-1.gps", "fleet.*.gps")
     assert rover.event_bus.names == ("gps", "status", "camera")
+
+
+def test_rounding_does_not_leave_a_narrow_range() -> None:
+    """Bounds closer together than the third decimal still hold."""
+    schema: Plain = {"type": "number", "minimum": 0.0004, "maximum": 0.0006}
+    for seq in range(1, 20):
+        value = made({"json_schema": schema}, MOMENT._replace(seq=seq))
+        assert isinstance(value, float)
+        assert 0.0004 <= value <= 0.0006
