@@ -142,6 +142,21 @@ def test_a_sensor_without_power_is_disabled_not_failed(name: str) -> None:
     assert not [edge for edge in edges if edge.source == name]
 
 
+def test_a_failed_sensor_does_not_come_back_by_losing_power() -> None:
+    """A dead bus hides a failure without healing it: no edge until it is really repaired."""
+    hw = flying(1)
+    hw.set_input("lidar.failed", np.array(1.0))
+    fly(hw, 2)
+    hw.set_input("power.cell_fraction", np.array(0.0))
+    hw.set_input("power.supercap_ok", np.array(0.0))
+    assert not [edge for edge in fly(hw, 3) if edge.source == "lidar"]
+    assert hw.lidar.reasons[0] == "unpowered"
+    hw.set_input("power.cell_fraction", np.array(1.0))
+    hw.set_input("power.supercap_ok", np.array(1.0))
+    assert not [edge for edge in fly(hw, 5) if edge.source == "lidar"]
+    assert hw.lidar.reasons[0] == "failed"
+
+
 @pytest.mark.parametrize("name", sorted({*VALUES, "radar"} - {"imu"}))
 def test_a_sensor_can_be_switched_off(name: str) -> None:
     """Disabled, switched_off, without a value; on again, it works."""

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from flight_rig import fly, flying, look
 
+from twin.hardware.assembly import Hardware
 from twin.hardware.contacts import Iff, Kind, Xpdr
 from twin.hardware.plane import Edge
 from twin.hardware.radar import LR, SR
@@ -185,6 +186,31 @@ def test_each_kind_has_its_own_rule(
         assert (edge.subject, values["transponder_mode"]) == (rule, mode)
         assert values["range_m"] < limit_m
     assert max(dict(edge.values)["range_m"] for edge in told) > limit_m * 0.9
+
+
+def at_distance(hw: Hardware, distance_m: float) -> int:
+    """Let bots coast until they are so far east of their object; return the number of alerts."""
+    told = 0
+    for _ in range(200):
+        gap = distance_m - float(-hw.surroundings.relative_m[0, 0, 0])
+        if abs(gap) < 0.5:
+            return told
+        hw.start({"motion.vx_mps": np.clip(gap, -10.0, 10.0)})
+        told += len(alerts(look(hw)))
+    raise AssertionError(distance_m)
+
+
+def test_the_guard_is_armed_again_beyond_the_hysteresis_only() -> None:
+    """Leaving the range by less than the hysteresis and coming back is one approach, not two."""
+    still = {"contacts.speed_max_mps": 0.0, "motion.behaviour": "coast"}
+    rule = {"tracker.guard_cooldown_s": 0.0, "tracker.guard_unknown.hysteresis_m": 40.0}
+    hw = flying(1, {**NEAR, **NOBODY, **still, **rule})
+    place = hw.surroundings.relative_m[:, 0, 0] + hw.motion.position_m[0]
+    hw.start({f"motion.{axis}_m": place[i] + 160.0 * (i == 0) for i, axis in enumerate("xyz")})
+    hw.start({f"motion.v{axis}_mps": np.array(0.0) for axis in "xyz"})
+    look(hw, 6)
+    counts = [at_distance(hw, distance) for distance in (60, 100, 60, 125, 60)]
+    assert counts == [1, 0, 0, 0, 1]
 
 
 def test_friends_raise_no_alarm() -> None:
