@@ -160,10 +160,10 @@ def test_a_batch_that_was_made_anew_is_found(folder: Path) -> None:
     """Who changes an event and recomputes its batch breaks the link of the next one."""
     db = apsw.Connection(str(folder / FILE))
     db.execute("UPDATE events SET code = 101, bot = 'bot-2' WHERE batch = 3")
-    leaves = [row_leaf(one[0], one[1], Row(*one[2:]))
-              for one in db.execute("SELECT * FROM events WHERE batch = 3 ORDER BY row")]  # fmt: skip
-    leaves += [note_leaf(one[0], one[1], Note(*one[2:]))
-               for one in db.execute("SELECT * FROM notes WHERE batch = 3")]  # fmt: skip
+    rows = db.execute("SELECT * FROM events WHERE batch = 3 ORDER BY row")
+    leaves = [row_leaf(one[0], one[1], Row(*one[2:])) for one in rows]
+    notes = db.execute("SELECT * FROM notes WHERE batch = 3")
+    leaves += [note_leaf(one[0], one[1], Note(*one[2:])) for one in notes]
     *fields, _ = db.execute("SELECT * FROM batches WHERE batch = 3").fetchone() or ()
     forged = Batch(*fields)._replace(root=root(leaves))
     db.execute("UPDATE batches SET root = ?, hash = ? WHERE batch = 3", (forged.root, forged.hash))
