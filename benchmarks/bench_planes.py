@@ -153,6 +153,7 @@ def _link(bot: Bot, dice: random.Random) -> None:
     bot["latency"] = 80 + 3 * max(0.0, 35 - bot["soc"])
 
 
+@pytest.mark.benchmark(timer=time.process_time)
 @pytest.mark.parametrize("fleet", FLEETS)
 def test_tick_of_a_fleet(benchmark: Any, fleet: str) -> None:
     """One simulated second of 10,000 bots."""

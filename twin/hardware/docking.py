@@ -10,7 +10,6 @@ import numpy as np
 from twin.errors import UsageError
 from twin.hardware.draws import generator
 from twin.hardware.plane import Bools, Codes, Edge, Floats, Ints, Range
-from twin.hardware.rotation import to_world
 from twin.hardware.shard import Shard
 from twin.spec.params.docking import DockingParams
 
@@ -40,9 +39,9 @@ class Docking:
     An engaged bot is `guided`: it flies to `station_m` (3, n, world axes) at `guide_mps`.
     `range_m` and `closing_mps` are those of its port to the station. A reading with
     range <= 20 m and |v_r| <= 0.5 m/s is a hit; three in a row capture. Soft capture, hard lock
-    and detaching take their time; then the bridge passes power and data (`bridge_open`); `locked` from the
-    hard lock on. `state` holds Dock codes, `port` 0 (A, forward) or 1 (B, aft). Edges: dock,
-    subject the port.
+    and detaching take their time; then the bridge passes power and data (`bridge_open`);
+    `locked` from the hard lock on. `state` holds Dock codes, `port` 0 (A, forward) or 1 (B,
+    aft). Edges: dock, subject the port.
 
     Start value `docked` (1: begins with the bridge open). Malfunction: `latch_ok` (0: nothing
     holds, a docked bot comes off).
@@ -61,7 +60,9 @@ class Docking:
         self._told: Codes = np.zeros(n, dtype=np.int8)
         self._hits: Ints = np.zeros(n, dtype=np.int64)
         self._stage_s = np.zeros(n)
-        self._ports_m: Floats = np.array([params.port_a_m, params.port_b_m]).T
+        self._ports_m: Floats = np.array([params.port_a_m, params.port_b_m])
+        self._port_axes = np.flatnonzero(self._ports_m.any(axis=0)).tolist()
+        self._port_m: Floats = np.tile(self._ports_m[:1].T, (1, n))
         self.docked = np.zeros(n)
         self.latch_ok = np.ones(n)
         self.range_m, self.closing_mps, self.guide_mps = np.zeros((3, n))
@@ -75,6 +76,7 @@ class Docking:
             raise UsageError(f"no port is called {port!r}; there are {', '.join(PORTS)}")
         free = bots[self.state[bots] == Dock.FREE]
         self.port[free] = PORTS.index(port)
+        self._port_m[:, free] = self._ports_m[PORTS.index(port)].reshape(3, 1)
         self._go(free, Dock.APPROACH)
 
     def release(self, bots: Ints) -> None:
@@ -98,7 +100,8 @@ class Docking:
     def _measure(self, hw: "Hardware") -> None:
         """Work out range and closing speed of the port in use."""
         away = self.station_m - hw.motion.position_m.T
-        away -= to_world(hw.motion.rotation, self._ports_m[:, self.port])
+        for axis in self._port_axes:
+            away -= hw.motion.rotation[:, axis] * self._port_m[axis]
         velocity = hw.motion.velocity_mps.T
         np.sqrt(away[0] * away[0] + away[1] * away[1] + away[2] * away[2], out=self.range_m)
         along = away[0] * velocity[0] + away[1] * velocity[1] + away[2] * velocity[2]
