@@ -140,7 +140,8 @@ class Tracker:
         self.velocity_mps += error
 
     def _copy(self, radar: Radar, missed: Where) -> None:
-        """Note what the radar measured, but for the objects that it missed."""
+        """Note what the radar measured; what it missed keeps SNR and band, and is predicted."""
+        snr_db, band = self.snr_db[missed], self.band[missed]
         for own, measured in (
             (self.range_m, radar.range_m),
             (self.bearing_deg, radar.bearing_deg),
@@ -149,9 +150,8 @@ class Tracker:
             (self.snr_db, radar.snr_db),
             (self.band, radar.band),
         ):
-            before = own[missed]
             np.copyto(own, measured)
-            own[missed] = before
+        self.snr_db[missed], self.band[missed] = snr_db, band
         np.multiply(self.snr_db, 1 / self._params.snr_full_db, out=self.quality)
         np.minimum(self.quality, 1.0, out=self.quality)
 
