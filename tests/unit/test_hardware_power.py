@@ -271,7 +271,7 @@ CHANGES = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.tuples(CHANGES, st.integers(0, 1), st.sampled_from([0.1, 1.0, 7.0])), max_size=25)
 )
