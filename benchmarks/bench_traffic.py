@@ -4,7 +4,7 @@ Every contender gets the same server, file storage, 256-byte payloads and seven 
 headers plus Nats-Msg-Id; everything is acknowledged and counted in the stream afterwards.
 Contenders take turns, so that a busy machine treats them alike; medians and ratios are shown.
 
-    python benchmarks/bench_traffic.py [--count 30000] [--rounds 5] [--only publish]
+    python benchmarks/bench_traffic.py [--count 90000] [--rounds 5] [--only publish]
 """
 
 import argparse
@@ -353,7 +353,7 @@ def show(group: str, rates: dict[str, list[float]]) -> None:
 async def main() -> None:
     """Run the groups that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--count", type=int, default=30_000)
+    parser.add_argument("--count", type=int, default=90_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", choices=GROUPS, action="append")
     asked = parser.parse_args()
