@@ -71,6 +71,16 @@ def test_filtering_beats_single_hits() -> None:
     assert errors["track"] < 0.8 * errors["hit"]
 
 
+def test_a_tick_of_no_time_changes_no_speed() -> None:
+    """Two scans at one instant refine the place of a track, and leave its velocity alone."""
+    hw = flying(10, CLEAR)
+    fly(hw, 5)
+    tracked = hw.tracker.status == TRACKED
+    before = hw.tracker.velocity_mps[:, tracked].copy()
+    hw.step(0.0)
+    assert np.allclose(hw.tracker.velocity_mps[:, tracked], before, atol=1e-4)
+
+
 def test_false_alarms_are_never_confirmed() -> None:
     """Two alarms in a row lie apart: each is a new track, and is given up."""
     hw = flying(200, {"contacts.count": 0, "radar.false_alarms_per_scan": 0.3})

@@ -36,10 +36,12 @@ class Motion:
     the velocity, `drive_mps` the speed that the drive is asked for (0 while coasting): what the
     motion load pays for. A throttled drive is slower; on a dead bus it is off.
 
-    Newton's second law with the mean force of the tick, so position and velocity are exact
-    for thrust that is constant over a tick. `rotation` (3, 3, n) takes body to world axes. The
-    drive and the hold stand for what the platform does not specify:
-    on patrol they fly the way-points, on hold they stop the bot, coasting they are off.
+    `rotation` (3, 3, n) takes body to world axes.
+
+    Newton's second law with the mean force of the tick, so position and velocity are exact for
+    thrust that is constant over a tick. The drive and the hold stand for what the platform does
+    not specify: on patrol they fly the way-points, on hold they stop the bot, coasting they are
+    off. `behaviour` (n,) holds PATROL, HOLD or COAST.
     """
 
     name = "motion"

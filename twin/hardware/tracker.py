@@ -134,9 +134,12 @@ class Tracker:
         return near
 
     def _correct(self, error: Floats, dt_s: float) -> None:
-        """Pull the filters towards the hits; those of free slots follow noise, unseen."""
+        """Pull the filters towards the hits; those of free slots follow noise, unseen.
+
+        Beta / dt for the speed, but nothing for a tick of no time.
+        """
         self.relative_m += error * self._params.position_gain
-        error *= self._params.velocity_gain / max(dt_s, SHORTEST_S)
+        error *= self._params.velocity_gain * dt_s / (dt_s * dt_s + SHORTEST_S * SHORTEST_S)
         self.velocity_mps += error
 
     def _copy(self, radar: Radar, missed: Where) -> None:
