@@ -137,6 +137,7 @@ def _from_environment(environ: Mapping[str, str]) -> BrokerOptions:
         password=environ.get("NATS_PASSWORD", ""),
         creds=_path(environ.get("NATS_CREDS", "")),
         ca=_path(environ.get("NATS_CA", "")),
+        inbox_prefix=environ.get("NATS_INBOX_PREFIX", "") or "_INBOX",
     )
 
 

@@ -31,20 +31,25 @@ async def drain(
 
 
 async def _wait(connection: Connection, consumer: ConsumerDecl, patience_ns: int) -> Drained | str:
-    """Return the last state seen, or why there is none."""
+    """Return the last state seen, or why there is none.
+
+    Only a state that differs from the one before is progress; a failed look is not.
+    """
     moved = time.monotonic_ns()
-    last: Drained | str = "the consumer was never seen"
+    last: Drained | None = None
     while True:
+        failure = ""
         try:
-            seen: Drained | str = await drained(connection, consumer)
+            seen = await drained(connection, consumer)
         except InfrastructureError as error:
-            seen = str(error)
-        if isinstance(seen, Drained) and seen.drained:
-            return seen
-        if seen != last:
-            moved, last = time.monotonic_ns(), seen
-        elif time.monotonic_ns() - moved > patience_ns:
-            return last
+            failure = str(error)
+        else:
+            if seen.drained:
+                return seen
+            if seen != last:
+                moved, last = time.monotonic_ns(), seen
+        if time.monotonic_ns() - moved > patience_ns:
+            return failure or last or "the consumer was never seen"
         await asyncio.sleep(POLL_S)
 
 

@@ -20,6 +20,9 @@ from twin.verdict.manifest import StreamFacts
 
 __all__ = ["StreamScan", "states"]
 
+PATIENCE_S = 2.0
+"""How long a scan waits for a broker that is away: everything was drained before."""
+
 
 async def states(connection: Connection, streams: Iterable[str]) -> dict[str, StreamState]:
     """Return what each stream holds now, with its messages counted per subject."""
@@ -57,6 +60,7 @@ class StreamScan:
     ) -> StreamFacts:
         before = self.before[name]
         try:
+            await self.connection.wait_up(PATIENCE_S)
             state = await stream_state(self.connection, name)
             first = max(before.last_seq + 1, state.first_seq)
             async for batch in scan(self.connection, name, first, state.last_seq):
