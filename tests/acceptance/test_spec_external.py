@@ -59,9 +59,9 @@ def test_the_asyncapi_parser_would_object(node: Node, tmp_path: Path) -> None:
     assert node("asyncapi.js", path).returncode == 1
 
 
-def test_editors_accept_the_shipped_specs(node: Node) -> None:
+def test_editors_accept_the_shipped_files(node: Node) -> None:
     """The YAML language server finds the schema named in line 1, and nothing to complain of."""
-    files = sorted((ROOT / "specs").glob("*.yaml"))
+    files = sorted([*(ROOT / "specs").glob("*.yaml"), *(ROOT / "scenarios").glob("*.yaml")])
     result = node("yaml.js", *files)
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stdout.splitlines() == [f"{file}: ok" for file in files]

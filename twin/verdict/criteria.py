@@ -3,7 +3,14 @@
 import builtins
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
 __all__ = ["AuditExpectation", "AuditMatch", "CodeRange", "Criteria", "Guarantees", "Limits"]
 
@@ -72,18 +79,20 @@ class Bounds(Model):
 class PerBot(Bounds):
     """How many of every bot of the run; a plain number means exactly so many."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def number_is_exact(cls, value: object) -> object:
-        """Read `per_bot: 1` as `per_bot: {count: 1}`."""
-        return {"count": value} if isinstance(value, int) and not isinstance(value, bool) else value
-
     @model_validator(mode="after")
     def bounded(self) -> Self:
         """Refuse bounds that bound nothing."""
         if self.empty:
             raise ValueError("give a number, or count, or min and max")
         return self
+
+
+def number_is_exact(value: object) -> object:
+    """Read `per_bot: 1` as `per_bot: {count: 1}`."""
+    return {"count": value} if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+EachBot = Annotated[PerBot, BeforeValidator(number_is_exact, json_schema_input_type=PerBot | int)]
 
 
 class AuditMatch(Bounds):
@@ -94,7 +103,7 @@ class AuditMatch(Bounds):
     severity: Literal["DEBUG", "INFO", "WARN", "ERROR", "CRITICAL"] | None = Field(
         default=None, description="Only records of this severity."
     )
-    per_bot: PerBot | None = Field(default=None, description="How many of every bot.")
+    per_bot: EachBot | None = Field(default=None, description="How many of every bot.")
 
     @model_validator(mode="after")
     def one_subject(self) -> Self:
