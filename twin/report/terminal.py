@@ -44,7 +44,7 @@ def print_result(
         _print(out, "Audit", tuple(result.audit.ranges), [_counts(result.audit.ranges)])
     _print(out, "Faults", ("fault", "due s", "from s", "to s", "outcome"), _faults(result))
     _print(out, "Guarantees", ("", "", "measured", "allowed"), _checks(result.guarantees))
-    _print(out, "Thresholds", ("", "", "measured", ""), _checks(result.thresholds))
+    _print(out, "Thresholds", ("", "", "measured", "limit"), _checks(result.thresholds))
     _print(out, "Expectations", ("", "", "measured", "expected"), _checks(result.expectations))
     if folder is not None:
         out.print(f"Run folder: {folder}", soft_wrap=True, markup=False)
@@ -96,7 +96,7 @@ def _head(out: Console, result: Result) -> None:
 def _events(result: Result) -> list[Row]:
     totals = result.totals
     rates = {"generated": totals.generated_per_s, "acknowledged": totals.acknowledged_per_s}
-    rows = [("predicted", totals.predicted)]
+    rows = [("predicted, at least", totals.predicted)]
     for name in ("generated", "acknowledged", "recovered", "unknown", "refused", "shed"):
         count = getattr(totals, name)
         if count or name in rates:
