@@ -95,14 +95,15 @@ def attribute(
     """Return the source and sequence of a recorded message, or NO_SOURCE, 0 and why.
 
     `subject` is logical. A message is the run's own if its id names one of `sources`, its
-    CloudEvents source is that bot of the run, and it came on that source's subject.
+    CloudEvents source is that bot of the run (not asked for without a `run_id`), and it came
+    on that source's subject.
     """
     named = split_event_id(event_id)
     index = None if named is None else sources.find(named[0])
     if named is None or index is None or named[1] > MAX_SEQ:
         return NO_SOURCE, 0, "its id names no source of the run"
     source = sources[index]
-    if ce_source != f"{TWIN_SOURCE}{run_id}:{source.bot}":
+    if run_id and ce_source != f"{TWIN_SOURCE}{run_id}:{source.bot}":
         return NO_SOURCE, 0, "its CloudEvents source is not this run's"
     if source.subject != subject:
         return NO_SOURCE, 0, "it came on the subject of another source"

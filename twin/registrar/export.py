@@ -17,16 +17,14 @@ import orjson
 
 from twin.errors import StoreError
 from twin.events.digest import payload_hash
-from twin.events.event import SourceTable, split_event_id
+from twin.events.event import NO_SOURCE, TWIN_SOURCE, SourceTable, attribute
 from twin.registrar.codes import CODES, Severity
 from twin.registrar.schema import reading, segments, select
-from twin.verdict.journal import COPY, NO_SOURCE, TableWriter
+from twin.verdict.journal import COPY, TableWriter
 
 __all__ = ["Exported", "export_observed", "recorded_per_subject"]
 
 POISON: Final = 920
-TWIN_SOURCE: Final = "urn:twin:"
-MAX_SEQ: Final = 0xFFFFFFFF
 BULK: Final = frozenset(code.number for code in CODES.values() if code.bulk)
 
 EVENTS: Final = select(
@@ -177,25 +175,14 @@ class _Export:
         ]
 
     def _event(self, record: _Record, index: dict[str, int]) -> None:
-        source, seq, why = self._place(record)
+        source, seq, why = attribute(
+            self.sources, self.run_id, record.id, record.source, record.subject
+        )
         payload = record.payload
         body = payload if isinstance(payload, bytes) else payload.encode()
         self._copy(record, index, source, seq, payload_hash(body))
         if why:
             self._stranger(record, why)
-
-    def _place(self, record: _Record) -> tuple[int, int, str]:
-        """Return source and sequence of an event, or NO_SOURCE and why it has none."""
-        named = split_event_id(record.id)
-        index = None if named is None else self.sources.find(named[0])
-        if named is None or index is None or named[1] > MAX_SEQ:
-            return NO_SOURCE, 0, "its id names no source of the run"
-        source = self.sources[index]
-        if self.run_id and record.source != f"{TWIN_SOURCE}{self.run_id}:{source.bot}":
-            return NO_SOURCE, 0, "its CloudEvents source is not this run's"
-        if source.subject != record.subject:
-            return NO_SOURCE, 0, "it came on the subject of another source"
-        return index, named[1], ""
 
     def _copy(
         self, record: _Record, index: dict[str, int], source: int, seq: int, digest: int
