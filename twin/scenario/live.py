@@ -15,6 +15,7 @@ from twin.errors import TwinError
 from twin.events.event import Event
 from twin.jetstream.publisher import Publisher
 from twin.report.progress import Snapshot
+from twin.scenario.commands import Commands
 from twin.scenario.drive import Timeline, drive
 from twin.scenario.faults import FaultRunner, Killable
 from twin.scenario.folder import RunFolder
@@ -35,7 +36,8 @@ class Live:
     """A run between its first and its last event.
 
     `emitted` is where the world's sink appends. `backlog` and `connected` say what the
-    monitor and the connection know now; `watch` is shown where the run stands.
+    monitor and the connection know now; `watch` is shown where the run stands. `commands`
+    from the bus reach the world while this lasts.
     """
 
     plan: Plan
@@ -47,6 +49,7 @@ class Live:
     backlog: Callable[[], int | None]
     connected: Callable[[], bool]
     watch: Watch
+    commands: Commands
     phase: str = ""
     _windows: list[PhaseWindow] = field(default_factory=list)
 
@@ -58,7 +61,10 @@ class Live:
             (self.folder.samples / "metrics.jsonl").open("wb") as samples,
             self.folder.inputs.open("wb") as inputs,
         ):
-            async with _unwrapped_task_group() as group:
+            async with (
+                _unwrapped_task_group() as group,
+                self.commands.reach(self.world, self.world.bots, inputs),
+            ):
                 faults = FaultRunner(scenario.events, self.targets, self.world, group)
                 timeline = Timeline()
                 for phase in self.plan.phases:

@@ -1,16 +1,20 @@
 """What a run is going to be, settled before anything is started."""
 
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
+from twin.configs.topology import with_custom
 from twin.errors import UsageError
+from twin.events.channels import COMMANDS_STREAM
 from twin.events.streams import build_topology
 from twin.events.subjects import SubjectSpace
 from twin.events.topology import Topology
 from twin.scenario.folder import new_run_id
 from twin.scenario.load import LoadedScenario
 from twin.scenario.model import Pace, Scenario
+from twin.simulation.fleet import FleetGroup
 from twin.simulation.predict import predict
 from twin.verdict.manifest import Criteria, PhaseWindow, Predicted
 
@@ -53,6 +57,15 @@ class Plan:
     criteria: Criteria
     owns_streams: bool
 
+    @property
+    def recorded(self) -> tuple[str, ...]:
+        """The streams that hold the run's events, by their names on the server.
+
+        They are the ones that somebody has to read: commands and answers are none of them.
+        """
+        read = {consumer.stream for consumer in self.topology.consumers}
+        return tuple(stream.name for stream in self.topology.streams if stream.name in read)
+
     @classmethod
     def make(cls, loaded: LoadedScenario, settings: Settings) -> "Plan":
         """Settle everything; raises UsageError where scenario and settings contradict."""
@@ -74,8 +87,9 @@ class Plan:
             pace=pace,
             epoch_ns=time.time_ns() if settings.shared_server else EMBEDDED_EPOCH_NS,
             space=space,
-            topology=build_topology(
-                space, max_bytes=max(LEAST_BYTES, total * BYTES_AN_EVENT)
+            topology=_topology(
+                loaded.groups,
+                build_topology(space, max_bytes=max(LEAST_BYTES, total * BYTES_AN_EVENT)),
             ).on_wire(space),
             phases=phases,
             predicted=Predicted(total=total, by_subject=predicted),
@@ -87,6 +101,31 @@ class Plan:
             ),
             owns_streams=settings.shared_server and not settings.prefix,
         )
+
+
+def _topology(groups: Sequence[FleetGroup], base: Topology) -> Topology:
+    """Return the platform's streams and those of custom channels, with their consumers.
+
+    Nobody has to read commands and answers, which are no events of the run. Groups that use
+    one stream share it.
+    """
+    streams = {stream.name: stream for stream in base.streams}
+    consumers = {(one.role, one.stream): one for one in base.consumers}
+    del consumers["registrar", COMMANDS_STREAM]
+    for group in groups:
+        own = with_custom(base, group.spec)
+        for stream in own.streams:
+            known = streams.setdefault(stream.name, stream)
+            streams[stream.name] = replace(known, subjects=_union(known.subjects, stream.subjects))
+        for one in own.consumers:
+            reader = consumers.setdefault((one.role, one.stream), one)
+            filters = _union(reader.filter_subjects, one.filter_subjects)
+            consumers[one.role, one.stream] = replace(reader, filter_subjects=filters)
+    return Topology(tuple(streams.values()), tuple(consumers.values()))
+
+
+def _union(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(one + other))
 
 
 def _check_pace(scenario: Scenario, pace: Pace, settings: Settings) -> None:

@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 from twin.errors import InfrastructureError, StoreError
 from twin.events.event import Event, SourceTable
@@ -22,6 +23,7 @@ from twin.jetstream.publisher import Publisher
 from twin.jetstream.reconcile import reconcile, remove_streams
 from twin.jetstream.server import NatsServer
 from twin.registrar.export import export_observed, recorded_per_subject
+from twin.scenario.commands import Commands
 from twin.scenario.drain import drain
 from twin.scenario.facts import machine, versions
 from twin.scenario.faults import Killable
@@ -48,6 +50,7 @@ from twin.verdict.manifest import (
 __all__ = ["RunOptions", "run_scenario"]
 
 CREDENTIALS = ("NATS_TOKEN", "NATS_USER", "NATS_PASSWORD", "NATS_CREDS", "NATS_CA")
+Taker: TypeAlias = Callable[[list[Event]], None]
 FLUSH_S = 30.0
 """How long after the last event the publisher still tries; what is open then is unknown."""
 CLOCK_TOLERANCE_NS = 200_000_000
@@ -144,7 +147,7 @@ class _Run:
         """Do everything from topology to evidence; return the manifest, ready to be sealed."""
         consumers = self.plan.topology.consumers
         await reconcile(self.connection, self.plan.topology)
-        before = await states(self.connection, [s.name for s in self.plan.topology.streams])
+        before = await states(self.connection, self.plan.recorded)
         advisories = await stack.enter_async_context(
             Advisories(self.connection, consumers, self.folder.advisories)
         )
@@ -183,7 +186,8 @@ class _Run:
         with FileJournal(self.folder.journal) as journal:
             shed = ShedLog(journal)
             emitted: list[Event] = []
-            world = self.world(sources, emitted.extend, shed)
+            commands = Commands(self.connection, self.plan.space, sources)
+            world = self.world(sources, emitted.extend, shed, commands.answer)
             async with Publisher(self.connection, sources, self.plan.space, journal) as publisher:
                 live = Live(
                     plan=self.plan,
@@ -195,18 +199,17 @@ class _Run:
                     backlog=partial(monitor.backlog, "registrar"),
                     connected=lambda: self.connection.up,
                     watch=self.watch,
+                    commands=commands,
                 )
                 faults, phases = await live.run()
                 live.tell("flush")
                 await publisher.flush(FLUSH_S)
-                counts = _publish_counts(publisher.counts, shed.count)
+                counts = _publish_counts(publisher.counts, shed.count, world.stored)
         self.folder.write_sources(sources)
         faults.save(self.folder.faults)
         return _Lived(sources, phases, counts, world.digest(), live.tell)
 
-    def world(
-        self, sources: SourceTable, sink: Callable[[list[Event]], None], shed: ShedLog
-    ) -> World:
+    def world(self, sources: SourceTable, sink: Taker, shed: ShedLog, answer: Taker) -> World:
         """Return the fleet in its simulated world, before its first instant."""
         return World(
             self.loaded.groups,
@@ -217,6 +220,7 @@ class _Run:
             sources=sources,
             sink=sink,
             shed=shed,
+            answer=answer,
         )
 
     def registrar(self) -> RegistrarProcess:
@@ -230,6 +234,8 @@ class _Run:
             *("--announce", str(folder.announce)),
             *(("--prefix", plan.space.prefix) if plan.space.prefix else ()),
         ]
+        for consumer in plan.topology.consumers:
+            arguments += ["--consume", f"{consumer.stream}:{consumer.name}"]
         if self.options.context:
             arguments += ["--context", self.options.context]
         return RegistrarProcess(
@@ -252,7 +258,7 @@ class _Run:
 
     def export(self, sources: SourceTable, service: ServiceFacts) -> ObserverFacts:
         """Write what the registrar has recorded as evidence."""
-        store, streams = self.folder.registrar_store, [s.name for s in self.plan.topology.streams]
+        store, streams = self.folder.registrar_store, self.plan.recorded
         try:
             exported = export_observed(
                 store, sources, streams, self.folder.observed, self.plan.run_id
@@ -308,13 +314,14 @@ async def _stop(registrar: RegistrarProcess) -> ServiceFacts:
     )
 
 
-def _publish_counts(counts: Counts, shed: int) -> PublishCounts:
+def _publish_counts(counts: Counts, shed: int, held: int) -> PublishCounts:
     return PublishCounts(
         attempted=counts.offered + shed,
         acknowledged=counts.acknowledged,
         refused=counts.refused,
         unknown=counts.unknown,
         shed=shed,
+        held=held,
     )
 
 

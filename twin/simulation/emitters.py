@@ -30,6 +30,7 @@ from twin.simulation.outbox import Priority
 from twin.simulation.rates import custom_period_ns, periods
 from twin.simulation.views import PostMessages, Views
 from twin.spec.bot import BotSpec
+from twin.spec.dump import fingerprint
 from twin.spec.params.power import PduParams, PowerParams, SupervisorParams
 from twin.spec.params.thermal import NODES, ThermalParams
 
@@ -107,7 +108,7 @@ def _encoders(
         "events.v1.sensor.thermal": lambda: _reading(thermal_encoder(roster).encode, views.thermal),
         "events.v1.power.bus": lambda: _reading(bus_encoder(roster).encode, views.power),
         "events.v1.power.pdu": lambda: _reading(pdu_encoder(roster).encode, views.power),
-        "events.v1.bios_status": lambda: _bios(roster, hw),
+        "events.v1.bios_status": lambda: _bios(spec, roster, hw),
         "events.v1.sensor.imu": lambda: _reading(imu_encoder(roster).encode, views.imu),
         "events.v1.nav": lambda: _reading(nav_encoder(roster).encode, views.nav),
         "events.v1.energy": lambda: _reading(energy_encoder(roster).encode, views.power),
@@ -125,9 +126,9 @@ def _tracks(roster: Roster, hw: Hardware) -> Encode:
     return lambda bots, sim_ns: encoder.encode(bots, reader.view(bots), sim_ns)
 
 
-def _bios(roster: Roster, hw: Hardware) -> Encode:
+def _bios(spec: BotSpec, roster: Roster, hw: Hardware) -> Encode:
     devices = tuple(Device(device.id, device.name) for device in hw.modes.devices)
-    encoder = BiosEncoder(roster, Firmware(devices))
+    encoder = BiosEncoder(roster, Firmware(devices, hardware_profile_hash=fingerprint(spec)))
     return _reading(encoder.encode, BiosView(hw.modes.post_status, PostMessages(hw)))
 
 
@@ -143,7 +144,8 @@ def _telemetry(spec: BotSpec, roster: Roster, views: Views) -> Encode:
         source_names=tuple(views.power.sources_w),
         load_names=tuple(views.power.loads_w),
     )
-    encoder = telemetry_encoder(roster, rating, _nodes(spec.params(ThermalParams)))
+    nodes = _nodes(spec.params(ThermalParams))
+    encoder = telemetry_encoder(roster, rating, nodes, hardware_profile_hash=fingerprint(spec))
     return _reading(encoder.encode, views.telemetry)
 
 

@@ -21,10 +21,10 @@ from twin.simulation.controls import CONTROLS, PROTOCOLS, Parameters
 from twin.simulation.inputs import Command
 from twin.spec.findings import did_you_mean
 
-__all__ = ["Orders"]
+__all__ = ["COMMAND_MODELS", "Message", "Orders"]
 
 Message: TypeAlias = ControlCommand | ModeCommand | ProtocolCommand | ThrusterCommand
-MODELS: Mapping[str, type[Message]] = MappingProxyType(
+COMMAND_MODELS: Mapping[str, type[Message]] = MappingProxyType(
     {
         "commands.control": ControlCommand,
         "commands.mode": ModeCommand,
@@ -96,7 +96,7 @@ class Orders:
 
 
 def _read(command: Command) -> Message:
-    model = MODELS.get(command.key)
+    model = COMMAND_MODELS.get(command.key)
     if model is None:
         raise _Refused("unknown_channel", f"no command comes on {command.key!r}")
     try:

@@ -105,6 +105,11 @@ class World:
         return self._given_up.count
 
     @property
+    def bots(self) -> tuple[str, ...]:
+        """All bots by id."""
+        return tuple(bot for squad in self.squads for bot in squad.bots)
+
+    @property
     def stored(self) -> int:
         """Events that wait in the bots' outboxes."""
         return sum(squad.stored for squad in self.squads)

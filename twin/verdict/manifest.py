@@ -170,13 +170,17 @@ class Predicted(Model):
 
 
 class PublishCounts(Model):
-    """The publisher's own counters, to be compared with its journal."""
+    """The publisher's own counters, to be compared with its journal.
+
+    `held` events were still in outboxes when the run ended: generated, never attempted.
+    """
 
     attempted: int
     acknowledged: int
     refused: int = 0
     unknown: int = 0
     shed: int = 0
+    held: int = 0
 
 
 class EvidenceFile(Model):
