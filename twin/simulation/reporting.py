@@ -13,6 +13,7 @@ from twin.events.encode.roster import Roster
 from twin.events.event import Event
 from twin.events.facts import GuardAlert, ModeSet, StateEdge, ThermalTrip
 from twin.events.views import IntArray
+from twin.events.vocabulary import StateKind
 from twin.hardware.plane import Edge
 
 __all__ = ["Reporter"]
@@ -62,7 +63,9 @@ class Reporter:
     def shed(self, losses: Sequence[tuple[int, int]], sim_ns: int) -> list[Event]:
         """Return what bots say of (bot, number of events) that their outbox had no room for."""
         facts = [
-            StateEdge(bot, "outbox_shed", "comms", "comms", "outbox", "full", "room", f"{n} events")
+            StateEdge(
+                bot, StateKind.EVENT_SHED, "comms", "comms", "outbox", "full", "room", f"{n} events"
+            )
             for bot, n in losses
         ]
         return self._state.encode(facts, sim_ns)
