@@ -78,7 +78,7 @@ def test_commands_of_a_page_run_as_written(page: Path, project: Path, tmp_path: 
         if saved := SAVED_AS.search(before[:80]):
             (tmp_path / saved[1]).parent.mkdir(exist_ok=True)
             (tmp_path / saved[1]).write_text(text)
-    (tmp_path / "stricter.yaml").write_text("thresholds: {publish_latency: [p(99)<60s]}\n")
+    (project / "stricter.yaml").write_text("thresholds: {publish_latency: [p(99)<60s]}\n")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     folder = tmp_path
     if not any("twin init" in line for line in commands(page)):
