@@ -66,7 +66,7 @@ async def test_missing_consumer_is_an_error_and_never_zero(connection: Connectio
     assert samples["nobody"].error == "the consumer does not exist"
     assert samples["nobody"].backlog is None
     registry = CollectorRegistry()
-    registry.register(LagCollector(lambda: tuple(lag.latest.values())))
+    registry.register(LagCollector(lag))
     page = generate_latest(registry).decode()
     assert 'twin_consumer_up{consumer_name="nobody",role="nobody",stream_name="ORDERS"} 0.0' in page
     assert 'twin_consumer_up{consumer_name="reader",role="reader",stream_name="ORDERS"} 1.0' in page

@@ -1,8 +1,25 @@
 """One look at one consumer: the server's own counters, and what they mean together."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
 
-__all__ = ["ConsumerSample", "Watched"]
+__all__ = ["ConsumerSample", "Status", "StreamSample", "Watched"]
+
+
+class Status(StrEnum):
+    """What a consumer's last samples say together; `twin.lag.status` decides."""
+
+    OK = "OK"
+    WARN = "WARN"
+    STALLED = "STALLED"
+    REWIND = "REWIND"
+    PAUSED = "PAUSED"
+    MISSING = "MISSING"
+    SATURATED = "SATURATED"
+    OVERRUN = "OVERRUN"
+    EXHAUSTED = "EXHAUSTED"
+    UNKNOWN = "UNKNOWN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +36,13 @@ class Watched:
 class ConsumerSample:
     """Counters of one consumer at `wall_ns`; a failed poll has `error` and no counters.
 
+    `missing` tells a consumer (or stream) that does not exist from a poll that failed.
     `backlog` is num_pending + num_ack_pending. `oldest_age_s` is the age of the oldest
-    message that is stored and not yet processed: 0 without backlog, None when unknown.
+    message that is stored and not yet processed: 0 without backlog, None when unknown;
+    `oldest_seq` is its sequence where the message itself was asked for, else None.
+    `drain_eta_s` is infinite for a backlog that does not shrink; `redelivery_rate` is per
+    second. `delivered_count` and `acked_count` are positions in the consumer's own counting.
+    `max_ack_pending` and `max_deliver` are -1 without a limit, `ack_wait_s` is in seconds.
     """
 
     wall_ns: int
@@ -40,7 +62,74 @@ class ConsumerSample:
     oldest_age_s: float | None = None
     exhausted: int = 0
     terminated: int = 0
+    status: Status | None = None
+    reason: str = ""
+    missing: bool = False
+    naks: int = 0
+    paused: bool = False
+    push: bool = False
+    filtered: bool = False
+    ack_policy: str = "explicit"
+    delivered_count: int = 0
+    acked_count: int = 0
+    oldest_seq: int | None = None
+    drain_eta_s: float | None = None
+    redelivery_rate: float | None = None
+    max_ack_pending: int = -1
+    max_deliver: int = -1
+    ack_wait_s: float = 0.0
+    description: str = ""
+    created: str = ""
+    cluster: str = ""
+    leader: str = ""
 
     def as_row(self) -> dict[str, object]:
         """Return the sample as a row of `lag.jsonl`."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in ROW}
+
+
+ROW: Final = (
+    "wall_ns",
+    "role",
+    "stream",
+    "consumer",
+    "error",
+    "num_pending",
+    "num_ack_pending",
+    "num_redelivered",
+    "num_waiting",
+    "delivered_seq",
+    "ack_floor",
+    "first_seq",
+    "last_seq",
+    "backlog",
+    "oldest_age_s",
+    "exhausted",
+    "terminated",
+    "status",
+    "reason",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSample:
+    """What a stream holds at `wall_ns`, against its limits (0 or less: none)."""
+
+    wall_ns: int
+    stream: str
+    messages: int
+    bytes: int
+    first_seq: int
+    last_seq: int
+    consumers: int
+    max_messages: int = -1
+    max_bytes: int = -1
+    cluster: str = ""
+    leader: str = ""
+
+    @property
+    def fill(self) -> float | None:
+        """The share of the nearest limit in use, 0 to 1; None for a stream without limits."""
+        limits = ((self.messages, self.max_messages), (self.bytes, self.max_bytes))
+        shares = [used / limit for used, limit in limits if limit > 0]
+        return max(shares, default=None)

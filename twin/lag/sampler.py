@@ -1,54 +1,72 @@
-"""Asks the server about every watched consumer, at a steady interval."""
+"""Asks the server about consumers at a steady interval: named ones, or all of some streams."""
 
 import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from typing import Final, NamedTuple
 
 from twin.errors import InfrastructureError
-from twin.jetstream.api import ApiRefused, ConsumerInfo, StreamState, call, consumer_infos
-from twin.jetstream.api import stream_info as info_of
 from twin.jetstream.connection import Connection
-from twin.lag.sample import ConsumerSample, Watched
+from twin.lag.age import Ages, Oldest
+from twin.lag.listing import Listed, Stream, read_consumers, read_stream, streams
+from twin.lag.sample import ConsumerSample, StreamSample, Watched
+from twin.lag.status import History, StatusRules
 
 __all__ = ["GivenUp", "LagSampler"]
 
 GivenUp = Callable[[str, str], tuple[int, int]]
 """(stream, consumer) -> how many messages it exhausted and terminated so far."""
-NOT_FOUND = 404
+Naks = Callable[[str, str], int]
+MAX_CONSUMERS: Final = 10_000
+FORGET_S: Final = 3600.0
+_NOTHING: Final = Oldest(None, None)
 
 
-class _Stored(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    seq: int
-    time: AwareDatetime
-
-
-class _StoredMessage(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    message: _Stored
+class _Round(NamedTuple):
+    samples: list[ConsumerSample]
+    stream: StreamSample | None
 
 
 class LagSampler:
-    """Samples `watched` consumers: one list call per stream and page, not one per consumer.
+    """Samples consumers: one list call per stream and page, not one per consumer.
 
-    A poll that fails gives a sample with `error` and no counters, never zeros. `latest` is
-    what the metrics export.
+    `watched` are sampled whether or not they exist. Of the streams that match `patterns`
+    (shell wildcards) all consumers are, new ones by themselves; a durable of theirs that
+    disappears is missing for an hour and then forgotten, an ephemeral one is forgotten at
+    once. At most `max_consumers` are found that way, `dropped` counts the rest.
+
+    A poll that fails gives a sample with `error` and no counters, never zeros. `latest` and
+    `latest_streams` (None: its poll failed) are replaced as a whole after each round.
     """
 
     def __init__(
-        self, connection: Connection, watched: Sequence[Watched], given_up: GivenUp
+        self,
+        connection: Connection,
+        watched: Sequence[Watched],
+        given_up: GivenUp,
+        *,
+        naks: Naks = lambda stream, consumer: 0,
+        patterns: Sequence[str] = (),
+        rules: StatusRules | None = None,
+        max_consumers: int = MAX_CONSUMERS,
     ) -> None:
-        self._connection = connection
-        self._given_up = given_up
-        self._by_stream: dict[str, list[Watched]] = {}
-        for one in watched:
-            self._by_stream.setdefault(one.stream, []).append(one)
+        self.connection = connection
+        self.history = History(rules or StatusRules())
         self.latest: dict[tuple[str, str], ConsumerSample] = {}
+        self.latest_streams: dict[str, StreamSample | None] = {}
+        self.dropped = 0
+        self.round_s = 0.0
+        self._given_up = given_up
+        self._naks = naks
+        self._patterns = tuple(patterns)
+        self._max_consumers = max_consumers
+        self._ages = Ages(connection)
+        self._names: list[str] = []
+        self._fixed: dict[str, list[Watched]] = {}
+        self._found: dict[str, dict[str, int]] = {}
+        for one in watched:
+            self._fixed.setdefault(one.stream, []).append(one)
 
     async def run(self, interval_s: float, take: Callable[[list[ConsumerSample]], None]) -> None:
         """Sample for ever, at multiples of `interval_s`; hand each round to `take`.
@@ -62,78 +80,159 @@ class LagSampler:
             await asyncio.sleep(due - time.monotonic())
 
     async def sample(self, timeout_s: float) -> list[ConsumerSample]:
-        """Look at every watched consumer once."""
-        rounds = [self._stream(name, some, timeout_s) for name, some in self._by_stream.items()]
-        samples = [sample for one in await asyncio.gather(*rounds) for sample in one]
+        """Look at every consumer once."""
+        started = time.monotonic()
+        await self._find_streams(timeout_s)
+        left_s = max(0.0, timeout_s - (time.monotonic() - started))
+        names = dict.fromkeys([*self._fixed, *self._names, *self._found])
+        self.dropped = 0
+        rounds = await asyncio.gather(*(self._stream(name, left_s, timeout_s) for name in names))
+        samples = [self.history.add(sample) for one in rounds for sample in one.samples]
+        self.latest_streams = {name: one.stream for name, one in zip(names, rounds, strict=True)}
         self.latest = {(sample.stream, sample.consumer): sample for sample in samples}
+        self.round_s = time.monotonic() - started
         return samples
 
-    async def _stream(
-        self, stream: str, watched: list[Watched], timeout_s: float
-    ) -> list[ConsumerSample]:
-        now = time.time_ns()
-        blank = [ConsumerSample(now, one.role, one.stream, one.consumer) for one in watched]
+    async def _find_streams(self, timeout_s: float) -> None:
+        """Look for streams; those known already are kept where the server does not answer."""
+        if not self._patterns:
+            return
         try:
             async with asyncio.timeout(timeout_s):
-                return await self._look(stream, watched, blank)
+                self._names = await streams(self.connection, self._patterns)
+        except (InfrastructureError, TimeoutError):
+            self.connection.check()
+
+    async def _stream(self, name: str, left_s: float, timeout_s: float) -> _Round:
+        now = time.time_ns()
+        try:
+            async with asyncio.timeout(left_s):
+                return await self._look(name, now)
         except TimeoutError:
             text = f"no answer within {timeout_s:g} s"
         except InfrastructureError as error:
             text = str(error).partition("\n")[0]
-        return [replace(sample, error=text) for sample in blank]
+        return _Round([replace(sample, error=text) for sample in self._blank(name, now)], None)
 
-    async def _look(
-        self, stream: str, watched: list[Watched], blank: list[ConsumerSample]
-    ) -> list[ConsumerSample]:
-        info = await info_of(self._connection, stream)
-        if info is None:
-            return [replace(sample, error=f"there is no stream {stream}") for sample in blank]
-        found = {one.name: one async for one in consumer_infos(self._connection, stream)}
+    def _blank(self, name: str, now: int) -> list[ConsumerSample]:
+        fixed = self._fixed.get(name, [])
+        taken = {one.consumer for one in fixed}
+        found = [one for one in self._found.get(name, ()) if one not in taken]
         return [
-            await self._complete(one, sample, info.state, found.get(one.consumer))
-            for one, sample in zip(watched, blank, strict=True)
+            ConsumerSample(now, role, name, consumer)
+            for role, consumer in [(one.role, one.consumer) for one in fixed]
+            + [(one, one) for one in found]
         ]
 
-    async def _complete(
-        self, one: Watched, sample: ConsumerSample, state: StreamState, found: ConsumerInfo | None
-    ) -> ConsumerSample:
-        if found is None:
-            return replace(sample, error="the consumer does not exist")
-        backlog = found.num_pending + found.num_ack_pending
-        exhausted, terminated = self._given_up(one.stream, one.consumer)
-        return replace(
-            sample,
-            num_pending=found.num_pending,
-            num_ack_pending=found.num_ack_pending,
-            num_redelivered=found.num_redelivered,
-            num_waiting=found.num_waiting,
-            delivered_seq=found.delivered.stream_seq,
-            ack_floor=found.ack_floor.stream_seq,
-            first_seq=state.first_seq,
-            last_seq=state.last_seq,
-            backlog=backlog,
-            oldest_age_s=await self._oldest_age_s(one, found) if backlog else 0.0,
-            exhausted=exhausted,
-            terminated=terminated,
-        )
+    async def _look(self, name: str, now: int) -> _Round:
+        stream = await read_stream(self.connection, name)
+        if stream is None:
+            self._remember(name, {}, now)
+            text = f"there is no stream {name}"
+            gone = [replace(one, error=text, missing=True) for one in self._blank(name, now)]
+            return _Round(gone, None)
+        listed, silent = await read_consumers(self.connection, name)
+        if name in self._names or name in self._found:
+            self._remember(name, listed, now)
+        self._ages.anchor(name, stream, now)
+        blank = self._blank(name, now)
+        behind = [
+            found
+            for one in blank
+            if (found := listed.get(one.consumer)) and (found.num_pending or found.num_ack_pending)
+        ]
+        oldest = await self._ages.oldest(name, stream, behind, now)
+        samples = [
+            _complete(
+                one,
+                stream,
+                found,
+                oldest.get(one.consumer, _NOTHING),
+                (*self._given_up(name, one.consumer), self._naks(name, one.consumer)),
+            )
+            if (found := listed.get(one.consumer))
+            else _absent(one, one.consumer in silent)
+            for one in blank
+        ]
+        return _Round(samples, _stream_sample(name, stream, now))
 
-    async def _oldest_age_s(self, one: Watched, found: ConsumerInfo) -> float | None:
-        """Return the age of the first message beyond the ack floor, None when it is gone."""
-        after = found.ack_floor.stream_seq + 1
-        subjects = one.filter_subjects or (">",)
-        answers = await asyncio.gather(*(self._next(one.stream, after, s) for s in subjects))
-        stored = [answer for answer in answers if answer is not None]
-        if not stored:
-            return None
-        oldest = min(stored, key=lambda message: message.seq)
-        return max(0.0, time.time() - oldest.time.timestamp())
+    def _remember(self, name: str, listed: dict[str, Listed], now: int) -> None:
+        """Keep the found consumers of a stream: seen last when, 0 for those to forget at once."""
+        known = self._found.setdefault(name, {})
+        room = self._max_consumers - sum(map(len, self._found.values()))
+        for one in listed.values():
+            if one.name not in known:
+                if room <= 0:
+                    self.dropped += 1
+                    continue
+                room -= 1
+            known[one.name] = now if one.config.durable_name else 0
+        for gone in [one for one in known if one not in listed]:
+            if now - known[gone] > FORGET_S * 1e9:
+                del known[gone]
+                self.history.forget(name, gone)
+                self._ages.forget(name, gone)
+        if not known:
+            del self._found[name]
 
-    async def _next(self, stream: str, seq: int, subject: str) -> _Stored | None:
-        body: dict[str, object] = {"seq": seq, "next_by_subj": subject}
-        try:
-            answer = await call(self._connection, f"STREAM.MSG.GET.{stream}", body)
-        except ApiRefused as refused:
-            if refused.code == NOT_FOUND:
-                return None
-            raise
-        return _StoredMessage.model_validate_json(answer).message
+
+def _absent(blank: ConsumerSample, silent: bool) -> ConsumerSample:
+    if silent:
+        return replace(blank, error="the consumer's leader does not answer")
+    return replace(blank, error="the consumer does not exist", missing=True)
+
+
+def _complete(
+    blank: ConsumerSample,
+    stream: Stream,
+    found: Listed,
+    oldest: Oldest,
+    told: tuple[int, int, int],
+) -> ConsumerSample:
+    backlog = found.num_pending + found.num_ack_pending
+    return replace(
+        blank,
+        num_pending=found.num_pending,
+        num_ack_pending=found.num_ack_pending,
+        num_redelivered=found.num_redelivered,
+        num_waiting=found.num_waiting,
+        delivered_seq=found.delivered.stream_seq,
+        ack_floor=found.ack_floor.stream_seq,
+        first_seq=stream.state.first_seq,
+        last_seq=stream.state.last_seq,
+        backlog=backlog,
+        oldest_age_s=oldest.age_s if backlog else 0.0,
+        exhausted=told[0],
+        terminated=told[1],
+        naks=told[2],
+        paused=found.paused,
+        push=bool(found.config.deliver_subject),
+        filtered=bool(found.filters),
+        ack_policy=found.config.ack_policy,
+        delivered_count=found.delivered.consumer_seq,
+        acked_count=found.ack_floor.consumer_seq,
+        oldest_seq=oldest.seq,
+        max_ack_pending=found.config.max_ack_pending,
+        max_deliver=found.config.max_deliver,
+        ack_wait_s=found.config.ack_wait / 1e9,
+        description=found.config.description,
+        created=found.created,
+        cluster=found.cluster.name,
+        leader=found.cluster.leader,
+    )
+
+
+def _stream_sample(name: str, stream: Stream, now: int) -> StreamSample:
+    return StreamSample(
+        now,
+        name,
+        stream.state.messages,
+        stream.state.bytes,
+        stream.state.first_seq,
+        stream.state.last_seq,
+        stream.state.consumer_count,
+        stream.config.max_msgs,
+        stream.config.max_bytes,
+        stream.cluster.name,
+        stream.cluster.leader,
+    )

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 
 import orjson
@@ -14,6 +13,7 @@ from twin.jetstream.connection import Connection
 from twin.lag.metrics import LagCollector
 from twin.lag.sample import ConsumerSample, Watched
 from twin.lag.sampler import LagSampler
+from twin.lag.status import StatusRules
 
 __all__ = ["LagMonitor", "metrics_page"]
 
@@ -31,7 +31,13 @@ class LagMonitor:
         path: Path,
     ) -> None:
         watched = [Watched(c.role, c.stream, c.name, c.filter_subjects) for c in consumers]
-        self.sampler = LagSampler(connection, watched, advisories.given_up)
+        self.sampler = LagSampler(
+            connection,
+            watched,
+            advisories.given_up,
+            naks=advisories.naks,
+            rules=StatusRules.every(INTERVAL_S),
+        )
         self._file = path.open("ab")
 
     async def run(self) -> None:
@@ -47,7 +53,7 @@ class LagMonitor:
         return None if not known or None in known else sum(b for b in known if b is not None)
 
     def _write(self, samples: list[ConsumerSample]) -> None:
-        self._file.write(b"".join(orjson.dumps(asdict(s)) + b"\n" for s in samples))
+        self._file.write(b"".join(orjson.dumps(s.as_row()) + b"\n" for s in samples))
         self._file.flush()
 
 
@@ -55,7 +61,7 @@ class LagMonitor:
 def metrics_page(monitor: LagMonitor, url: Path) -> Iterator[None]:
     """Serve `/metrics` on a port of the operating system's choice; its URL is in file `url`."""
     registry = CollectorRegistry()
-    registry.register(LagCollector(lambda: tuple(monitor.sampler.latest.values())))
+    registry.register(LagCollector(monitor.sampler))
     server, thread = start_http_server(0, addr="127.0.0.1", registry=registry)
     try:
         url.write_text(f"http://127.0.0.1:{server.server_port}/metrics\n")

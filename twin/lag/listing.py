@@ -1,0 +1,168 @@
+"""What JetStream tells about streams and consumers, as far as lag needs it: lean models."""
+
+from fnmatch import fnmatchcase
+
+from pydantic import BaseModel, ConfigDict
+
+from twin.jetstream.api import ApiRefused, call
+from twin.jetstream.connection import Connection
+
+__all__ = ["Listed", "Stored", "Stream", "next_message", "read_consumers", "read_stream", "streams"]
+
+NOT_FOUND = 404
+STREAM_NOT_FOUND = 10059
+WILDCARDS = frozenset("*?[")
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class _Position(_Answer):
+    consumer_seq: int = 0
+    stream_seq: int = 0
+
+
+class _Cluster(_Answer):
+    name: str = ""
+    leader: str = ""
+
+
+class _ConsumerConfig(_Answer):
+    durable_name: str = ""
+    description: str = ""
+    ack_policy: str = "explicit"
+    ack_wait: int = 0
+    max_deliver: int = -1
+    max_ack_pending: int = -1
+    filter_subject: str = ""
+    filter_subjects: tuple[str, ...] = ()
+    deliver_subject: str = ""
+
+
+class Listed(_Answer):
+    """One consumer of a list, as its leader sees it."""
+
+    name: str
+    created: str = ""
+    config: _ConsumerConfig = _ConsumerConfig()
+    delivered: _Position = _Position()
+    ack_floor: _Position = _Position()
+    num_ack_pending: int = 0
+    num_redelivered: int = 0
+    num_waiting: int = 0
+    num_pending: int = 0
+    paused: bool = False
+    cluster: _Cluster = _Cluster()
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """The subjects that are delivered; none means all of the stream."""
+        return tuple(filter(None, (self.config.filter_subject, *self.config.filter_subjects)))
+
+
+class _StreamConfig(_Answer):
+    max_msgs: int = -1
+    max_bytes: int = -1
+
+
+class _StreamState(_Answer):
+    messages: int = 0
+    bytes: int = 0
+    first_seq: int = 0
+    first_ts: str = ""
+    last_seq: int = 0
+    consumer_count: int = 0
+
+
+class Stream(_Answer):
+    """A stream's limits and what it holds."""
+
+    config: _StreamConfig = _StreamConfig()
+    state: _StreamState = _StreamState()
+    cluster: _Cluster = _Cluster()
+
+
+class _Page(_Answer):
+    total: int = 0
+    consumers: tuple[Listed, ...] = ()
+    missing: tuple[str, ...] | None = None
+
+
+class _Names(_Answer):
+    total: int = 0
+    streams: tuple[str, ...] | None = None
+
+
+class Stored(_Answer):
+    """Where and when a message was stored; `time` is RFC 3339 with nanoseconds."""
+
+    seq: int
+    time: str
+
+
+class _StoredMessage(_Answer):
+    message: Stored
+
+
+async def streams(connection: Connection, patterns: tuple[str, ...]) -> list[str]:
+    """Return the names of the streams that match one of the shell patterns, sorted.
+
+    Plain names are returned as they are, whether or not they exist; only wildcards ask.
+    """
+    plain = {one for one in patterns if not WILDCARDS & set(one)}
+    if plain == set(patterns):
+        return sorted(plain)
+    found: list[str] = []
+    while True:
+        answer = _Names.model_validate_json(
+            await call(connection, "STREAM.NAMES", {"offset": len(found)})
+        )
+        found += answer.streams or ()
+        if not answer.streams or len(found) >= answer.total:
+            break
+    return sorted(
+        plain | {name for name in found if any(fnmatchcase(name, one) for one in patterns)}
+    )
+
+
+async def read_stream(connection: Connection, name: str) -> Stream | None:
+    """Return a stream, None when there is none of that name."""
+    try:
+        return Stream.model_validate_json(await call(connection, f"STREAM.INFO.{name}"))
+    except ApiRefused as refused:
+        if refused.err_code == STREAM_NOT_FOUND:
+            return None
+        raise
+
+
+async def read_consumers(connection: Connection, stream: str) -> tuple[dict[str, Listed], set[str]]:
+    """Return all consumers of a stream by name, a page at a time, and those that gave no answer.
+
+    The second are known to a cluster's meta leader, but their own leader did not answer.
+    """
+    found: dict[str, Listed] = {}
+    silent: set[str] = set()
+    seen = 0
+    while True:
+        answer = await call(connection, f"CONSUMER.LIST.{stream}", {"offset": seen})
+        page = _Page.model_validate_json(answer)
+        found |= {one.name: one for one in page.consumers}
+        silent |= set(page.missing or ())
+        seen += len(page.consumers) + len(page.missing or ())
+        if not page.consumers or seen >= page.total:
+            return found, silent - found.keys()
+
+
+async def next_message(
+    connection: Connection, stream: str, seq: int, subject: str
+) -> Stored | None:
+    """Return the first message from `seq` on that matches `subject`, None when there is none."""
+    body: dict[str, object] = {"seq": seq, "next_by_subj": subject}
+    try:
+        answer = await call(connection, f"STREAM.MSG.GET.{stream}", body)
+    except ApiRefused as refused:
+        if refused.code == NOT_FOUND:
+            return None
+        raise
+    return _StoredMessage.model_validate_json(answer).message
