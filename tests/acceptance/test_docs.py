@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from twin.registrar.rules import Rules
 from twin.scenario.load import load_scenario
+from twin.spec.dump import to_yaml
+from twin.spec.yaml import read_text
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -113,12 +114,12 @@ def test_yaml_of_a_page_is_valid(page: Path, tmp_path: Path) -> None:
     (tmp_path / "specs" / "bot.yaml").write_text((ROOT / "specs" / "BotSpec.yaml").read_text())
     file = tmp_path / "scenarios" / "block.yaml"
     for text, _ in blocks(page, "yaml"):
-        found = yaml.safe_load(text)
+        found = read_text(text).value
         if "rules" in found:
             file.write_text(text)
             Rules.load(file)
         elif "kind" not in found:
-            file.write_text(yaml.safe_dump({**MINIMAL, **found}))
+            file.write_text(to_yaml({**MINIMAL, **found}))
             load_scenario(str(file))
 
 
