@@ -29,6 +29,15 @@ CHAIN = [
     ("comms", "link", "online"),
 ]
 
+BLACKOUT = """\
+schema_version: 1
+name: blackout
+fleet: {silent: {count: 3}}
+phases: [{name: all, duration: 8s}]
+events: [{at: 4s, do: {fault: radio.blackout}}]
+limits: {min_events_fraction: 0.1}
+"""
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -113,3 +122,22 @@ def test_what_had_room_is_all_there_and_what_had_none_is_accounted_for(folder: P
     assert count == told == publish["shed"] > 100
     assert publish["attempted"] == count + sum(map(len, stored.values()))
     assert publish["held"] == 0
+
+
+def test_what_waits_in_an_outbox_at_the_end_is_counted_as_held(tmp_path: Path) -> None:
+    """A run that ends in a blackout passes, and says how many events never left their bots."""
+    (tmp_path / "blackout.yaml").write_text(BLACKOUT)
+    run = subprocess.run(
+        [*TWIN, "run", "blackout.yaml", "--pace", "fast"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    [made] = (tmp_path / "runs").iterdir()
+    manifest = json.loads((made / "manifest.json").read_text())
+    publish, predicted = manifest["publish"], manifest["predicted"]["total"]
+    assert publish["held"] > 100
+    assert publish["attempted"] < predicted <= publish["attempted"] + publish["held"]
