@@ -581,7 +581,7 @@ DEFECTS: dict[str, tuple[Mutation, Verdict, ReasonKind, str, str]] = {
         INVALID,
         ReasonKind.INVALID,
         "events",
-        "600 of the 700 predicted events were generated and sent, fewer than 90%",
+        "600 of the 700 predicted events were generated and not refused, fewer than 90%",
     ),
     "predicted subject silent": (
         lambda f: f.manifest.update(
@@ -590,14 +590,14 @@ DEFECTS: dict[str, tuple[Mutation, Verdict, ReasonKind, str, str]] = {
         INVALID,
         ReasonKind.INVALID,
         "events",
-        "of the 500 predicted events were generated and sent, fewer than 90%",
+        "of the 500 predicted events were generated and not refused, fewer than 90%",
     ),
     "load not offered": (
         overflow,
         INVALID,
         ReasonKind.INVALID,
         "events",
-        "480 of the 600 predicted events were generated and sent, fewer than 90%",
+        "480 of the 600 predicted events were generated and not refused, fewer than 90%",
     ),
     "nothing accepted": (
         all_unknown,

@@ -10,7 +10,7 @@ from twin.verdict.manifest import Manifest
 from twin.verdict.recording import AUDIT_SUBJECT
 from twin.verdict.result import SubjectCounts
 
-__all__ = ["disagreements", "expected_generated", "subject_counts"]
+__all__ = ["disagreements", "expected_offered", "subject_counts"]
 
 
 def subject_counts(manifest: Manifest, ledger: Ledger) -> tuple[SubjectCounts, ...]:
@@ -46,17 +46,20 @@ def subject_counts(manifest: Manifest, ledger: Ledger) -> tuple[SubjectCounts, .
     )
 
 
-def expected_generated(manifest: Manifest, ledger: Ledger) -> int:
-    """Return how many of the predicted events were generated.
+def expected_offered(manifest: Manifest, ledger: Ledger) -> int:
+    """Return how many of the predicted events were generated and not refused.
 
     Subject by subject, so that events that nobody predicted (tracks, edges) make up for none
-    of those that were.
+    of those that were. A refused event is not there to be checked, whoever refused it.
     """
     predicted, journal = manifest.predicted.by_subject, ledger.journal
     if not predicted:
-        return journal.attempted
-    generated = _by_subject(journal.dense.sources, journal.dense.sums(journal.has(State.ATTEMPTED)))
-    return sum(min(generated.get(subject, 0), count) for subject, count in predicted.items())
+        return journal.attempted - journal.count(State.REFUSED)
+    sums, sources = journal.dense.sums, journal.dense.sources
+    offered = _by_subject(
+        sources, sums(journal.has(State.ATTEMPTED)) - sums(journal.has(State.REFUSED))
+    )
+    return sum(min(offered.get(subject, 0), count) for subject, count in predicted.items())
 
 
 def disagreements(manifest: Manifest, ledger: Ledger) -> list[str]:

@@ -162,14 +162,16 @@ def reconcile(run_dir: Path, manifest: Manifest) -> Ledger:
     dense = Dense.of_journal(read_sources(run_dir), attempted)
     journal, hashes = _read_attempts(attempted, dense)
     streams = tuple(stream.name for stream in manifest.streams)
+    strangers = strangers_by_key(run_dir / "stream" / "strange.jsonl", streams)
     reader = Reader(
         dense=dense,
         attempted=journal.has(State.ATTEMPTED),
         hashes=hashes,
         streams=streams,
         run_id=manifest.run_id,
-        strangers=strangers_by_key(run_dir / "stream" / "strange.jsonl", streams),
+        strangers=strangers,
         known_strange=set(),
+        excused=strangers.keys(),
         wanted=given_up_by_role(run_dir, streams),
         in_stream_order=True,
     )

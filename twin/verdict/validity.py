@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from twin.verdict.counts import disagreements, expected_generated
+from twin.verdict.counts import disagreements, expected_offered
 from twin.verdict.facts import Fault
 from twin.verdict.ledger import EventClass, Ledger
 from twin.verdict.manifest import Criteria, Manifest
@@ -66,7 +66,9 @@ def run_reasons(manifest: Manifest, criteria: Criteria, faults: list[Fault]) -> 
 def _criteria(manifest: Manifest, criteria: Criteria) -> Iterator[Reason]:
     guarantees = criteria.guarantees.model_dump()
     if not (
-        criteria.thresholds or criteria.expect or any(v is not None for v in guarantees.values())
+        any(criteria.thresholds.values())
+        or criteria.expect
+        or any(v is not None for v in guarantees.values())
     ):
         yield invalid("nothing", "nothing was asked: no threshold, guarantee or expectation")
     if not manifest.streams:
@@ -155,13 +157,15 @@ def _amounts(manifest: Manifest, criteria: Criteria, ledger: Ledger) -> Iterator
         return
     if not ledger.accepted:
         yield invalid("events", "no event was acknowledged, so nothing was checked", 0.0)
+    if not manifest.predicted.total:
+        yield invalid("events", "the run was too short for any event to be predicted", 0.0)
     least = limits.min_events_fraction * manifest.predicted.total
-    offered = expected_generated(manifest, ledger) - journal.unsent
+    offered = expected_offered(manifest, ledger)
     if offered < least:
         yield invalid(
             "events",
             f"{offered} of the {manifest.predicted.total} predicted events were generated and "
-            f"sent, fewer than {limits.min_events_fraction:.0%}",
+            f"not refused, fewer than {limits.min_events_fraction:.0%}",
             float(offered),
             least,
         )
@@ -194,8 +198,9 @@ def _publisher(ledger: Ledger) -> Iterator[Reason]:
 
 
 def _slip(manifest: Manifest, criteria: Criteria, events: Events) -> Iterator[Reason]:
+    any_measured = any(phase.measure for phase in manifest.phases)
     for index, phase in enumerate(manifest.phases):
-        if not phase.measure:
+        if any_measured and not phase.measure:
             continue
         values = events.select("schedule_slip", "", events.mask((index,), None))
         slip = float(np.percentile(values, 99)) if len(values) else 0.0
@@ -216,15 +221,20 @@ def _clocks(manifest: Manifest, events: Events) -> Iterator[Reason]:
         yield invalid("clocks", f"the wall clock ran backwards{detail}")
     if manifest.ended_ns is None or manifest.ended_ns < manifest.started_ns:
         yield invalid("clocks", "the run has no end after its start")
-    plane = events.plane("publish_latency")
-    earliest = float(np.nanmin(plane)) if not np.isnan(plane).all() else 0.0
-    if earliest < EARLIEST_MS:
-        yield invalid(
-            "clocks",
-            f"an event was acknowledged {-earliest:.0f} ms before it was due",
-            earliest,
-            EARLIEST_MS,
-        )
+    planes = [("publish_latency", "", "acknowledged")]
+    planes += [
+        ("end_to_end_latency", one.name, f"recorded by {one.name}") for one in manifest.observers
+    ]
+    for metric, observer, done in planes:
+        plane = events.plane(metric, observer)
+        earliest = float(np.nanmin(plane)) if not np.isnan(plane).all() else 0.0
+        if earliest < EARLIEST_MS:
+            yield invalid(
+                "clocks",
+                f"an event was {done} {-earliest:.0f} ms before it was due",
+                earliest,
+                EARLIEST_MS,
+            )
 
 
 def _disagreements(manifest: Manifest, ledger: Ledger) -> Iterator[Reason]:
