@@ -187,6 +187,22 @@ def overflow(folder: Folder) -> None:
         setattr(folder, table, rows[rows["seq"] <= 40])
 
 
+def refused_by_server(folder: Folder) -> None:
+    """A stream that took no more: the server refused what came after."""
+    overflow(folder)
+    folder.outcomes["error"][folder.outcomes["outcome"] == Outcome.REFUSED] = 10077
+
+
+def claim_other_run(folder: Folder) -> None:
+    """The registrar calls a row that is in no stream another run's."""
+    folder.phantom("observed", {"run": "other", "subject": "qiki.events.v1.state"})
+
+
+def claim_audit(folder: Folder) -> None:
+    """The registrar calls a row that is in no stream an audit record."""
+    folder.phantom("observed", {"run": None, "subject": "a.qiki.events.v1.audit"})
+
+
 def all_unknown(folder: Folder) -> None:
     """No event's outcome ever became known, and none is in the stream."""
     folder.outcomes["outcome"] = Outcome.UNKNOWN
@@ -582,6 +598,41 @@ DEFECTS: dict[str, tuple[Mutation, Verdict, ReasonKind, str, str]] = {
         ReasonKind.INVALID,
         "events",
         "600 of the 700 predicted events were generated and not refused, fewer than 90%",
+    ),
+    "server refused most": (
+        refused_by_server,
+        INVALID,
+        ReasonKind.INVALID,
+        "events",
+        "predicted events were generated and not refused, fewer than 90%",
+    ),
+    "foreign by the observer's word": (
+        claim_other_run,
+        FAIL,
+        ReasonKind.VIOLATION,
+        "guarantee.unexpected",
+        "1 at registrar",
+    ),
+    "audit by the observer's word": (
+        claim_audit,
+        FAIL,
+        ReasonKind.VIOLATION,
+        "guarantee.unexpected",
+        "1 at registrar",
+    ),
+    "recorded before it was due": (
+        lambda f: f.change("observed", 0, 1, time_ns=START_NS - 3600 * S),
+        INVALID,
+        ReasonKind.INVALID,
+        "clocks",
+        "recorded by registrar",
+    ),
+    "nothing predicted": (
+        lambda f: f.manifest.update(predicted={"total": 0}),
+        INVALID,
+        ReasonKind.INVALID,
+        "events",
+        "too short for any event to be predicted",
     ),
     "predicted subject silent": (
         lambda f: f.manifest.update(
