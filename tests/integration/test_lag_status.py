@@ -130,13 +130,13 @@ async def background() -> AsyncIterator[Callable[[Awaitable[None]], "asyncio.Tas
 Start = Callable[[Awaitable[None]], "asyncio.Task[None]"]
 
 
-async def test_healthy_consumer_is_ok_throughout(rig: Rig, background: Start) -> None:
+async def test_healthy_consumer_is_ok_throughout(
+    rig: Rig, background: Start, until: Callable[..., Awaitable[None]]
+) -> None:
     """A consumer that keeps up has no other status than OK."""
     await rig.make()
     background(rig.work(5, 5))
-    async with asyncio.timeout(10):
-        while len(rig.seen) < 10:
-            await asyncio.sleep(0.05)
+    await until(lambda: len(rig.seen) >= 10)
     assert rig.statuses() == {Status.OK}
 
 

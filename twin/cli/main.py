@@ -21,6 +21,7 @@ COMMANDS = {
     "judge": ("twin.cli.judge", "judge_run"),
     "spec": ("twin.cli.spec", "app"),
     "registrar": ("twin.cli.registrar", "app"),
+    "lag": ("twin.cli.lag", "app"),
 }
 """Where each command is: a function, or a group of commands. Only the one asked for is loaded."""
 

@@ -5,12 +5,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import orjson
-from prometheus_client import CollectorRegistry, start_http_server
 
 from twin.events.topology import ConsumerDecl
 from twin.jetstream.advisories import Advisories
 from twin.jetstream.connection import Connection
-from twin.lag.metrics import LagCollector
+from twin.lag.monitor import serve_page
 from twin.lag.sample import ConsumerSample, Watched
 from twin.lag.sampler import LagSampler
 from twin.lag.status import StatusRules
@@ -60,13 +59,6 @@ class LagMonitor:
 @contextmanager
 def metrics_page(monitor: LagMonitor, url: Path) -> Iterator[None]:
     """Serve `/metrics` on a port of the operating system's choice; its URL is in file `url`."""
-    registry = CollectorRegistry()
-    registry.register(LagCollector(monitor.sampler))
-    server, thread = start_http_server(0, addr="127.0.0.1", registry=registry)
-    try:
-        url.write_text(f"http://127.0.0.1:{server.server_port}/metrics\n")
+    with serve_page(monitor.sampler, "127.0.0.1", 0) as address:
+        url.write_text(f"{address}\n")
         yield
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
