@@ -56,16 +56,19 @@ class Fragile:
     def __init__(self, starts: bool = True) -> None:
         self.done: list[str] = []
         self.starts = starts
+        self.running = True
 
     async def kill(self) -> None:
         """Note it."""
         self.done.append("kill")
+        self.running = False
 
     async def start(self) -> None:
         """Note it, or fail."""
         if not self.starts:
             raise ProcessFailed("it does not start")
         self.done.append("start")
+        self.running = True
 
     def pause(self) -> None:
         """Note it."""
@@ -205,6 +208,50 @@ async def test_restart_that_fails_is_a_failed_fault() -> None:
         await faults.finish()
     [entry] = faults.log.entries
     assert (entry.outcome, entry.detail) == ("failed", "it does not start")
+
+
+@pytest.mark.parametrize(
+    ("second", "detail"),
+    [
+        ({"fault": "broker.pause", "for": "5ms"}, "another fault of the broker was not over yet"),
+        ({"fault": "broker.kill"}, "another fault of the broker was not over yet"),
+    ],
+)
+async def test_overlapping_faults_of_one_process_do_not_count(
+    second: dict[str, str], detail: str
+) -> None:
+    """A fault that begins while another holds the same process has failed, and says why."""
+    events = (
+        ScheduledEvent(at="0s", do=killed_for("30ms")),
+        ScheduledEvent.model_validate({"at": "1us", "do": second}),
+    )
+    broker = Fragile()
+    async with asyncio.TaskGroup() as group:
+        faults = FaultRunner(events, {"broker": broker}, Unbreakable(), group)
+        timeline = Timeline()
+        faults.schedule(timeline, lambda sim_ns: sim_ns)
+        timeline.run_due(1000)
+        await faults.finish()
+    assert [entry.outcome for entry in faults.log.entries] == ["fired", "failed"]
+    assert faults.log.entries[1].detail == detail
+    assert broker.done == ["kill", "start"]
+
+
+async def test_fault_of_a_dead_process_has_failed() -> None:
+    """Pausing what is not running is no fault that fired."""
+    pause = {"at": "0s", "do": {"fault": "broker.pause", "for": "1ms"}}
+    broker = Fragile()
+    broker.running = False
+    async with asyncio.TaskGroup() as group:
+        faults = FaultRunner(
+            (ScheduledEvent.model_validate(pause),), {"broker": broker}, Unbreakable(), group
+        )
+        timeline = Timeline()
+        faults.schedule(timeline, lambda sim_ns: sim_ns)
+        timeline.run_due(0)
+        await faults.finish()
+    [entry] = faults.log.entries
+    assert (entry.outcome, entry.detail) == ("failed", "the broker was not running")
 
 
 @pytest.mark.parametrize(("hits", "outcome"), [(("a-0001",), "fired"), ((), "not fired")])

@@ -98,6 +98,11 @@ class NatsServer:
         """The exit code of the last run, None while it runs or before the first start."""
         return self._child.returncode if self._child else None
 
+    @property
+    def running(self) -> bool:
+        """Whether there is a process now."""
+        return self._child is not None and self._child.returncode is None
+
     async def start(self) -> None:
         """Start, or start again on the same port and store; returns when JetStream answers.
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Protocol
 
 from twin.chaos.faultlog import FaultEntry, FaultLog
-from twin.errors import TwinError
+from twin.errors import ProcessFailed, TwinError
 from twin.scenario.actions import (
     Action,
     BrokerKill,
@@ -40,6 +40,10 @@ class Breakable(Protocol):
 
 class Killable(Protocol):
     """A process of the run that a fault may act on."""
+
+    @property
+    def running(self) -> bool:
+        """Whether there is a process now."""
 
     async def kill(self) -> None:
         """End it at once."""
@@ -75,6 +79,7 @@ class FaultRunner:
         self._world = world
         self._group = group
         self._tasks: list[asyncio.Task[None]] = []
+        self._held: set[str] = set()
         self._unconfirmed: dict[str, FaultEntry] = {}
         declared = [
             (event, self.log.declare(event.do.fault, _target(event), event.at)) for event in events
@@ -103,6 +108,8 @@ class FaultRunner:
         """Wait until every fault that was started is over."""
         await asyncio.gather(*self._tasks)
         self._confirm()
+        for entry in self._unconfirmed.values():
+            entry.detail = "it hit no bot"
 
     def _start(
         self,
@@ -143,15 +150,27 @@ class FaultRunner:
         entry.healed()
 
     async def _carry_out(self, action: Action, entry: FaultEntry) -> None:
+        """Do it, alone: a fault on a target that another one still holds would prove nothing."""
         target = self._targets[entry.target]
-        try:
-            match action:
-                case BrokerKill() | RegistrarKill():
-                    await _kill(target, action.restart_after, entry)
-                case BrokerPause() | RegistrarPause():
-                    await _pause(target, action.for_, entry)
-        except TwinError as error:
-            entry.failed(str(error))
+        if entry.target in self._held:
+            entry.failed(f"another fault of the {entry.target} was not over yet")
+        elif not target.running:
+            entry.failed(f"the {entry.target} was not running")
+        else:
+            self._held.add(entry.target)
+            try:
+                await self._act(action, target, entry)
+            except TwinError as error:
+                entry.failed(str(error))
+            finally:
+                self._held.discard(entry.target)
+
+    async def _act(self, action: Action, target: Killable, entry: FaultEntry) -> None:
+        match action:
+            case BrokerKill() | RegistrarKill():
+                await _kill(target, action.restart_after, entry)
+            case BrokerPause() | RegistrarPause():
+                await _pause(target, action.for_, entry)
 
 
 def _target(event: ScheduledEvent) -> str:
@@ -177,4 +196,6 @@ async def _pause(target: Killable, for_ns: int, entry: FaultEntry) -> None:
         await asyncio.sleep(for_ns / NS_PER_S)
     finally:
         target.resume()
+    if not target.running:
+        raise ProcessFailed("it ended while it was paused")
     entry.healed()

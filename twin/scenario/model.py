@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from twin.events.subjects import Layout
-from twin.scenario.actions import Action, lasts_in_wall_time
+from twin.scenario.actions import Action, HardwareFault, lasts_in_wall_time
 from twin.scenario.triggers import ConditionText
-from twin.scenario.values import Duration, Model, Multiplier, StartValue, format_duration
+from twin.scenario.values import NS_PER_S, Duration, Model, Multiplier, StartValue, format_duration
 from twin.verdict.manifest import AuditExpectation, Guarantees, Limits
 from twin.verdict.thresholds import parse_expression, parse_selector
 
@@ -17,6 +17,7 @@ __all__ = ["Fleet", "Load", "Pace", "Phase", "Scenario", "ScheduledEvent"]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,47}$")]
 PATH = r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)+$"
 DottedPath = Annotated[str, StringConstraints(pattern=PATH)]
+WALL_METRICS = ("publish_latency", "end_to_end_latency", "schedule_slip", "consumer_time_lag")
 MAX_BOTS = 100_000
 MAX_DURATION_NS = 24 * 3600 * 1_000_000_000
 
@@ -105,6 +106,20 @@ class ScheduledEvent(Model):
             raise ValueError("an event needs either `at` or `when`")
         return self
 
+    @model_validator(mode="after")
+    def whole_seconds(self) -> "ScheduledEvent":
+        """Refuse what could not happen: hardware changes with its tick, once a second."""
+        if isinstance(self.do, HardwareFault):
+            for name, value in (("at", self.at), ("for", self.do.for_)):
+                if value is not None and value % NS_PER_S:
+                    raise ValueError(
+                        f"`{name}` of {self.do.fault} is {format_duration(value)}: hardware "
+                        "breaks and heals at whole simulated seconds"
+                    )
+            if self.do.for_ == 0:
+                raise ValueError(f"{self.do.fault} for 0s would never break anything")
+        return self
+
 
 class Scenario(Model):
     """One scenario file, parameters already put in."""
@@ -122,7 +137,9 @@ class Scenario(Model):
     fleet: dict[Name, Fleet] = Field(min_length=1)
     phases: tuple[Phase, ...]
     events: tuple[ScheduledEvent, ...] = ()
-    thresholds: dict[Selector, tuple[Expression, ...]] = Field(default_factory=dict)
+    thresholds: dict[Selector, Annotated[tuple[Expression, ...], Field(min_length=1)]] = Field(
+        default_factory=dict
+    )
     guarantees: Annotated[Guarantees, BeforeValidator(with_defaults)] = Guarantees.model_validate(
         NOTHING_AMISS
     )
@@ -162,6 +179,6 @@ class Scenario(Model):
             if lasts_in_wall_time(event.do):
                 return f"{event.do.fault} lasts in wall time"
         for selector in self.thresholds:
-            if "latency" in selector:
+            if selector.startswith(WALL_METRICS):
                 return f"the threshold on {selector} measures wall time"
         return None

@@ -53,7 +53,15 @@ class RegistrarProcess:
                     await asyncio.sleep(POLL_S)
         except TimeoutError:
             raise ProcessFailed(self._story(f"was not ready within {READY_S:g} s")) from None
-        self.http = json.loads(self._announce.read_text())["http"]
+        try:
+            self.http = json.loads(self._announce.read_text())["http"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ProcessFailed(self._story(f"announced what is no address: {error}")) from error
+
+    @property
+    def running(self) -> bool:
+        """Whether there is a process now."""
+        return self._child is not None and self._child.returncode is None
 
     @property
     def returncode(self) -> int | None:
