@@ -120,3 +120,40 @@ def test_guarantees_hold_unless_a_scenario_says_null(tmp_path: Path) -> None:
     loaded = load_scenario(write(tmp_path, MINIMAL + "guarantees: {lost: null}\n"))
     assert loaded.scenario.guarantees.lost is None
     assert loaded.scenario.guarantees.duplicates == 0
+
+
+def test_what_no_part_sees_alone_is_found_before_a_run(tmp_path: Path) -> None:
+    """Unknown metrics, groups, bots, phases and units that do not fit come with positions."""
+    text = MINIMAL.replace("name: all, duration: 2s", "name: all, duration: 4s")
+    text += (
+        "events:\n"
+        '  - {when: "fleet.scots.power.soc_pct.p10 < 3", do: {fault: registrar.kill}}\n'
+        "  - {at: 1s, do: {fault: power.eclipse, on: {group: scots}}}\n"
+        "  - {at: 1s, do: {fault: radio.blackout, on: {bots: [scouts-0009]}}}\n"
+        "thresholds:\n"
+        "  publish_latency{phase:al}: [p(99)<2s]\n"
+        "  consumer_backlog: [max<5s]\n"
+    )
+    assert problems(tmp_path, text) == [
+        "9:12: there is no 'fleet.scots.power.soc_pct.p10' to watch; "
+        "did you mean 'fleet.scouts.power.soc_pct.p10'?",
+        "10:53: there is no group 'scots'; did you mean 'scouts'?",
+        "11:53: there is no bot 'scouts-0009'",
+        "13:3: there is no phase 'al'; did you mean 'all'?",
+        "14:22: 'max<5s': max of consumer_backlog is a count, which 's' does not measure",
+    ]
+
+
+def test_hardware_faults_begin_and_end_with_a_tick(tmp_path: Path) -> None:
+    """A fault between two ticks could never fire, so it is refused."""
+    for when in (
+        "at: 1100ms, do: {fault: power.eclipse}",
+        "at: 1s, do: {fault: power.eclipse, for: 300ms}",
+    ):
+        text = MINIMAL + f"events:\n  - {{{when}}}\n"
+        assert "whole simulated seconds" in problems(tmp_path, text)[0]
+
+
+def test_threshold_without_an_expression_is_refused(tmp_path: Path) -> None:
+    """A threshold that asks for nothing would always hold."""
+    assert problems(tmp_path, MINIMAL + "thresholds: {publish_latency: []}\n")

@@ -7,6 +7,7 @@ from pathlib import Path
 from twin.errors import InputError, Problem, TwinError
 from twin.scenario.model import Fleet, Scenario
 from twin.scenario.parameters import Scalar, put_in
+from twin.scenario.rehearse import rehearse
 from twin.scenario.values import StartValue
 from twin.simulation.distributions import Choice, Constant, Distribution, Normal, Uniform
 from twin.simulation.fleet import FleetGroup
@@ -41,6 +42,8 @@ def load_scenario(reference: str, given: Mapping[str, Scalar] | None = None) -> 
         for name, fleet in scenario.fleet.items()
         if (group := _group(document, file, name, fleet, problems)) is not None
     ]
+    if not problems:
+        problems += rehearse(document, scenario, groups)
     if problems:
         raise InputError(problems)
     return LoadedScenario(file, scenario, tuple(groups))

@@ -1,21 +1,22 @@
 """What a run is going to be, settled before anything is started."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
+from itertools import accumulate, combinations
 
 from twin.configs.topology import with_custom
 from twin.errors import UsageError
 from twin.events.channels import COMMANDS_STREAM
 from twin.events.streams import build_topology
 from twin.events.subjects import SubjectSpace
-from twin.events.topology import Topology
+from twin.events.topology import ConsumerDecl, StreamDecl, Topology
 from twin.scenario.folder import new_run_id
 from twin.scenario.load import LoadedScenario
 from twin.scenario.model import Pace, Scenario
 from twin.simulation.fleet import FleetGroup
 from twin.simulation.predict import predict
+from twin.spec.payload.model import overlap
 from twin.verdict.manifest import Criteria, PhaseWindow, Predicted
 
 __all__ = ["EMBEDDED_EPOCH_NS", "Plan", "Settings"]
@@ -107,11 +108,10 @@ def _topology(groups: Sequence[FleetGroup], base: Topology) -> Topology:
     """Return the platform's streams and those of custom channels, with their consumers.
 
     Nobody has to read commands and answers, which are no events of the run. Groups that use
-    one stream share it.
+    one stream share it. UsageError where groups contradict each other.
     """
-    streams = {stream.name: stream for stream in base.streams}
-    consumers = {(one.role, one.stream): one for one in base.consumers}
-    del consumers["registrar", COMMANDS_STREAM]
+    streams: dict[str, StreamDecl] = {}
+    consumers: dict[tuple[str, str], ConsumerDecl] = {}
     for group in groups:
         own = with_custom(base, group.spec)
         for stream in own.streams:
@@ -121,7 +121,21 @@ def _topology(groups: Sequence[FleetGroup], base: Topology) -> Topology:
             reader = consumers.setdefault((one.role, one.stream), one)
             filters = _union(reader.filter_subjects, one.filter_subjects)
             consumers[one.role, one.stream] = replace(reader, filter_subjects=filters)
-    return Topology(tuple(streams.values()), tuple(consumers.values()))
+    _check_streams(base, streams.values())
+    read = tuple(one for one in base.consumers if one.stream != COMMANDS_STREAM)
+    return Topology(base.streams + tuple(streams.values()), read + tuple(consumers.values()))
+
+
+def _check_streams(base: Topology, own: Collection[StreamDecl]) -> None:
+    """Refuse what a server would refuse, in words of the specs."""
+    platform = {stream.name for stream in base.streams}
+    for stream in own:
+        if stream.name in platform:
+            raise UsageError(f"a channel's stream cannot be {stream.name}: that is the platform's")
+    subjects = [(subject, stream.name) for stream in own for subject in stream.subjects]
+    for (one, here), (other, there) in combinations(subjects, 2):
+        if overlap(one, other):
+            raise UsageError(f"{one!r} in {here} and {other!r} in {there} overlap: change one")
 
 
 def _union(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,0 +1,98 @@
+"""Finds what a scenario's parts cannot see alone, by a world with one bot of each group.
+
+Nothing is started and no time passes: the world only says which conditions, start values
+and malfunctions its bots could have.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from twin.errors import Problem, UsageError
+from twin.events.event import SourceTable
+from twin.events.subjects import SubjectSpace
+from twin.scenario.actions import HardwareFault
+from twin.scenario.model import Pace, Scenario
+from twin.scenario.triggers import EdgeTrigger
+from twin.simulation.fleet import FleetGroup
+from twin.simulation.inputs import Start
+from twin.simulation.world import World
+from twin.spec.findings import did_you_mean
+from twin.spec.yaml import Document
+from twin.verdict.thresholds import parse_selector, parse_threshold
+
+__all__ = ["rehearse"]
+
+
+def rehearse(
+    document: Document, scenario: Scenario, groups: Sequence[FleetGroup]
+) -> Iterator[Problem]:
+    """Yield every Problem with its position."""
+    yield from _thresholds(document, scenario)
+    if scenario.pace is Pace.FAST and (why := scenario.needs_wall_time()):
+        yield document.problem(("pace",), f"cannot run at pace fast: {why}")
+    try:
+        world = _world(groups)
+    except UsageError as error:
+        yield document.problem(("fleet",), str(error), key=True)
+        return
+    yield from _conditions(document, scenario, world)
+    yield from _malfunctions(document, scenario, groups, world)
+
+
+def _world(groups: Sequence[FleetGroup]) -> World:
+    return World(
+        [replace(group, count=1) for group in groups],
+        seed=0,
+        epoch_ns=0,
+        run_id="rehearsal",
+        space=SubjectSpace(),
+        sources=SourceTable(),
+        sink=lambda events: None,
+    )
+
+
+def _thresholds(document: Document, scenario: Scenario) -> Iterator[Problem]:
+    phases = [phase.name for phase in scenario.phases]
+    for selector, expressions in scenario.thresholds.items():
+        path = ("thresholds", selector)
+        phase = parse_selector(selector).tag("phase")
+        if phase is not None and phase not in phases:
+            text = f"there is no phase {phase!r}{did_you_mean(phase, phases)}"
+            yield document.problem(path, text, key=True)
+        for index, expression in enumerate(expressions):
+            try:
+                parse_threshold(selector, expression)
+            except ValueError as error:
+                yield document.problem((*path, index), str(error))
+
+
+def _conditions(document: Document, scenario: Scenario, world: World) -> Iterator[Problem]:
+    known = list(world.snapshot())
+    for index, event in enumerate(scenario.events):
+        if event.when is not None:
+            metric = EdgeTrigger(event.when).condition.metric
+            if metric not in known:
+                text = f"there is no {metric!r} to watch{did_you_mean(metric, known)}"
+                yield document.problem(("events", index, "when"), text)
+
+
+def _malfunctions(
+    document: Document, scenario: Scenario, groups: Sequence[FleetGroup], world: World
+) -> Iterator[Problem]:
+    names = [group.name for group in groups]
+    bots = {bot for group in groups for bot in group.bots}
+    for index, event in enumerate(scenario.events):
+        path = ("events", index, "do")
+        if not isinstance(event.do, HardwareFault):
+            continue
+        target = event.do.on
+        if target.group is not None and target.group not in names:
+            text = f"there is no group {target.group!r}{did_you_mean(target.group, names)}"
+            yield document.problem((*path, "on", "group"), text)
+        elif unknown := sorted(set(target.bots) - bots):
+            yield document.problem((*path, "on", "bots"), f"there is no bot {unknown[0]!r}")
+        else:
+            try:
+                world.apply(Start(str(index), event.do, target))
+            except UsageError as error:
+                yield document.problem(path, str(error))
