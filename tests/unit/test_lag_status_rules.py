@@ -1,0 +1,183 @@
+"""Statuses from histories that a real server gave, and from what it seldom gives."""
+
+import math
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+
+import orjson
+import pytest
+
+from twin.lag.explain import advise
+from twin.lag.present import as_line, sparkline
+from twin.lag.rates import drain_eta_s, redelivery_rate
+from twin.lag.sample import ConsumerSample, Status
+from twin.lag.status import History, StatusRules, assess
+
+RECORDED = Path(__file__).parent.parent / "data" / "lag_histories.jsonl"
+INTERVAL_S = 0.15
+SECOND = 1_000_000_000
+RULES = StatusRules.every(1.0)
+EXPECTED = {
+    "healthy": ["OK"],
+    "slow": ["OK", "WARN", "OK"],
+    "stalled": ["OK", "STALLED", "OK"],
+    "crashed": ["OK", "STALLED", "OK"],
+    "deleted": ["OK", "MISSING", "OK"],
+    "rewound": ["OK", "REWIND", "OK"],
+    "paused": ["PAUSED", "OK"],
+    "max-deliver": ["EXHAUSTED", "OK"],
+    "terminated": ["OK", "EXHAUSTED", "OK"],
+    "evicted": ["OK", "OVERRUN", "OK"],
+    "saturated": ["OK", "SATURATED"],
+    "silent-broker": ["OK", "UNKNOWN", "OK"],
+}
+
+
+def recorded() -> dict[str, list[ConsumerSample]]:
+    """Return the recorded samples by history, without the status they had then."""
+    rows = map(orjson.loads, RECORDED.read_bytes().splitlines())
+    return {
+        name: [
+            ConsumerSample(**{k: v for k, v in row.items() if k not in ("history", "status")})
+            for row in some
+        ]
+        for name, some in groupby(rows, lambda row: str(row["history"]))
+    }
+
+
+def sample(second: int, **known: object) -> ConsumerSample:
+    """Return a sample of a consumer that has read nothing of ten messages, or as `known`."""
+    usual: dict[str, object] = {
+        "num_pending": 10,
+        "num_ack_pending": 0,
+        "delivered_seq": 0,
+        "ack_floor": 0,
+        "first_seq": 1,
+        "last_seq": 10,
+        "num_waiting": 1,
+    }
+    usual |= known
+    usual.setdefault("backlog", int(str(usual["num_pending"])) + int(str(usual["num_ack_pending"])))
+    return ConsumerSample(second * SECOND, "r", "S", "C", **usual)  # type: ignore[arg-type]
+
+
+def status(*samples: ConsumerSample, rules: StatusRules = RULES) -> Status:
+    """Return the status as of the last sample."""
+    return assess(samples, samples[-1].wall_ns, rules).status
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_recorded_history_gives_its_own_status_and_no_other(name: str) -> None:
+    """What a real server told in a situation gives that situation's status, and then clears."""
+    history = History(StatusRules.every(INTERVAL_S))
+    statuses = [history.add(one).status for one in recorded()[name]]
+    assert [one for one, _ in groupby(statuses)] == EXPECTED[name]
+
+
+def test_every_recorded_history_has_an_expectation() -> None:
+    """No recorded history is left out, and every status is told in one of them."""
+    assert recorded().keys() == EXPECTED.keys()
+    assert {one for some in EXPECTED.values() for one in some} == set(Status)
+
+
+def test_status_is_a_function_of_the_samples_alone() -> None:
+    """The same samples give the same status, whenever and however often they are judged."""
+    samples = [sample(second) for second in range(4)]
+    first = assess(samples, 3 * SECOND, RULES)
+    assert first == assess(tuple(samples), 3 * SECOND, RULES)
+    assert first.status is Status.STALLED
+
+
+def test_old_sample_is_unknown_whatever_it_said() -> None:
+    """Samples that stopped coming give UNKNOWN, not what was true last."""
+    samples = [sample(second) for second in range(4)]
+    assert assess(samples, 60 * SECOND, RULES).status is Status.UNKNOWN
+
+
+def test_no_progress_is_no_stall_before_the_window_is_full() -> None:
+    """Two samples without progress are too few to speak of a stall; three are enough."""
+    assert status(sample(0), sample(1)) is Status.OK
+    assert status(sample(0), sample(1), sample(2)) is Status.STALLED
+
+
+def test_stuck_head_is_no_stall_while_others_are_acknowledged() -> None:
+    """One message held back keeps the ack floor, yet the consumer makes progress."""
+    moving = [
+        sample(n, delivered_seq=3 + n, num_pending=7 - n, num_ack_pending=3, max_ack_pending=100)
+        for n in range(3)
+    ]
+    assert status(*moving) is Status.OK
+
+
+def test_stalled_and_full_is_stalled() -> None:
+    """Ack pending at its maximum without progress is STALLED: a larger maximum would not help."""
+    held = [sample(n, num_ack_pending=5, delivered_seq=5, max_ack_pending=5) for n in range(3)]
+    assert status(*held) is Status.STALLED
+
+
+def test_rollback_unseen_while_the_broker_was_away_is_a_rewind() -> None:
+    """Counters that went back between two good polls give REWIND, however long they lie apart."""
+    before = sample(0, delivered_seq=9, ack_floor=9, num_pending=1)
+    away = replace(before, wall_ns=30 * SECOND, error="no answer", backlog=None)
+    after = sample(60, delivered_seq=2, ack_floor=2, num_pending=0)
+    history = History(RULES)
+    assert [history.add(one).status for one in (before, away, after)] == [
+        Status.OK,
+        Status.UNKNOWN,
+        Status.REWIND,
+    ]
+
+
+def test_filter_that_matches_nothing_evicted_is_no_overrun() -> None:
+    """Messages of others that leave the stream are no loss to a consumer with a filter."""
+    some = [
+        sample(n, filtered=True, first_seq=5 * n + 1, num_pending=0, oldest_seq=None)
+        for n in range(3)
+    ]
+    assert status(*some) is Status.OK
+
+
+def test_evicted_oldest_message_of_a_filter_is_an_overrun() -> None:
+    """The known oldest unprocessed message below the stream's first is OVERRUN, filter or not."""
+    a = sample(0, filtered=True, oldest_seq=4)
+    assert status(a, sample(1, filtered=True, first_seq=6, oldest_seq=8)) is Status.OVERRUN
+
+
+def test_ephemeral_without_acknowledgement_is_never_exhausted() -> None:
+    """Under ack policy none the floor means nothing."""
+    done = sample(0, ack_policy="none", num_pending=0, delivered_seq=10)
+    assert status(done) is Status.OK
+    assert status(replace(done, ack_policy="explicit")) is Status.EXHAUSTED
+
+
+def test_eta_is_never_for_a_backlog_that_stands() -> None:
+    """The drain ETA is 0 without backlog, infinite where it does not fall, else by its pace."""
+    assert drain_eta_s([sample(0, num_pending=0)]) == 0.0
+    assert drain_eta_s([sample(0)]) is None
+    assert drain_eta_s([sample(0), sample(2)]) == math.inf
+    assert drain_eta_s([sample(0), sample(2, num_pending=6)]) == pytest.approx(3.0)
+    never = replace(sample(0), drain_eta_s=math.inf)
+    assert orjson.loads(as_line(never))["drain_eta_s"] is None
+
+
+def test_redeliveries_are_deliveries_beyond_the_sequences_passed() -> None:
+    """Six deliveries over two new sequences in two seconds are two redeliveries a second."""
+    a = sample(0, delivered_seq=4, delivered_count=4)
+    assert redelivery_rate([a, sample(2, delivered_seq=6, delivered_count=10)]) == 2.0
+
+
+def test_advice_follows_littles_law() -> None:
+    """100 in flight at 50/s are 2 s each: the maximum for twice the rate is 200."""
+    usual = {"num_ack_pending": 100, "max_ack_pending": 100, "ack_wait_s": 3.0}
+    a = sample(0, acked_count=0, **usual)
+    b = replace(sample(2, acked_count=100, **usual), status=Status.SATURATED)
+    advice = " ".join(advise([a, b]))
+    assert "twice the rate needs 200" in advice
+    assert "ack_wait is 3 s: raise it to 4 s" in advice
+
+
+def test_sparkline_scales_to_the_highest() -> None:
+    """The highest value has the highest bar; nothing at all has the lowest."""
+    assert sparkline([0, 7, 14]) == "▁▄█"
+    assert sparkline([0, 0]) == "▁▁"
