@@ -135,8 +135,10 @@ def test_what_no_part_sees_alone_is_found_before_a_run(tmp_path: Path) -> None:
         "  consumer_backlog: [max<5s]\n"
     )
     assert problems(tmp_path, text) == [
-        "9:12: there is no 'fleet.scots.power.soc_pct.p10' to watch; "
-        "did you mean 'fleet.scouts.power.soc_pct.p10'?",
+        (
+            "9:12: there is no 'fleet.scots.power.soc_pct.p10' to watch; "
+            "did you mean 'fleet.scouts.power.soc_pct.p10'?"
+        ),
         "10:53: there is no group 'scots'; did you mean 'scouts'?",
         "11:53: there is no bot 'scouts-0009'",
         "13:3: there is no phase 'al'; did you mean 'all'?",

@@ -1,5 +1,6 @@
 """The command `twin`: finds the command groups and turns errors into exit codes."""
 
+import os
 import sys
 from difflib import get_close_matches
 from importlib import import_module
@@ -10,7 +11,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from twin import __version__
-from twin.errors import TwinError, UsageError
+from twin.errors import InfrastructureError, TwinError, UsageError
 
 __all__ = ["app", "run"]
 
@@ -91,3 +92,15 @@ def run() -> None:
     except KeyboardInterrupt:
         print("twin: interrupted", file=sys.stderr)  # noqa: T201 - see above
         sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(InfrastructureError.exit_code)
+    except OSError as error:
+        print(f"twin: {error}", file=sys.stderr)  # noqa: T201 - see above
+        sys.exit(InfrastructureError.exit_code)
+    except Exception as error:
+        if os.environ.get("TWIN_DEBUG"):
+            raise
+        what = f"{type(error).__name__}: {error}"
+        print(f"twin: internal error, please report it: {what}", file=sys.stderr)  # noqa: T201
+        sys.exit(InfrastructureError.exit_code)

@@ -1,19 +1,20 @@
 """`twin run`: scenarios, one after the other, each to its verdict."""
 
 import asyncio
+import os
 import shlex
 import signal
+import sys
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from twin.errors import Interrupted, UsageError
 from twin.jetstream.options import BrokerOptions
 from twin.report.junit import write_junit
-from twin.report.progress import Progress
+from twin.report.progress import Progress, SideConsole
 from twin.report.terminal import print_result
 from twin.scenario.load import LoadedScenario, load_scenario
 from twin.scenario.model import Pace
@@ -31,7 +32,7 @@ def run_scenarios(
         list[str], typer.Argument(help="Scenario files, or builtin:NAME.", show_default=False)
     ],
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Seed, instead of the scenario's.")
+        int | None, typer.Option(min=0, max=2**63 - 1, help="Seed, instead of the scenario's.")
     ] = None,
     pace: Annotated[
         Pace | None, typer.Option(help="How simulated time follows the wall clock.")
@@ -40,16 +41,18 @@ def run_scenarios(
         list[str] | None, typer.Option(help="NAME=VALUE for a parameter; may be repeated.")
     ] = None,
     nats: Annotated[
-        str, typer.Option(help="A server of yours, instead of an embedded one.", metavar="URL")
-    ] = "",
+        str | None,
+        typer.Option(help="A server of yours, instead of an embedded one.", metavar="URL"),
+    ] = None,
     context: Annotated[
-        str, typer.Option(help="A nats CLI context that names your server.", metavar="NAME")
-    ] = "",
+        str | None, typer.Option(help="A nats CLI context that names your server.", metavar="NAME")
+    ] = None,
     prefix: Annotated[
-        str, typer.Option(help="First tokens of all subjects on your server.", metavar="TOKENS")
-    ] = "",
+        str | None,
+        typer.Option(help="First tokens of all subjects on your server.", metavar="TOKENS"),
+    ] = None,
     allow_time_skew: Annotated[
-        bool, typer.Option(help="Let a run on your server leave the wall clock.")
+        bool, typer.Option(help="Allow event times that your server's clock has not reached yet.")
     ] = False,
     out: Annotated[Path, typer.Option(help="Where run folders are made.")] = Path("runs"),
     json: Annotated[bool, typer.Option("--json", help="Print each result as JSON.")] = False,
@@ -58,14 +61,18 @@ def run_scenarios(
 
     Example: twin run scenarios/patrol.yaml --var bots=100 --seed 7
     """
-    broker = BrokerOptions.resolve(nats, context) if nats or context else None
+    for flag, value in (("--nats", nats), ("--context", context), ("--prefix", prefix)):
+        if value is not None and not value.strip():
+            raise UsageError(f"{flag} is empty; leave it out, or say what is meant")
+    given = nats is not None or context is not None
+    broker = BrokerOptions.resolve(nats or "", context or "") if given else None
     if prefix and broker is None:
         raise UsageError("--prefix belongs to --nats or --context")
     settings = Settings(
         seed=seed,
         pace=pace,
         shared_server=broker is not None,
-        prefix=prefix,
+        prefix=prefix or "",
         allow_time_skew=allow_time_skew,
     )
     loaded = [load_scenario(scenario, parse_vars(var or [])) for scenario in scenarios]
@@ -75,8 +82,8 @@ def run_scenarios(
             out=out,
             settings=settings,
             broker=broker,
-            url=nats,
-            context=context,
+            url=nats or "",
+            context=context or "",
             reproduce=_reproduce(one, settings),
         )
         result, folder = _run_one(one, options, quiet=json)
@@ -88,7 +95,9 @@ def run_scenarios(
 
 def _run_one(one: LoadedScenario, options: RunOptions, quiet: bool) -> tuple[Result, Path]:
     """Run a scenario and judge what it left."""
-    with Progress(one.scenario.name, Console(stderr=True, quiet=quiet)) as progress:
+    with Progress(
+        one.scenario.name, SideConsole(stderr=True, highlight=False, quiet=quiet)
+    ) as progress:
         folder = asyncio.run(_interruptible(run_scenario(one, options, progress)))
     result = judge(folder)
     write_result(folder, result)
@@ -110,10 +119,15 @@ async def _interruptible(run: Coroutine[None, None, Path]) -> Path:
 
 
 def _show(result: Result, folder: Path, as_json: bool) -> None:
-    if as_json:
-        typer.echo(result.as_json(), nl=False)
-    else:
-        print_result(result, folder)
+    """Print the result; whoever stopped reading our output changes no verdict."""
+    try:
+        if as_json:
+            typer.echo(result.as_json(), nl=False)
+        else:
+            print_result(result, folder)
+        sys.stdout.flush()
+    except (OSError, SystemExit):  # rich leaves with SystemExit when a pipe breaks
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _reproduce(loaded: LoadedScenario, settings: Settings) -> str:

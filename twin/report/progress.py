@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Progress", "Snapshot"]
+__all__ = ["Progress", "SideConsole", "Snapshot"]
 
 PLAIN_EVERY_S = 2.0
 REFRESH_PER_S = 8
@@ -35,6 +35,14 @@ class Snapshot:
     connected: bool = True
 
 
+class SideConsole(Console):
+    """Standard error as a side show: when nobody reads it any more, it falls silent."""
+
+    def on_broken_pipe(self) -> None:
+        """Go on without it."""
+        self.quiet = True
+
+
 class Progress:
     """Shows snapshots until its context is left; call it with each new one.
 
@@ -49,7 +57,7 @@ class Progress:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._title = title
-        self._console = console or Console(stderr=True, highlight=False)
+        self._console = console or SideConsole(stderr=True, highlight=False)
         self._clock = clock
         self._live: Live | None = None
         self._last_line = -PLAIN_EVERY_S
@@ -75,7 +83,13 @@ class Progress:
             self._live = None
 
     def __call__(self, snapshot: Snapshot) -> None:
-        """Show the run as it is now."""
+        """Show the run as it is now; an output that takes no more is no reason to stop."""
+        try:
+            self._show(snapshot)
+        except OSError:
+            self._console.quiet = True
+
+    def _show(self, snapshot: Snapshot) -> None:
         now = self._clock()
         per_s = self._rate.after(now, snapshot.acknowledged)
         if self._live is not None:
