@@ -181,3 +181,10 @@ def test_sparkline_scales_to_the_highest() -> None:
     """The highest value has the highest bar; nothing at all has the lowest."""
     assert sparkline([0, 7, 14]) == "▁▄█"
     assert sparkline([0, 0]) == "▁▁"
+
+
+def test_truth_table_of_the_docs_names_every_status_in_order() -> None:
+    """docs/lag.md has a row for each status, and none for another."""
+    page = Path(__file__).parent.parent.parent / "docs" / "lag.md"
+    rows = [line for line in page.read_text().splitlines() if line.startswith("| `")]
+    assert sorted(row.split("`")[1] for row in rows) == sorted(Status)

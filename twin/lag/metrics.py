@@ -39,7 +39,6 @@ NATS_STREAM: Final = {
     "total_bytes": ("bytes", "Stored bytes."),
     "first_seq": ("first_seq", "Sequence of the first stored message."),
     "last_seq": ("last_seq", "Sequence of the last stored message."),
-    "consumer_count": ("consumers", "Consumers of the stream."),
 }
 NATS_CONSUMER: Final = {
     "delivered_consumer_seq": ("delivered_count", "Deliveries so far, redeliveries included."),
