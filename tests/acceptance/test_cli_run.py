@@ -79,7 +79,8 @@ def change(project: Path, *extra: str) -> None:
 
 def run_folder(project: Path) -> Path:
     """Return the one run folder."""
-    [folder] = (project / "runs").iterdir()
+    [folder] = (path for path in (project / "runs").iterdir() if not path.is_symlink())
+    assert (project / "runs" / "last").resolve() == folder
     return folder
 
 
@@ -157,6 +158,30 @@ def test_registrar_stopped_for_good_is_invalid(project: Path) -> None:
     assert "drain" in run.stdout
 
 
+def test_broker_dead_for_good_is_invalid_and_says_so_soon(project: Path) -> None:
+    """Without its broker a run is sealed and INVALID, long before any patience ends."""
+    change(project, "events: [{at: 2s, do: {fault: broker.kill}}]")
+    run = twin(project, "run", "scenarios/tiny.yaml")
+    assert run.returncode == 3, run.stdout + run.stderr
+    assert "was not scanned" in run.stdout
+    assert json.loads((run_folder(project) / "manifest.json").read_text())["state"] == "sealed"
+
+
+def test_lost_output_changes_no_verdict(project: Path) -> None:
+    """Whoever stops reading what a run prints changes neither its end nor its exit code."""
+    with Path("/dev/full").open("w") as full:
+        run = subprocess.run(
+            [*TWIN, "run", "scenarios/tiny.yaml"],
+            cwd=project,
+            stdout=full,
+            stderr=full,
+            timeout=90,
+            check=False,
+        )
+    assert run.returncode == 0
+    assert json.loads((run_folder(project) / "result.json").read_text())["verdict"] == "PASS"
+
+
 def test_registrar_restarted_loses_and_doubles_nothing(project: Path) -> None:
     """A registrar that is killed under load and restarted records every event once."""
     scenario = project / "scenarios" / "tiny.yaml"
@@ -214,6 +239,8 @@ def test_broken_files_give_positions_and_exit_2(project: Path) -> None:
         (["--pace", "fast"], "cannot run at pace fast"),
         (["--var", "bot=3"], "declares no such parameter"),
         (["--prefix", "x"], "--prefix belongs to"),
+        (["--nats", ""], "--nats is empty"),
+        (["--nats", "nats://127.0.0.1:1", "--prefix", "a b"], "is no beginning of a subject"),
     ],
 )
 def test_contradicting_flags_exit_2(project: Path, arguments: list[str], said: str) -> None:

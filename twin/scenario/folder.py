@@ -2,6 +2,7 @@
 
 import json
 import secrets
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,8 +15,8 @@ __all__ = ["RunFolder", "new_run_id"]
 
 
 def new_run_id(name: str) -> str:
-    """Return a fresh id, which sorts by time: `20261122-231502-patrol-4f1a`."""
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{name[:24]}-{secrets.token_hex(2)}"
+    """Return a fresh id, which sorts by time: `20261122-231502-patrol-4f1a09c2`."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{name[:24]}-{secrets.token_hex(4)}"
 
 
 class RunFolder:
@@ -58,6 +59,15 @@ class RunFolder:
         except OSError as error:
             raise InfrastructureError(f"The run folder cannot be made: {error}") from error
         return folder
+
+    def mark_last(self) -> None:
+        """Let `last` beside the run folder lead to it."""
+        link = self.path.with_name("last")
+        part = self.path.with_name(f".last.{self.path.name}")
+        if link.is_symlink() or not link.exists():
+            with suppress(OSError):  # a convenience: file systems without links do without
+                part.symlink_to(self.path.name)
+                part.replace(link)
 
     def write_inputs(self, loaded: LoadedScenario) -> None:
         """Write the scenario with its parameters put in, and each group's spec as it is used."""

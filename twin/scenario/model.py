@@ -10,14 +10,13 @@ from twin.scenario.actions import Action, HardwareFault, lasts_in_wall_time
 from twin.scenario.triggers import ConditionText
 from twin.scenario.values import NS_PER_S, Duration, Model, Multiplier, StartValue, format_duration
 from twin.verdict.manifest import AuditExpectation, Guarantees, Limits
-from twin.verdict.thresholds import parse_expression, parse_selector
+from twin.verdict.thresholds import WALL_METRICS, parse_expression, parse_selector
 
 __all__ = ["Fleet", "Load", "Pace", "Phase", "Scenario", "ScheduledEvent"]
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,47}$")]
 PATH = r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)+$"
 DottedPath = Annotated[str, StringConstraints(pattern=PATH)]
-WALL_METRICS = ("publish_latency", "end_to_end_latency", "schedule_slip", "consumer_time_lag")
 MAX_BOTS = 100_000
 MAX_DURATION_NS = 24 * 3600 * 1_000_000_000
 

@@ -1,5 +1,6 @@
 """What a run is going to be, settled before anything is started."""
 
+import re
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ __all__ = ["EMBEDDED_EPOCH_NS", "Plan", "Settings"]
 
 EMBEDDED_EPOCH_NS = 1_767_225_600_000_000_000
 """2026-01-01T00:00:00Z: the epoch of runs whose broker is their own."""
+PREFIX = re.compile(r"[A-Za-z0-9_-]{1,64}(\.[A-Za-z0-9_-]{1,64})*")
 BYTES_AN_EVENT = 4096
 LEAST_BYTES = 64 * 1024 * 1024
 
@@ -74,7 +76,12 @@ class Plan:
         pace = settings.pace or scenario.pace
         _check_pace(scenario, pace, settings)
         run_id = new_run_id(scenario.name)
-        prefix = settings.prefix or (f"twin_{run_id[-4:]}" if settings.shared_server else "")
+        if settings.prefix and not PREFIX.fullmatch(settings.prefix):
+            raise UsageError(
+                f"the prefix {settings.prefix!r} is no beginning of a subject: use letters, "
+                "digits, _ and -, in tokens with a dot between them"
+            )
+        prefix = settings.prefix or (f"twin_{run_id[-8:]}" if settings.shared_server else "")
         space = SubjectSpace(scenario.layout, prefix)
         phases = _windows(scenario)
         predicted = predict(

@@ -14,15 +14,17 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
-from twin.errors import InfrastructureError, StoreError
+from twin.errors import InfrastructureError, StoreError, TopologyConflict
 from twin.events.event import Event, SourceTable
 from twin.jetstream.advisories import Advisories
+from twin.jetstream.api import consumer_info
 from twin.jetstream.connection import BrokerOptions, Connection, connect
 from twin.jetstream.publisher import PublishCounts as Counts
 from twin.jetstream.publisher import Publisher
 from twin.jetstream.reconcile import reconcile, remove_streams
 from twin.jetstream.server import NatsServer
 from twin.registrar.export import export_observed, recorded_per_subject
+from twin.scenario.actions import BrokerKill
 from twin.scenario.commands import Commands
 from twin.scenario.drain import drain
 from twin.scenario.facts import machine, versions
@@ -51,6 +53,7 @@ __all__ = ["RunOptions", "run_scenario"]
 
 CREDENTIALS = ("NATS_TOKEN", "NATS_USER", "NATS_PASSWORD", "NATS_CREDS", "NATS_CA")
 Taker: TypeAlias = Callable[[list[Event]], None]
+FLUSH_DEAD_S = 0.5
 FLUSH_S = 30.0
 """How long after the last event the publisher still tries; what is open then is unknown."""
 CLOCK_TOLERANCE_NS = 200_000_000
@@ -88,6 +91,7 @@ async def run_scenario(loaded: LoadedScenario, options: RunOptions, watch: Watch
             )
         folder = RunFolder.create(options.out, plan.run_id)
         folder.write_inputs(loaded)
+        folder.mark_last()
         manifest = _opening(plan, options)
         manifest.save(folder.path)
         server = None
@@ -147,6 +151,7 @@ class _Run:
         """Do everything from topology to evidence; return the manifest, ready to be sealed."""
         consumers = self.plan.topology.consumers
         await reconcile(self.connection, self.plan.topology)
+        await self.refuse_company()
         before = await states(self.connection, self.plan.recorded)
         advisories = await stack.enter_async_context(
             Advisories(self.connection, consumers, self.folder.advisories)
@@ -172,13 +177,23 @@ class _Run:
                 "consumers": watched,
                 "observers": (self.export(lived.sources, service),),
                 "publish": lived.counts,
-                "services": (service,),
+                "services": (service, *self.broker_facts()),
                 "clocks": _clocks(started),
                 "ended_ns": time.time_ns(),
                 "digest": lived.digest,
                 "versions": versions(self.connection.server_version),
             }
         )
+
+    async def refuse_company(self) -> None:
+        """Raise TopologyConflict when somebody already reads what our registrar has to read."""
+        for one in self.plan.topology.consumers:
+            info = await consumer_info(self.connection, one.stream, one.name)
+            if info is not None and info.num_waiting:
+                raise TopologyConflict(
+                    f"Somebody already pulls from {one.stream}/{one.name}: another run or a "
+                    "registrar uses this prefix. Choose another --prefix, or none."
+                )
 
     async def live(self, registrar: RegistrarProcess, monitor: LagMonitor) -> "_Lived":
         """Let the fleet live and publish, until every event has an outcome."""
@@ -203,7 +218,8 @@ class _Run:
                 )
                 faults, phases = await live.run()
                 live.tell("flush")
-                await publisher.flush(FLUSH_S)
+                alive = self.server is None or self.server.running
+                await publisher.flush(FLUSH_S if alive else FLUSH_DEAD_S)
                 counts = _publish_counts(publisher.counts, shed.count, world.stored)
         self.folder.write_sources(sources)
         faults.save(self.folder.faults)
@@ -256,6 +272,17 @@ class _Run:
         """Return what faults may act on: only what this run has started."""
         return {"registrar": registrar} | ({"broker": self.server} if self.server else {})
 
+    def broker_facts(self) -> tuple[ServiceFacts, ...]:
+        """Say how the broker of our own ended, if it did before the run was over."""
+        if self.server is None or self.server.running:
+            return ()
+        killed = any(
+            isinstance(event.do, BrokerKill) and event.do.restart_after is None
+            for event in self.plan.scenario.events
+        )
+        code = self.server.returncode
+        return (ServiceFacts(name="nats-server", exit_code=code, expected=killed),)
+
     def export(self, sources: SourceTable, service: ServiceFacts) -> ObserverFacts:
         """Write what the registrar has recorded as evidence."""
         store, streams = self.folder.registrar_store, self.plan.recorded
@@ -264,7 +291,7 @@ class _Run:
                 store, sources, streams, self.folder.observed, self.plan.run_id
             )
             per_subject = recorded_per_subject(store)
-        except StoreError as error:
+        except (StoreError, ValueError, LookupError) as error:  # rows that no registrar writes
             return ObserverFacts(
                 name="registrar", rows_total=0, per_subject={}, finished=False, detail=str(error)
             )

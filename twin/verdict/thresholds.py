@@ -12,6 +12,7 @@ from enum import StrEnum
 
 __all__ = [
     "METRICS",
+    "WALL_METRICS",
     "Expression",
     "Kind",
     "Metric",
@@ -97,6 +98,8 @@ ALLOWED = {
     Kind.COUNTER: ("count", "rate"),
     Kind.RATIO: ("count", "rate"),
 }
+WALL_METRICS = ("publish_latency", "end_to_end_latency", "schedule_slip", "consumer_time_lag")
+"""Metrics that mean nothing without a wall clock that the run kept to."""
 SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 MULTIPLES = {"": 1.0, "k": 1e3, "M": 1e6}
 SELECTOR = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)\s*(?:\{([^{}]*)\})?\s*")

@@ -10,6 +10,7 @@ from twin.verdict.ledger import EventClass, Ledger
 from twin.verdict.manifest import Criteria, Manifest
 from twin.verdict.measure import Events
 from twin.verdict.result import Reason, ReasonKind
+from twin.verdict.thresholds import WALL_METRICS, parse_selector
 
 __all__ = ["invalid", "run_reasons", "validity_reasons"]
 
@@ -43,6 +44,7 @@ def validity_reasons(
     """Return every reason for INVALID of a sealed run with intact evidence."""
     return [
         *_criteria(manifest, criteria),
+        *_wall_time(manifest, criteria),
         *run_reasons(manifest, criteria, faults),
         *_amounts(manifest, criteria, ledger),
         *_publisher(ledger),
@@ -75,6 +77,15 @@ def _criteria(manifest: Manifest, criteria: Criteria) -> Iterator[Reason]:
         yield invalid("nothing", "no stream was scanned")
     if not manifest.observers and not manifest.consumers:
         yield invalid("nothing", "nobody observed the streams")
+
+
+def _wall_time(manifest: Manifest, criteria: Criteria) -> Iterator[Reason]:
+    """A run as fast as possible has no intended wall time to be late against."""
+    if manifest.pace != "fast":
+        return
+    for selector in criteria.thresholds:
+        if parse_selector(selector).metric.name in WALL_METRICS:
+            yield invalid("pace", f"at pace fast {selector} measures nothing")
 
 
 def _drain(manifest: Manifest) -> Iterator[Reason]:
