@@ -3,12 +3,14 @@
 from prometheus_client import CollectorRegistry, generate_latest
 
 from twin.events.topology import ConsumerDecl, StreamDecl, Topology
+from twin.jetstream.api import call
 from twin.jetstream.connection import Connection
 from twin.jetstream.consumer import PullConsumer
 from twin.jetstream.reconcile import reconcile
 from twin.jetstream.server import NatsServer
+from twin.lag.age import DIRECT_GETS
 from twin.lag.metrics import LagCollector
-from twin.lag.sample import ConsumerSample, Watched
+from twin.lag.sample import ConsumerSample, Status, Watched
 from twin.lag.sampler import LagSampler
 
 TOPOLOGY = Topology(
@@ -88,3 +90,58 @@ async def test_broker_that_does_not_answer_gives_errors_in_time(
         server.resume()
     assert [sample.error for sample in samples] == ["no answer within 0.3 s"] * 2
     assert {sample.backlog for sample in samples} == {None}
+
+
+async def test_patterns_find_all_kinds_of_consumers(connection: Connection) -> None:
+    """Pull, push, filtered and ephemeral consumers of matching streams appear, others do not."""
+    await reconcile(connection, TOPOLOGY)
+    other = {"name": "OTHER", "subjects": ["other.>"]}
+    await call(connection, "STREAM.CREATE.OTHER", other)
+    await publish(connection, 3)
+    lag = LagSampler(connection, [], lambda stream, consumer: (0, 0), patterns=["ORD*"])
+    assert {one.consumer for one in await lag.sample(2.0)} == {"reader", "idle"}
+    pushed: list[object] = []
+    await connection.subscribe("to.me", pushed.extend)
+    ordered = {"name": "ordered", "ack_policy": "none", "deliver_subject": "to.me"}
+    body = {"stream_name": "ORDERS", "config": ordered | {"mem_storage": True}}
+    await call(connection, "CONSUMER.CREATE.ORDERS.ordered", body)
+    await connection.flush()
+    found = {one.consumer: one for one in await lag.sample(2.0)}
+    assert found["ordered"].push
+    assert (found["ordered"].backlog, found["ordered"].delivered_count) == (0, 3)
+    assert (found["idle"].backlog, found["reader"].backlog) == (3, 3)
+    await call(connection, "CONSUMER.DELETE.ORDERS.ordered")
+    await call(connection, "CONSUMER.DELETE.ORDERS.idle")
+    left = {one.consumer: one for one in await lag.sample(2.0)}
+    assert (left.keys(), left["idle"].status) == ({"reader", "idle"}, Status.MISSING)
+
+
+async def test_many_consumers_take_pages_and_few_direct_gets(connection: Connection) -> None:
+    """300 consumers behind are all found; ages not asked for are interpolated, and bounded."""
+    await reconcile(connection, Topology(TOPOLOGY.streams, ()))
+    for number in range(300):
+        config = {"name": f"c{number}", "durable_name": f"c{number}", "mem_storage": True}
+        body = {"stream_name": "ORDERS", "config": config | {"ack_policy": "explicit"}}
+        await call(connection, f"CONSUMER.CREATE.ORDERS.c{number}", body)
+    await publish(connection, 4)
+    lag = LagSampler(connection, [], lambda stream, consumer: (0, 0), patterns=["ORDERS"])
+    samples = await lag.sample(5.0)
+    assert len(samples) == 300
+    exact = [one for one in samples if one.oldest_seq is not None]
+    assert len(exact) == DIRECT_GETS
+    ages = {round(one.oldest_age_s or -1.0, 3) for one in samples}
+    assert len(ages) == 1, ages
+    await lag.sample(5.0)
+    assert sum(one.oldest_seq is not None for one in lag.latest.values()) == 2 * DIRECT_GETS
+
+
+async def test_consumers_beyond_the_limit_are_counted_and_left_out(connection: Connection) -> None:
+    """No more than `max_consumers` are exported, and the others are counted."""
+    await reconcile(connection, TOPOLOGY)
+    lag = LagSampler(
+        connection, [], lambda stream, consumer: (0, 0), patterns=["*"], max_consumers=1
+    )
+    assert len(await lag.sample(2.0)) == 1
+    assert lag.dropped == 1
+    assert len(await lag.sample(2.0)) == 1
+    assert lag.dropped == 1
