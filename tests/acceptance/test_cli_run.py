@@ -1,5 +1,6 @@
 """`twin run`, as a user calls it: verdicts, exit codes, what is left behind."""
 
+import asyncio
 import json
 import os
 import signal
@@ -11,8 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from twin.events.streams import build_topology
+from twin.events.subjects import SubjectSpace
 from twin.jetstream.api import streams_on
 from twin.jetstream.connection import Connection
+from twin.jetstream.consumer import PullConsumer
+from twin.jetstream.reconcile import reconcile
 from twin.jetstream.server import NatsServer
 
 TWIN = [sys.executable, "-m", "twin"]
@@ -275,6 +280,22 @@ async def test_twice_against_one_persistent_server(
     left = await streams_on(connection, ">")
     assert all(name.startswith("SAME_PREFIX_") for name in left)
     assert bool(left) == bool(prefix)
+
+
+async def test_second_reader_of_a_prefix_is_refused(
+    server: NatsServer, connection: Connection, project: Path
+) -> None:
+    """While somebody pulls from the registrar's durable, a run on that prefix exits with 4."""
+    topology = build_topology(SubjectSpace(prefix="same")).on_wire(SubjectSpace(prefix="same"))
+    await reconcile(connection, topology)
+    reader = topology.consumers[0]
+    async with PullConsumer(connection, reader.stream, reader.name) as other:
+        await other.next_batch(0.2)
+        run = await asyncio.to_thread(
+            twin, project, "run", "scenarios/tiny.yaml", "--nats", server.url, "--prefix", "same"
+        )
+    assert run.returncode == 4, run.stdout + run.stderr
+    assert f"pulls from {reader.stream}/registrar" in run.stderr
 
 
 @pytest.fixture
