@@ -273,9 +273,11 @@ async def test_twice_against_one_persistent_server(
     server: NatsServer, connection: Connection, project: Path, prefix: str
 ) -> None:
     """Two runs on a user's server pass one after the other; what is left has the user's prefix."""
-    for _ in range(2):
-        chosen = ["--prefix", prefix] if prefix else []
-        run = twin(project, "run", "scenarios/tiny.yaml", "--nats", server.url, *chosen)
+    chosen = ["--prefix", prefix] if prefix else []
+    for bots in ("bots=8", "bots=4"):
+        run = twin(
+            project, "run", "scenarios/tiny.yaml", "--nats", server.url, "--var", bots, *chosen
+        )
         assert run.returncode == 0, run.stdout + run.stderr
     left = await streams_on(connection, ">")
     assert all(name.startswith("SAME_PREFIX_") for name in left)

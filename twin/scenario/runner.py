@@ -34,6 +34,7 @@ from twin.scenario.live import Live, Watch
 from twin.scenario.load import LoadedScenario
 from twin.scenario.monitors import LagMonitor, metrics_page
 from twin.scenario.plan import Plan, Settings
+from twin.scenario.room import with_room
 from twin.scenario.scan import StreamScan, states
 from twin.scenario.services import DEFAULT_COMMAND, RegistrarProcess
 from twin.scenario.shed import ShedLog
@@ -150,7 +151,7 @@ class _Run:
     async def carry_out(self, manifest: Manifest, stack: AsyncExitStack) -> Manifest:
         """Do everything from topology to evidence; return the manifest, ready to be sealed."""
         consumers = self.plan.topology.consumers
-        await reconcile(self.connection, self.plan.topology)
+        await reconcile(self.connection, await with_room(self.connection, self.plan.topology))
         await self.refuse_company()
         before = await states(self.connection, self.plan.recorded)
         advisories = await stack.enter_async_context(
