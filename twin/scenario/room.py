@@ -22,7 +22,7 @@ async def _sized(connection: Connection, declared: StreamDecl) -> StreamDecl:
     info = await stream_info(connection, declared.name)
     if info is None:
         return declared
-    if info.config.max_bytes == UNLIMITED or declared.max_bytes == UNLIMITED:
+    if UNLIMITED in (info.config.max_bytes, declared.max_bytes):
         return replace(declared, max_bytes=UNLIMITED)
     needed = info.state.bytes + declared.max_bytes
     return replace(declared, max_bytes=max(info.config.max_bytes, needed))
