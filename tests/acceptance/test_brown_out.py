@@ -52,7 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         check=False,
     )
     assert run.returncode == 0, run.stdout + run.stderr
-    [made] = (where / "runs").iterdir()
+    made = (where / "runs" / "last").resolve()
     return made
 
 
@@ -136,7 +136,7 @@ def test_what_waits_in_an_outbox_at_the_end_is_counted_as_held(tmp_path: Path) -
         check=False,
     )
     assert run.returncode == 0, run.stdout + run.stderr
-    [made] = (tmp_path / "runs").iterdir()
+    made = (tmp_path / "runs" / "last").resolve()
     manifest = json.loads((made / "manifest.json").read_text())
     publish, predicted = manifest["publish"], manifest["predicted"]["total"]
     assert publish["held"] > 100

@@ -88,7 +88,7 @@ async def test_commands_change_bots_and_are_answered_during_a_run(
     assert run.returncode == 0, output.decode()
     assert (refused["ok"], refused["error"]) == (False, "unknown_command")
     assert [one["request_id"] for one in answers] == ["r1", "r2", "", "", "r3", "r3"]
-    [folder] = (tmp_path / "runs").iterdir()
+    folder = (tmp_path / "runs" / "last").resolve()
     logged = [orjson.loads(line) for line in (folder / "inputs.jsonl").read_bytes().splitlines()]
     assert [line["bot"] for line in logged] == [ONE, ONE, ONE, OTHER, ONE, OTHER]
     result = orjson.loads((folder / "result.json").read_bytes())

@@ -51,7 +51,7 @@ async def test_foreign_consumer_reads_what_the_run_has_accounted_for(
                 await process.wait()
     assert reader.returncode == 0
     seen = json.loads(out)
-    [folder] = (tmp_path / "runs").iterdir()
+    folder = (tmp_path / "runs" / "last").resolve()
     manifest = json.loads((folder / "manifest.json").read_text())
     stored = next(one for one in manifest["streams"] if one["name"] == f"LAB_{stream}")
     recorded = manifest["observers"][0]["per_subject"]
