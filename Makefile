@@ -21,7 +21,7 @@ run: $(STAMP) ## run the patrol scenario to its verdict on an embedded nats-serv
 	$(BIN)/twin run scenarios/patrol.yaml
 
 test: $(STAMP) ## run every test that needs Python only
-	$(BIN)/python -m pytest -n 3 -m "not external"
+	$(BIN)/python -m pytest -n 4 --dist worksteal -m "not external"
 
 test-external: $(STAMP) ## run the tests that need promtool and other programs (.ci/tools brings them)
 	$(BIN)/python -m pytest -m external

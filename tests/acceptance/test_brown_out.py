@@ -52,8 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         check=False,
     )
     assert run.returncode == 0, run.stdout + run.stderr
-    made = (where / "runs" / "last").resolve()
-    return made
+    return (where / "runs" / "last").resolve()
 
 
 def audited(folder: Path) -> Iterator[dict[str, Any]]:
