@@ -81,7 +81,12 @@ def write_folder(folder: Path, each: int) -> None:
         for number in range(SOURCES):
             bot, subject = f"bot-{number // 5}", SUBJECTS[number % 5]
             file.write(json.dumps({"bot": bot, "subject": subject}) + "\n")
-    for name in ("stream/strange.jsonl", "observed/registrar.strange.jsonl", "faults.jsonl"):
+    for name in (
+        "stream/strange.jsonl",
+        "observed/registrar.strange.jsonl",
+        "faults.jsonl",
+        "inputs.jsonl",
+    ):
         (folder / name).write_text("")
     total = each * SOURCES
     rows = (folder / "observed" / "registrar.bin").stat().st_size // COPY.itemsize

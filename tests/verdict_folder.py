@@ -84,10 +84,11 @@ class Folder:
         setattr(self, table, np.append(rows, row))
 
     def swap(self, table: str, one: tuple[int, int], other: tuple[int, int]) -> None:
-        """Exchange which events two rows of a table speak of."""
+        """Exchange which events two rows of a table speak of; an observer knows their places."""
         rows = getattr(self, table)
         a, b = self.where(table, *one), self.where(table, *other)
-        for name in ("source", "seq", "hash"):
+        moved = ("source", "seq", "hash", *(("stream_seq",) if table == "observed" else ()))
+        for name in moved:
             rows[name][a], rows[name][b] = rows[name][b].copy(), rows[name][a].copy()
 
     def phantom(self, table: str, strange: dict[str, Any] | None, stream_seq: int = 9999) -> None:
@@ -145,6 +146,7 @@ class Folder:
             ("faults.jsonl", self.faults),
             ("lag.jsonl", self.lag),
             ("advisories.jsonl", self.advisories),
+            ("inputs.jsonl", []),
         ):
             (path / file).write_text("".join(json.dumps(line) + "\n" for line in lines))
         (path / "observed/audit.json").write_text(json.dumps({"counts": self.audit}))
@@ -257,6 +259,7 @@ def _facts(folder: Folder, stream: Any) -> None:
                 "first_seq": 1,
                 "last_seq": int((stream == number).sum()),
                 "subjects": {},
+                "captures": [subject for subject, one in CHANNELS.items() if one == name],
                 "scanned": True,
             }
             for number, name in enumerate(STREAMS)
@@ -272,6 +275,7 @@ def _facts(folder: Folder, stream: Any) -> None:
                 "ack_floor": int((stream == number).sum()),
                 "last_matching_seq": int((stream == number).sum()),
                 "advisories_read": True,
+                "deliveries": int((stream == number).sum()),
             }
             for number, name in enumerate(STREAMS)
         ],
@@ -281,8 +285,7 @@ def _facts(folder: Folder, stream: Any) -> None:
         "predicted": {"total": len(folder.attempted)},
         "faults_declared": 1,
         "services": [
-            {"name": "registrar", "exit_code": None, "expected": False},
-            {"name": "nats-server", "exit_code": None, "expected": False},
+            {"name": "registrar", "exit_code": None, "expected": True},
         ],
         "machine": {"cores": 2},
         "criteria": {

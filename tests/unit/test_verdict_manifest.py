@@ -11,7 +11,7 @@ from twin.errors import InputError, UsageError
 from twin.verdict.criteria import AuditMatch, Criteria, Guarantees
 from twin.verdict.files import write_atomic
 from twin.verdict.judge import judge
-from twin.verdict.manifest import MANIFEST, Manifest
+from twin.verdict.manifest import MANIFEST, BrokenManifest, Manifest
 from twin.verdict.result import RESULT, Result, Verdict, write_result
 
 
@@ -42,8 +42,11 @@ def test_an_edited_manifest_is_noticed(tmp_path: Path) -> None:
     run = healthy().write(tmp_path)
     text = (run / MANIFEST).read_text()
     (run / MANIFEST).write_text(text.replace('"lost": 0', '"lost": 9'))
-    with pytest.raises(InputError, match="changed since the run wrote it"):
-        judge(run)
+    result = judge(run)
+    assert (result.verdict, result.verdict.exit_code) == (Verdict.INVALID, 3)
+    assert "changed since the run wrote it" in result.reasons[0].message
+    with pytest.raises(BrokenManifest, match="changed since the run wrote it"):
+        Manifest.load(run)
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:

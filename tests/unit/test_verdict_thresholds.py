@@ -127,6 +127,14 @@ def test_recovery_is_the_time_until_the_level_before_the_fault_is_held() -> None
     assert recovery_s(found, fault(2.5, 4.5)) == pytest.approx(3.5)
 
 
+def test_the_level_before_a_fault_is_not_that_of_another_fault() -> None:
+    """What an earlier fault had spoilt is no measure of having recovered from a later one."""
+    found = series([3, 90, 90, 5, 4, 80, 70, 60, 5, 4, 3, 2])
+    first, second = fault(0.5, 2.5), fault(4.5, 5.5)
+    assert recovery_s(found, second) == pytest.approx(0.5)
+    assert recovery_s(found, second, [first, second]) == pytest.approx(2.5)
+
+
 def test_no_recovery_is_infinite() -> None:
     """What never comes back never recovered."""
     assert recovery_s(series([1, 1, 9, 9, 9, 9]), fault(1.5, 2.5)) == math.inf

@@ -58,3 +58,14 @@ class SubjectSpace:
     def stream(self, name: str) -> str:
         """Return a stream's name on the server."""
         return f"{self.prefix.upper().replace('.', '_')}_{name}" if self.prefix else name
+
+
+def covers(pattern: str, subject: str) -> bool:
+    """Tell whether everything that `subject` (itself perhaps a pattern) matches fits `pattern`."""
+    have, want = pattern.split("."), subject.split(".")
+    for index, part in enumerate(have):
+        if part == ">":
+            return len(want) > index
+        if index >= len(want) or want[index] == ">" or part not in ("*", want[index]):
+            return False
+    return len(have) == len(want)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from twin.errors import TopologyConflict
+from twin.events.subjects import covers
 from twin.events.topology import ConsumerDecl, StreamDecl, Topology
 from twin.jetstream.api import (
     CONSUMER_NOT_FOUND,
@@ -269,7 +270,7 @@ def _misfits_of_stream(title: str, declared: StreamDecl, actual: StreamConfig) -
     misfits = [
         f"{title}: is not ours and does not store {subject}; it stores {stored}."
         for subject in declared.subjects
-        if not any(_covers(pattern, subject) for pattern in actual.subjects)
+        if not any(covers(pattern, subject) for pattern in actual.subjects)
     ]
     if actual.no_ack and not declared.no_ack:
         misfits.append(f"{title}: is not ours and never acknowledges (no_ack).")
@@ -291,14 +292,3 @@ async def _overlaps(connection: Connection, declared: StreamDecl) -> list[str]:
             f"stream {declared.name}: its subject {subject} overlaps the stream {owner} ({theirs})."
         )
     return found
-
-
-def _covers(pattern: str, subject: str) -> bool:
-    """Tell whether everything that `subject` (itself perhaps a pattern) matches fits `pattern`."""
-    have, want = pattern.split("."), subject.split(".")
-    for index, part in enumerate(have):
-        if part == ">":
-            return len(want) > index
-        if index >= len(want) or want[index] == ">" or part not in ("*", want[index]):
-            return False
-    return len(have) == len(want)

@@ -97,7 +97,7 @@ def _events(result: Result) -> list[Row]:
     totals = result.totals
     rates = {"generated": totals.generated_per_s, "acknowledged": totals.acknowledged_per_s}
     rows = [("predicted, at least", totals.predicted)]
-    for name in ("generated", "acknowledged", "recovered", "unknown", "refused", "shed"):
+    for name in ("generated", "acknowledged", "recovered", "unknown", "refused", "shed", "held"):
         count = getattr(totals, name)
         if count or name in rates:
             rows.append((name, count))

@@ -3,15 +3,17 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from twin.errors import InfrastructureError
 from twin.events.topology import ConsumerDecl
 from twin.jetstream.advisories import Advisories
+from twin.jetstream.api import consumer_info
 from twin.jetstream.connection import Connection
 from twin.jetstream.drained import Drained, drained
 from twin.verdict.manifest import WatchedConsumer
 
-__all__ = ["drain"]
+__all__ = ["deliveries", "drain"]
 
 POLL_S = 0.1
 
@@ -21,13 +23,28 @@ async def drain(
     consumers: Sequence[ConsumerDecl],
     advisories: Advisories,
     patience_ns: int,
+    before: Sequence[int] = (),
 ) -> tuple[WatchedConsumer, ...]:
-    """Return the state of each consumer once all are drained, or none moves for `patience_ns`."""
+    """Return the state of each consumer once all are drained, or none moves for `patience_ns`.
+
+    `before` is what `deliveries` gave of each consumer when the run began.
+    """
     found = await asyncio.gather(*(_wait(connection, one, patience_ns) for one in consumers))
+    made: list[int | None] = [None] * len(consumers)
+    if before and not connection.disconnects:  # a server that was away may have forgotten some
+        with suppress(InfrastructureError):
+            after = await deliveries(connection, consumers)
+            made = [b - a if b >= a else None for a, b in zip(before, after, strict=True)]
     return tuple(
-        _facts(consumer, state, advisories)
-        for consumer, state in zip(consumers, found, strict=True)
+        _facts(consumer, state, advisories).model_copy(update={"deliveries": count})
+        for consumer, state, count in zip(consumers, found, made, strict=True)
     )
+
+
+async def deliveries(connection: Connection, consumers: Sequence[ConsumerDecl]) -> list[int]:
+    """Return how often each consumer's messages were delivered since it was made."""
+    infos = [await consumer_info(connection, one.stream, one.name) for one in consumers]
+    return [info.delivered.consumer_seq if info else 0 for info in infos]
 
 
 async def _wait(connection: Connection, consumer: ConsumerDecl, patience_ns: int) -> Drained | str:

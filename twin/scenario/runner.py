@@ -26,7 +26,7 @@ from twin.jetstream.server import NatsServer
 from twin.registrar.export import export_observed, recorded_per_subject
 from twin.scenario.actions import BrokerKill
 from twin.scenario.commands import Commands
-from twin.scenario.drain import drain
+from twin.scenario.drain import deliveries, drain
 from twin.scenario.facts import machine, versions
 from twin.scenario.faults import Killable
 from twin.scenario.folder import RunFolder
@@ -154,6 +154,7 @@ class _Run:
         await reconcile(self.connection, await with_room(self.connection, self.plan.topology))
         await self.refuse_company()
         before = await states(self.connection, self.plan.recorded)
+        delivered = await deliveries(self.connection, consumers)
         advisories = await stack.enter_async_context(
             Advisories(self.connection, consumers, self.folder.advisories)
         )
@@ -167,10 +168,17 @@ class _Run:
             lived = await self.live(registrar, monitor)
             lived.tell("drain")
             watched = await drain(
-                self.connection, consumers, advisories, self.plan.scenario.drain_timeout
+                self.connection,
+                consumers,
+                advisories,
+                self.plan.scenario.drain_timeout,
+                delivered,
             )
         service = await _stop(registrar)
-        scan = StreamScan(self.connection, self.plan.space, lived.sources, self.plan.run_id, before)
+        captures = {one.name: one.subjects for one in self.plan.topology.streams}
+        scan = StreamScan(
+            self.connection, self.plan.space, lived.sources, self.plan.run_id, before, captures
+        )
         return manifest.model_copy(
             update={
                 "phases": lived.phases,
@@ -337,7 +345,7 @@ async def _stop(registrar: RegistrarProcess) -> ServiceFacts:
     return ServiceFacts(
         name="registrar",
         exit_code=died,
-        expected=registrar.stopped_on_purpose,
+        expected=died is None or registrar.stopped_on_purpose,
         detail=detail,
     )
 

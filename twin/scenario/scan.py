@@ -31,13 +31,14 @@ async def states(connection: Connection, streams: Iterable[str]) -> dict[str, St
 
 @dataclass(frozen=True, slots=True)
 class StreamScan:
-    """Scans what came into the streams of a run since `before`."""
+    """Scans what came into the streams of a run since `before`; `captures` are their subjects."""
 
     connection: Connection
     space: SubjectSpace
     sources: SourceTable
     run_id: str
     before: Mapping[str, StreamState]
+    captures: Mapping[str, tuple[str, ...]]
 
     async def write(self, folder: RunFolder) -> tuple[StreamFacts, ...]:
         """Write `stream/stored.bin` and `strange.jsonl`; return the server's own counts.
@@ -114,4 +115,5 @@ class StreamScan:
             last_seq=after.last_seq,
             subjects={subject: count for subject, count in counts.items() if count},
             scanned=True,
+            captures=tuple(self.space.logical(one) for one in self.captures.get(name, ())),
         )

@@ -2,6 +2,7 @@
 
 import difflib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -148,7 +149,9 @@ class Evaluator:
             mask = self._events.mask(None, self._subject(selector))
             observer = self._observer(selector)
             found = [self._events.timed(selector.metric.name, observer, mask)]
-        times = [recovery_s(series, fault) for fault in self._faults for series in found]
+        times = [
+            recovery_s(series, fault, self._faults) for fault in self._faults for series in found
+        ]
         return max(times), sum(len(series.values) for series in found)
 
     def _closed(self, found: list[Selected]) -> list[Selected]:
@@ -194,20 +197,26 @@ def statistic(values: Floats, name: str, percentile: float | None = None) -> flo
     return float(np.percentile(values, 50.0 if percentile is None else percentile))
 
 
-def recovery_s(series: Selected, fault: Fault) -> float:
+def recovery_s(series: Selected, fault: Fault, others: Sequence[Fault] = ()) -> float:
     """Return the seconds from a fault's end until the series is back where it was before.
 
-    Where it was: its maximum over the 10 s before the fault. Back: at or under that, and
-    for the following 2 s. Infinite when it never is. Raises NothingMeasured when the fault
-    has no end, or there is no sample before or after it.
+    Where it was: its maximum over the 10 s before the fault, without the times at which one
+    of `others` was active. Back: at or under that, and for the following 2 s. Infinite when it
+    never is. Raises NothingMeasured when the fault has no end, or there is no sample before
+    or after it.
     """
     start, end = fault.fired_wall_ns, fault.healed_wall_ns
     if start is None or end is None:
         raise NothingMeasured(f"{fault.fault} was never over")
     before = (series.wall_ns >= start - BEFORE_S * NS) & (series.wall_ns < start)
+    for other in others:
+        if other is not fault and other.fired_wall_ns is not None:
+            until = other.healed_wall_ns or end
+            before &= (series.wall_ns < other.fired_wall_ns) | (series.wall_ns > until)
     after = series.wall_ns >= end
     if not before.any() or not after.any():
-        raise NothingMeasured(f"no samples {'after' if before.any() else 'before'} {fault.fault}")
+        when = "after" if before.any() else "before"
+        raise NothingMeasured(f"no undisturbed samples {when} {fault.fault}")
     level = series.values[before].max()
     times, good = series.wall_ns[after], series.values[after] <= level
     bad_times = times[~good]

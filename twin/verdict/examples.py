@@ -25,6 +25,7 @@ LISTED = (
     EventClass.TERMINATED,
     EventClass.UNKNOWN,
     EventClass.EVICTED,
+    EventClass.MISPLACED,
     EventClass.REFUSED,
 )
 

@@ -16,8 +16,8 @@ from twin.verdict.examples import examples
 from twin.verdict.expectations import audit_counts, check_expectations, read_audit
 from twin.verdict.facts import BrokenEvidence, Fault, read_faults, read_lag
 from twin.verdict.guarantees import check_guarantees
-from twin.verdict.ledger import Hop, reconcile
-from twin.verdict.manifest import Criteria, Manifest
+from twin.verdict.ledger import EventClass, Hop, Ledger, reconcile
+from twin.verdict.manifest import EDITED, MANIFEST, Criteria, Manifest
 from twin.verdict.measure import Events
 from twin.verdict.result import (
     Check,
@@ -39,11 +39,13 @@ __all__ = ["judge", "verdict_of"]
 def judge(run_dir: Path, criteria: Criteria | None = None) -> Result:
     """Judge a run folder by its own criteria, or by others; reads files and writes none.
 
-    Raises UsageError when `run_dir` has no manifest, InputError when its manifest is not
-    intact, UsageError when a threshold of the criteria cannot be read.
+    Raises UsageError when `run_dir` has no manifest, BrokenManifest when it cannot be read,
+    UsageError when a threshold of the criteria cannot be read.
     """
-    manifest = Manifest.load(run_dir)
+    manifest, intact = Manifest.read(run_dir)
     criteria = manifest.criteria if criteria is None else criteria
+    if not intact:
+        return _result(manifest, criteria, [invalid("evidence", f"{MANIFEST}: {EDITED}")])
     if manifest.state != "sealed":
         message = f"the run was not finished: its manifest says {manifest.state!r}, not 'sealed'"
         return _result(manifest, criteria, [invalid("sealed", message)])
@@ -84,6 +86,7 @@ def _judge_sealed(run_dir: Path, manifest: Manifest, criteria: Criteria) -> Resu
     expectations = check_expectations(criteria.expect, audit, bots)
     reasons += [reason for one in expectations if (reason := _expectation_reason(one))]
     reasons += _dead_services(manifest)
+    reasons += _misplaced(ledger)
     return _result(manifest, criteria, reasons).model_copy(
         update={
             "totals": totals(manifest, ledger, events),
@@ -173,6 +176,22 @@ def _dead_services(manifest: Manifest) -> list[Reason]:
         )
         for one in manifest.services
         if not one.own and one.exit_code is not None and not one.expected
+    ]
+
+
+def _misplaced(ledger: Ledger) -> list[Reason]:
+    """What an observer has from where the stream does not hold it, it has from elsewhere."""
+    return [
+        Reason(
+            kind=ReasonKind.BROKEN,
+            check="observer",
+            message=f"{hop.name}: {count} events recorded with a stream sequence at which the "
+            "scan does not have them",
+            measured=float(count),
+            limit=0.0,
+        )
+        for hop in ledger.hops
+        if (count := hop.counts.get(EventClass.MISPLACED, 0))
     ]
 
 

@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from twin.events.subjects import covers
 from twin.verdict.dense import Dense, Ints, tables
 from twin.verdict.facts import (
     BrokenEvidence,
@@ -49,6 +50,7 @@ class EventClass(StrEnum):
     EXHAUSTED = "exhausted"
     TERMINATED = "terminated"
     EVICTED = "evicted"
+    MISPLACED = "misplaced"
 
 
 class State:
@@ -167,6 +169,7 @@ def reconcile(run_dir: Path, manifest: Manifest) -> Ledger:
         dense=dense,
         attempted=journal.has(State.ATTEMPTED),
         hashes=hashes,
+        places=np.zeros(dense.total, np.uint32),
         streams=streams,
         run_id=manifest.run_id,
         strangers=strangers,
@@ -175,7 +178,9 @@ def reconcile(run_dir: Path, manifest: Manifest) -> Ledger:
         wanted=given_up_by_role(run_dir, streams),
         in_stream_order=True,
     )
+    del hashes
     stream = read_copies(run_dir / "stream" / "stored.bin", reader)
+    reader.hashes = reader.hashes.astype(np.uint32)
     journal.set(State.STORED, stream.first)
     _read_outcomes(run_dir / "journal" / "acknowledged.bin", journal, manifest)
     hops = [_judge_stream(journal, stream)]
@@ -184,9 +189,21 @@ def reconcile(run_dir: Path, manifest: Manifest) -> Ledger:
     for observer in manifest.observers:
         path = run_dir / "observed" / f"{observer.name}.bin"
         reader.strangers = strangers_by_key(path.with_suffix(".strange.jsonl"), streams)
+        reader.placed = observer.kind == "registrar"
         recording = read_copies(path, reader)
+        recording.late_ok &= _credible(recording, manifest, observer.name)
         hops.append(_judge_observer(observer.name, journal, recording, stream.given_up))
     return Ledger(journal, hops)
+
+
+def _credible(recording: Recording, manifest: Manifest, role: str) -> bool:
+    """Tell whether the server delivered as often as an observer says, where that is known."""
+    made = {(one.role, one.stream): one.deliveries for one in manifest.consumers}
+    for number, claimed in recording.deliveries.items():
+        known = made.get((role, manifest.streams[number].name))
+        if known is not None and claimed > known:
+            return False
+    return True
 
 
 def _read_attempts(path: Path, dense: Dense) -> tuple[Journal, npt.NDArray[np.uint64]]:
@@ -234,6 +251,10 @@ def _first_seq_by_source(dense: Dense, manifest: Manifest) -> npt.NDArray[np.uin
     begins = {
         subject: stream.first_seq for stream in manifest.streams for subject in stream.subjects
     }
+    for subject in {source.subject for source in dense.sources} - set(begins):
+        for stream in manifest.streams:
+            if any(covers(pattern, subject) for pattern in stream.captures):
+                begins[subject] = stream.first_seq
     return np.array([begins.get(source.subject, 0) for source in dense.sources], np.uint64)
 
 
@@ -283,6 +304,7 @@ def _judge_observer(
     upstream = (journal.state[altered] & State.CORRUPT) != 0
     hop.put(EventClass.CORRUPT, altered[~upstream])
     hop.counts[EventClass.CORRUPT] = recording.corrupt.count - int(np.count_nonzero(upstream))
+    hop.put(EventClass.MISPLACED, recording.misplaced)
     _put_common(hop, _contradicted(journal, State.RECORDED, State.STORED))
     return hop
 

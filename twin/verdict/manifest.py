@@ -18,10 +18,12 @@ from twin.verdict.criteria import AuditExpectation, AuditMatch, Criteria, Guaran
 from twin.verdict.files import file_digest, write_atomic
 
 __all__ = [
+    "EDITED",
     "EVIDENCE",
     "MANIFEST",
     "AuditExpectation",
     "AuditMatch",
+    "BrokenManifest",
     "Clocks",
     "Criteria",
     "EvidenceFile",
@@ -47,8 +49,20 @@ EVIDENCE: Final = (
     "faults.jsonl",
     "lag.jsonl",
     "advisories.jsonl",
+    "inputs.jsonl",
+    "scenario.yaml",
+    "specs/*",
 )
-"""What a verdict rests on, as patterns inside the run folder; `Manifest.sealed` covers these."""
+"""What a verdict and a replay rest on, as patterns in the run folder, all under the seal."""
+
+
+EDITED: Final = "changed since the run wrote it"
+
+
+class BrokenManifest(InputError):
+    """A manifest is not what a run wrote, so that the run proves nothing."""
+
+    exit_code = 3
 
 
 class Model(BaseModel):
@@ -80,7 +94,8 @@ class StreamFacts(Model):
     """A stream at the scan. `subjects` are the server's own counts by logical subject.
 
     `last_seq` and `first_seq` are the stream's state; `first_seq` above 1 means that
-    messages were evicted or purged.
+    messages were evicted or purged. `captures` are the logical subjects that it takes, which
+    say where a subject belongs of which nothing is left.
     """
 
     name: str
@@ -88,6 +103,7 @@ class StreamFacts(Model):
     last_seq: int
     subjects: dict[str, int]
     scanned: bool
+    captures: tuple[str, ...] = ()
 
 
 class WatchedConsumer(Model):
@@ -95,7 +111,8 @@ class WatchedConsumer(Model):
 
     `last_matching_seq` is the stream sequence of the last message that its filter matches
     (0: none). `exhausted`, `terminated` and `naks` count advisories, which mean nothing
-    unless `advisories_read`.
+    unless `advisories_read`. `deliveries` is how often the server delivered during the run,
+    redeliveries included; None when it may have forgotten some.
     """
 
     role: str
@@ -109,6 +126,7 @@ class WatchedConsumer(Model):
     exhausted: int = 0
     terminated: int = 0
     naks: int = 0
+    deliveries: int | None = None
     advisories_read: bool = False
     detail: str = ""
 
@@ -144,8 +162,9 @@ class ObserverFacts(Model):
 class ServiceFacts(Model):
     """A process of the run. `exit_code` is None while it ran until it was asked to stop.
 
-    `expected` says that an exit was part of the scenario. `own` services belong to the
-    harness: when one dies the run proves nothing; when a user's dies the run fails.
+    `expected` says that it ended as it should: when asked to, or by a fault. `own` services
+    belong to the harness: when one dies the run proves nothing; when a user's dies the run
+    fails.
     """
 
     name: str
@@ -264,8 +283,16 @@ class Manifest(Model):
     def load(cls, run_dir: Path) -> Self:
         """Read the manifest of a run folder.
 
-        Raises UsageError when there is none, InputError when it is no intact manifest.
+        Raises UsageError when there is none, BrokenManifest when it is no intact manifest.
         """
+        manifest, intact = cls.read(run_dir)
+        if not intact:
+            raise BrokenManifest([Problem(str(run_dir / MANIFEST), 0, 0, EDITED)])
+        return manifest
+
+    @classmethod
+    def read(cls, run_dir: Path) -> tuple[Self, bool]:
+        """Read a manifest, and tell whether it is as the run wrote it; raises like `load`."""
         path = run_dir / MANIFEST
         try:
             data = path.read_bytes()
@@ -275,12 +302,11 @@ class Manifest(Model):
             document = orjson.loads(data)
             manifest = cls.model_validate(document)
         except orjson.JSONDecodeError as error:
-            raise InputError([Problem(str(path), error.lineno, error.colno, error.msg)]) from error
+            problem = Problem(str(path), error.lineno, error.colno, error.msg)
+            raise BrokenManifest([problem]) from error
         except ValidationError as error:
-            raise InputError(_problems(path, error)) from error
-        if manifest.checksum != _checksum(document):
-            raise InputError([Problem(str(path), 0, 0, "changed since the run wrote it")])
-        return manifest
+            raise BrokenManifest(_problems(path, error)) from error
+        return manifest, manifest.checksum == _checksum(document)
 
     def _document(self) -> dict[str, object]:
         return self.model_dump(mode="json", exclude_none=False)
@@ -295,6 +321,7 @@ def required_evidence(manifest: Manifest) -> set[str]:
         "stream/stored.bin",
         "stream/strange.jsonl",
         "faults.jsonl",
+        "inputs.jsonl",
     }
     for observer in manifest.observers:
         names |= {f"observed/{observer.name}.bin", f"observed/{observer.name}.strange.jsonl"}

@@ -20,6 +20,8 @@ __all__ = ["KEEP", "Findings", "Recording", "Unexpected", "read_copies"]
 KEEP = 100_000
 """How many members of a class are kept by number; all are counted."""
 AUDIT_SUBJECT = "events.v1.audit"
+STREAMS = np.uint64(64)
+"""Places of this many streams do not collide."""
 
 
 @dataclass(slots=True)
@@ -59,9 +61,11 @@ class Unexpected:
 class Recording:
     """What one table says. `first` has each event's position in the table, from 1; 0: not there.
 
-    `late_ok` marks events whose first copy was a redelivery, which may come late.
+    `late_ok` marks events that an observer got first by a redelivery, which may come late.
     `rows_by_source` counts copies of attempted events, duplicates included; `by_subject`
     counts the strangers, and `audit` those of them that are the registrar's own records.
+    `misplaced` were recorded from where the scan of the streams does not have them, and
+    `deliveries` adds up, by stream, how often the rows say that their event was delivered.
     """
 
     first: npt.NDArray[np.uint32]
@@ -72,6 +76,8 @@ class Recording:
     strangers_by_subject: dict[str, int] = field(default_factory=dict)
     duplicates: Findings = field(default_factory=Findings)
     corrupt: Findings = field(default_factory=Findings)
+    misplaced: Findings = field(default_factory=Findings)
+    deliveries: dict[int, int] = field(default_factory=dict)
     unexpected: list[Unexpected] = field(default_factory=list)
     unexpected_count: int = 0
     unexpected_keys: set[tuple[int, int]] = field(default_factory=set)
@@ -87,11 +93,15 @@ class Reader:
 
     Messages of other runs and audit records are nothing unexpected where they are `excused`:
     at an observer only those that the scan found in the stream too, whatever it says itself.
+    `places` has where the scan found each event, 0 where it found it twice or not at all; a
+    scan fills it in. `hashes` may be cut to the low bits. An observer that is not
+    `placed` need not know stream sequences.
     """
 
     dense: Dense
     attempted: Bools
-    hashes: npt.NDArray[np.uint64]
+    hashes: npt.NDArray[np.uint64] | npt.NDArray[np.uint32]
+    places: npt.NDArray[np.uint32]
     streams: tuple[str, ...]
     run_id: str
     strangers: dict[tuple[int, int], Stranger]
@@ -99,12 +109,14 @@ class Reader:
     excused: Container[tuple[int, int]]
     wanted: dict[tuple[str, str], dict[int, npt.NDArray[np.uint64]]]
     in_stream_order: bool
+    placed: bool = True
 
 
 def read_copies(path: Path, reader: Reader) -> Recording:
     """Read a whole COPY table; raises BrokenEvidence when it cannot be what it claims to be."""
     total = reader.dense.total
-    recording = Recording(np.zeros(total, np.uint32), np.zeros(total, np.bool_))
+    late = 0 if reader.in_stream_order else total
+    recording = Recording(np.zeros(total, np.uint32), np.zeros(late, np.bool_))
     recording.rows_by_source = np.zeros(len(reader.dense.sources), np.int64)
     last: dict[int, int] = {}
     met: set[tuple[int, int]] = set()
@@ -142,8 +154,9 @@ def _ours(recording: Recording, rows: Records, numbers: Ints, reader: Reader, pl
     recording.first[numbers[fresh][::-1]] = position[fresh][::-1]
     is_first = recording.first[numbers] == position
     recording.duplicates.add(numbers[~is_first])
-    recording.corrupt.add(numbers[reader.hashes[numbers] != rows["hash"]])
-    recording.late_ok[numbers[is_first & (rows["deliveries"] > 1)]] = True
+    hashes = rows["hash"].astype(reader.hashes.dtype)
+    recording.corrupt.add(numbers[reader.hashes[numbers] != hashes])
+    _delivery(recording, rows, numbers, reader, is_first)
     sources = rows["source"].astype(np.int64)
     recording.rows_by_source += np.bincount(sources, minlength=len(recording.rows_by_source))
     for key, by_stream in reader.wanted.items():
@@ -152,6 +165,24 @@ def _ours(recording: Recording, rows: Records, numbers: Ints, reader: Reader, pl
             if hit.any():
                 earlier = recording.given_up.get(key, np.zeros(0, np.int64))
                 recording.given_up[key] = np.union1d(earlier, numbers[hit])
+
+
+def _delivery(
+    recording: Recording, rows: Records, numbers: Ints, reader: Reader, is_first: Bools
+) -> None:
+    """Note where a scan found events; compare with it what an observer says of deliveries."""
+    places = (rows["stream_seq"] * STREAMS + rows["stream"]).astype(np.uint32)
+    if reader.in_stream_order:
+        reader.places[numbers] = np.where(is_first, places, np.uint32(0))
+        return
+    known = reader.places[numbers]
+    wrong = (known != 0) & (known != places) & (reader.placed | (rows["stream_seq"] != 0))
+    recording.misplaced.add(numbers[wrong])
+    recording.late_ok[numbers[is_first & (rows["deliveries"] > 1)]] = True
+    sums = np.bincount(rows["stream"], weights=rows["deliveries"])
+    for stream in np.flatnonzero(sums).tolist():
+        earlier = recording.deliveries.get(stream, 0)
+        recording.deliveries[stream] = earlier + int(sums[stream])
 
 
 def _strange(recording: Recording, rows: Records, reader: Reader) -> set[tuple[int, int]]:
