@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from twin.errors import UsageError
+from twin.report.html import write_report
 from twin.report.junit import write_junit
 from twin.report.terminal import print_result
 from twin.spec.load import load_document
@@ -33,6 +34,9 @@ def judge_run(
     junit: Annotated[
         Path | None, typer.Option(help="Also write the result as JUnit XML.", metavar="FILE")
     ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Also write the report as HTML.", metavar="FILE")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Judge a recorded run again from its files; nothing in the run folder is changed.
@@ -42,6 +46,8 @@ def judge_run(
     result = judge(run_dir, _criteria(run_dir, thresholds, threshold or []))
     if junit is not None:
         write_junit(junit, result)
+    if report is not None:
+        write_report(run_dir, result, report)
     if as_json:
         typer.echo(result.as_json(), nl=False)
     else:

@@ -13,6 +13,7 @@ import typer
 
 from twin.errors import Interrupted, UsageError
 from twin.jetstream.options import BrokerOptions
+from twin.report.html import write_report
 from twin.report.junit import write_junit
 from twin.report.progress import Progress, SideConsole
 from twin.report.terminal import print_result
@@ -102,6 +103,7 @@ def _run_one(one: LoadedScenario, options: RunOptions, quiet: bool) -> tuple[Res
     result = judge(folder)
     write_result(folder, result)
     write_junit(folder / "junit.xml", result)
+    write_report(folder, result)
     return result, folder
 
 
