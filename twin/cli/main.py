@@ -20,6 +20,7 @@ COMMANDS = {
     "init": ("twin.cli.init", "init"),
     "validate": ("twin.cli.validate", "validate"),
     "judge": ("twin.cli.judge", "judge_run"),
+    "compare": ("twin.cli.compare", "compare_benches"),
     "spec": ("twin.cli.spec", "app"),
     "registrar": ("twin.cli.registrar", "app"),
     "lag": ("twin.cli.lag", "app"),

@@ -1,0 +1,55 @@
+"""`twin compare`, as CI calls it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+TWIN = Path(sys.executable).with_name("twin")
+STEADY = [1.0, 1.02, 0.99, 1.01, 1.0, 0.98]
+
+
+def twin(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run the real command line."""
+    command = [str(TWIN), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def result(path: Path, factor: float = 1.0, **more: object) -> Path:
+    """Write a result whose only metric is `factor` times as slow."""
+    samples = [value * factor for value in STEADY]
+    metrics = {"encode": {"unit": "s", "better": "lower", "samples": samples}}
+    path.write_text(json.dumps({"name": "pieces", "metrics": metrics, **more}))
+    return path
+
+
+def test_a_regression_is_exit_code_1_and_named(tmp_path: Path) -> None:
+    """The table names metric and outcome; the same result compared with itself is the same."""
+    base, slow = result(tmp_path / "base.json"), result(tmp_path / "slow.json", 1.15)
+    done = twin("compare", base, slow)
+    assert done.returncode == 1
+    assert "regressed" in done.stdout
+    same = twin("compare", base, base, "--json")
+    assert same.returncode == 0
+    assert json.loads(same.stdout)[0]["outcome"] == "same"
+
+
+def test_another_machine_is_refused_unless_told_to(tmp_path: Path) -> None:
+    """Exit code 3 names what differs; --anyway compares."""
+    base = result(tmp_path / "base.json", machine={"cores": 2})
+    other = result(tmp_path / "other.json", machine={"cores": 8})
+    done = twin("compare", base, other)
+    assert done.returncode == 3
+    assert "machine.cores: 2 and 8" in done.stderr
+    assert twin("compare", base, other, "--anyway").returncode == 0
+
+
+def test_what_is_no_result_is_one_clear_message(tmp_path: Path) -> None:
+    """A missing file and a file of another kind: exit code 2, the file named, no traceback."""
+    base = result(tmp_path / "base.json")
+    (tmp_path / "strange.json").write_text('{"name": "x", "metrics": 3}')
+    for name in ("missing.json", "strange.json"):
+        done = twin("compare", base, tmp_path / name)
+        assert done.returncode == 2
+        assert name in done.stderr
+        assert "Traceback" not in done.stderr

@@ -1,0 +1,219 @@
+"""Is a measured change a regression? Two sets of repeats in, one word per metric out.
+
+A `Bench` holds the repeats of each metric of one version. Two of them are compared pair by
+pair (repeat i beside repeat i, taken in turns, so that what the machine does meanwhile hits
+both), by the ratio current / base. The ratio's interval is a bootstrap-t over the pairs' log
+ratios: with few repeats a plain percentile bootstrap is too narrow and cries wolf (Efron and
+Tibshirani, An Introduction to the Bootstrap, 1993, section 12.5).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Final, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from twin.errors import InputError, Problem, TwinError, UsageError
+
+__all__ = [
+    "FLOOR",
+    "MIN_REPEATS",
+    "Bench",
+    "Change",
+    "Metric",
+    "NoComparison",
+    "Outcome",
+    "compare",
+    "differences",
+]
+
+FLOOR: Final = 0.05
+"""Changes smaller than this are of no interest, however sure they are."""
+CONFIDENCE: Final = 0.99
+MIN_REPEATS: Final = 5
+RESAMPLES: Final = 4000
+HARMLESS: Final = frozenset({"release"})
+"""Facts about a machine that may differ: a kernel's patch level is no other machine."""
+
+
+class NoComparison(TwinError):
+    """The two results come from different machines, settings or benchmarks."""
+
+    exit_code = 3
+
+
+class Model(BaseModel):
+    """A part of a bench document."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Metric(Model):
+    """The repeats of one measurement, in the order in which they were taken."""
+
+    unit: str
+    better: Literal["higher", "lower"]
+    samples: tuple[float, ...] = Field(min_length=1)
+
+
+class Bench(Model):
+    """What a benchmark measured of one version, and where."""
+
+    schema_version: Literal[1] = 1
+    name: str
+    began_ns: int = 0
+    machine: dict[str, str | int | float] = Field(default_factory=dict)
+    versions: dict[str, str] = Field(default_factory=dict)
+    settings: dict[str, str | int | float] = Field(default_factory=dict)
+    metrics: dict[str, Metric]
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a document; raises UsageError when there is none, InputError when it is none."""
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except OSError as error:
+            raise UsageError(f"{path}: {error.strerror}") from error
+        except ValidationError as error:
+            raise InputError(
+                [
+                    Problem(str(path), 0, 0, f"{'.'.join(map(str, one['loc']))}: {one['msg']}")
+                    for one in error.errors(include_url=False)
+                ]
+            ) from error
+
+
+class Outcome(StrEnum):
+    """What can be said of a metric."""
+
+    REGRESSED = "regressed"
+    IMPROVED = "improved"
+    SAME = "same"
+    INCONCLUSIVE = "inconclusive"
+
+
+class Change(Model):
+    """A metric's ratio current / base with its interval, turned so that above 1 is better."""
+
+    name: str
+    outcome: Outcome
+    unit: str
+    base: float
+    current: float
+    ratio: float
+    low: float
+    high: float
+    repeats: int
+    note: str = ""
+
+
+def compare(base: Bench, current: Bench, floor: float = FLOOR) -> tuple[Change, ...]:
+    """Compare every metric that either has, by name.
+
+    regressed or improved: the whole 99 % interval lies on one side of 1, and the ratio is
+    beyond the floor. same: the whole interval lies within the floor. Anything else is
+    inconclusive, also fewer than five pairs, and a metric that only one of them has.
+    """
+    names = dict.fromkeys([*base.metrics, *current.metrics])
+    return tuple(
+        _change(name, base.metrics.get(name), current.metrics.get(name), floor) for name in names
+    )
+
+
+def differences(base: Bench, current: Bench) -> tuple[str, ...]:
+    """Say in what two benches differ that makes them no comparison: machine, settings, name."""
+    found = [] if base.name == current.name else [f"benchmark: {base.name} and {current.name}"]
+    for title, one, other in (
+        ("machine", base.machine, current.machine),
+        ("settings", base.settings, current.settings),
+    ):
+        found += _unlike(title, one, other)
+    return tuple(found)
+
+
+def _unlike(
+    title: str, one: Mapping[str, str | float], other: Mapping[str, str | float]
+) -> list[str]:
+    return [
+        f"{title}.{key}: {one.get(key, 'nothing')} and {other.get(key, 'nothing')}"
+        for key in dict.fromkeys([*one, *other])
+        if key not in HARMLESS and one.get(key) != other.get(key)
+    ]
+
+
+def _change(name: str, base: Metric | None, current: Metric | None, floor: float) -> Change:
+    if base is None or current is None:
+        return _unknown(name, base, current, "only one of the two has it")
+    if (base.unit, base.better) != (current.unit, current.better):
+        return _unknown(name, base, current, "its unit or direction has changed")
+    if min((*base.samples, *current.samples)) <= 0:
+        return _unknown(name, base, current, "a ratio needs values above 0")
+    pairs = min(len(base.samples), len(current.samples))
+    logs = np.log(np.array(current.samples[:pairs]) / np.array(base.samples[:pairs]))
+    if base.better == "lower":
+        logs = -logs
+    ratio, low, high = _interval(logs)
+    outcome, note = _judge(ratio, low, high, floor), ""
+    if pairs < MIN_REPEATS:
+        outcome, note = Outcome.INCONCLUSIVE, f"{pairs} repeats; {MIN_REPEATS} are needed"
+    return Change(
+        name=name,
+        outcome=outcome,
+        unit=base.unit,
+        base=_median(base.samples),
+        current=_median(current.samples),
+        ratio=ratio,
+        low=low,
+        high=high,
+        repeats=pairs,
+        note=note,
+    )
+
+
+def _judge(ratio: float, low: float, high: float, floor: float) -> Outcome:
+    if high < 1 and ratio < 1 / (1 + floor):
+        return Outcome.REGRESSED
+    if low > 1 and ratio > 1 + floor:
+        return Outcome.IMPROVED
+    if low > 1 / (1 + floor) and high < 1 + floor:
+        return Outcome.SAME
+    return Outcome.INCONCLUSIVE
+
+
+def _interval(logs: npt.NDArray[np.float64]) -> tuple[float, float, float]:
+    """Return the ratio and its interval, by a studentized bootstrap of the mean log ratio."""
+    count, mean = len(logs), float(logs.mean())
+    error = float(logs.std(ddof=1)) / math.sqrt(count) if count > 1 else 0.0
+    if error == 0.0:
+        return math.exp(mean), math.exp(mean), math.exp(mean)
+    draws = np.random.default_rng(count).integers(0, count, (RESAMPLES, count))
+    resampled = logs[draws]
+    errors = resampled.std(axis=1, ddof=1) / math.sqrt(count)
+    usable = errors > error * 1e-3
+    pivots = (resampled.mean(axis=1)[usable] - mean) / errors[usable]
+    tail = (1 - CONFIDENCE) / 2
+    lowest, highest = np.quantile(pivots, (tail, 1 - tail)).tolist()
+    return math.exp(mean), math.exp(mean - highest * error), math.exp(mean - lowest * error)
+
+
+def _median(samples: Sequence[float]) -> float:
+    return float(np.median(samples))
+
+
+def _unknown(name: str, base: Metric | None, current: Metric | None, note: str) -> Change:
+    return Change(
+        name=name,
+        outcome=Outcome.INCONCLUSIVE,
+        unit=(base or current or Metric(unit="", better="higher", samples=(0,))).unit,
+        base=math.nan if base is None else _median(base.samples),
+        current=math.nan if current is None else _median(current.samples),
+        ratio=math.nan,
+        low=math.nan,
+        high=math.nan,
+        repeats=0,
+        note=note,
+    )
