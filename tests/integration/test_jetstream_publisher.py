@@ -180,6 +180,33 @@ async def test_pipelined_events_are_stored_once_over_a_killed_broker(
         assert bench.publisher.counts.acknowledged == 100 * SOURCES
 
 
+async def test_a_source_has_one_event_in_flight(server: NatsServer, open_bench: Opener) -> None:
+    """Until the first event of a source is settled, its successors wait here."""
+    async with open_bench() as bench:
+        server.pause()
+        for _ in range(3):
+            bench.offer_round()
+        counts = bench.publisher.counts
+        assert (counts.in_flight, counts.waiting) == (SOURCES, 2 * SOURCES)
+        server.resume()
+        assert await bench.publisher.flush(10)
+        await bench.assert_exact()
+
+
+async def test_successors_wait_for_an_event_that_rests(
+    connection: Connection, open_bench: Opener, until: Until
+) -> None:
+    """An event that was refused for now is stored before those that were offered after it."""
+    await call(connection, "STREAM.DELETE.S")
+    async with open_bench() as bench:
+        bench.offer_round()
+        await until(lambda: bench.publisher.counts.resent >= 3 * SOURCES)
+        await reconcile(connection, Topology((STREAM,), ()))
+        bench.offer_round()
+        assert await bench.publisher.flush(10)
+        await bench.assert_exact()
+
+
 async def test_paused_broker_gets_retries_and_stores_once(
     server: NatsServer, open_bench: Opener
 ) -> None:

@@ -30,13 +30,13 @@ def test_one_in_flight_per_source_and_in_order(steps: list[int | str]) -> None:
             sent[source] += 1
             out.append(taken)
         elif step == "release" and out:
-            backlog.release(out.pop(0))
+            backlog.release([out.pop(0)])
         assert len(backlog) == sum(offered.values()) - sum(sent.values())
     while out or len(backlog):
         while (taken := backlog.pop()) is not None:
             sent[taken.event.source] += 1
             out.append(taken)
-        backlog.release(out.pop())
+        backlog.release([out.pop()])
     assert sent == offered
 
 

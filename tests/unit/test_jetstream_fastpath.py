@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twin.jetstream.fastpath import FastParser
+from twin.jetstream.fastpath import AckPattern, FastParser
 from twin.jetstream.wire import Delivery
 
 
@@ -86,6 +86,58 @@ async def test_any_chunks_give_the_same_messages(
         for item in items
         if item[0] != 1 and item[1] is not None
     ]
+
+
+@st.composite
+def answers(draw: st.DrawFn) -> tuple[bytes, bytes, bool]:
+    """What may come to a publisher's inbox: token, payload, whether it is a plain ack."""
+    token, seq = draw(st.integers(1, 10**9)), draw(st.integers(1, 10**12))
+    plain = b'{"stream":"%b",%b"seq":%d}' % (draw(tokens), draw(st.sampled_from([b"", b" "])), seq)
+    strange = st.sampled_from(
+        [plain[:-1] + b',"duplicate": true}', plain + b"\r\n", plain[:-2], b"pong", b""]
+    )
+    payload = draw(st.one_of(st.just(plain), strange))
+    return b"%d" % token, payload, payload == plain
+
+
+@given(
+    items=st.lists(st.one_of(answers(), controls), max_size=12),
+    cuts=st.lists(st.integers(0, 600), max_size=8),
+)
+async def test_plain_acknowledgements_are_told_from_all_else(
+    items: list[Any], cuts: list[int]
+) -> None:
+    """Plain acknowledgements come in bulk, all else as it is; each once, in order.
+
+    A payload that goes on after what looks like an acknowledgement is none.
+    """
+    client = Recorder()
+    parser = FastParser(client)  # type: ignore[arg-type]
+    others: list[Delivery] = []
+    stored: list[tuple[bytes, bytes]] = []
+    parser.handlers[b"7"] = others.extend
+    parser.acks[b"7"] = AckPattern.of("_INBOX.a$.*", b"7", stored.extend)
+    stream = b"".join(
+        item[0] if len(item) == 2 else on_the_wire(7, (b"_INBOX.a$." + item[0], b"", b"", item[1]))
+        for item in items
+    )
+    start = 0
+    for cut in sorted(cuts):
+        await parser.parse(stream[start:cut])
+        start = max(start, cut)
+    await parser.parse(stream[start:])
+    came = [item for item in items if len(item) == 3]
+    by_hand = [(subject[10:], payload) for subject, _, _, payload in others]
+    in_bulk = list(stored)
+    for token, payload, plain in came:
+        if plain and in_bulk[:1] == [(token, payload[payload.rfind(b":") + 1 : -1])]:
+            del in_bulk[0]
+        else:
+            assert by_hand.pop(0) == (token, payload)
+    assert (in_bulk, by_hand) == ([], [])
+    if not any(payload.endswith(b"}\r\n") for _, payload, _ in came):
+        assert len(stored) == sum(plain for _, _, plain in came)
+    assert client.seen == [item[1] for item in items if len(item) == 2 and item[1] is not None]
 
 
 async def test_a_reset_forgets_half_a_message() -> None:

@@ -92,17 +92,17 @@ class Account:
             ]
         )
 
-    def acknowledged(self, stored: Sequence[tuple[Flight, int]]) -> None:
+    def acknowledged(self, stored: Sequence[Flight], sequences: Sequence[int]) -> None:
         """Record events that were stored, each with its stream sequence: the ordinary case."""
         now = time.time_ns()
         self.counts.acknowledged += len(stored)
-        self._recent_ns.extend([now - flight.intended_ns for flight, _ in stored])
-        self.journal.settled(
-            [
-                (flight.event.source, flight.event.seq, _ACKNOWLEDGED, 0, flight.tries, 0, seq, now)
-                for flight, seq in stored
-            ]
-        )
+        self._recent_ns.extend([now - flight.intended_ns for flight in stored])
+        rows: list[tuple[int, ...]] = []
+        for flight, stream_seq in zip(stored, sequences, strict=True):
+            source, seq, *_ = flight.event
+            tries = min(flight.tries, _MAX_U2)
+            rows.append((source, seq, _ACKNOWLEDGED, 0, tries, 0, stream_seq, now))
+        self.journal.settled(rows)
 
     def settle(self, settled: Sequence[Settlement]) -> None:
         """Record outcomes."""

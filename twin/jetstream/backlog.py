@@ -1,9 +1,9 @@
 """Events on their way: waiting, on the wire, or resting before another try."""
 
 from collections import deque
+from collections.abc import Iterable
 
 from twin.events.event import Event
-from twin.jetstream.wire import Publication
 
 __all__ = ["Backlog", "Flight"]
 
@@ -13,37 +13,23 @@ class Flight:
 
     `tries` counts sends. `doubtful` says that some try may have been stored without our
     knowing; `resting` that the last try was refused for now. `error` is the last refusal's
-    code. Once sent, `publication` is what was sent, and `first_sent` and `due` (when to act
-    next) are on the monotonic clock, in seconds.
+    code. Once sent, `subject` (as on the wire) and `token` are those of every try, and
+    `first_sent` and `due` (when to act next) are on the monotonic clock, in seconds.
     """
 
-    __slots__ = (
-        "doubtful",
-        "due",
-        "error",
-        "event",
-        "first_sent",
-        "intended_ns",
-        "next",
-        "publication",
-        "resting",
-        "token",
-        "tries",
-    )
-
-    publication: Publication
+    subject: bytes
+    token: int
     first_sent: float
     due: float
+    tries = 0
+    doubtful = False
+    resting = False
+    error = 0
+    next: "Flight | None" = None
 
     def __init__(self, event: Event, intended_ns: int) -> None:
         self.event = event
         self.intended_ns = intended_ns
-        self.token = 0
-        self.tries = 0
-        self.doubtful = False
-        self.resting = False
-        self.error = 0
-        self.next: Flight | None = None
 
 
 class Backlog:
@@ -84,13 +70,14 @@ class Backlog:
         self._waiting -= 1
         return self._ready.popleft()
 
-    def release(self, flight: Flight) -> None:
-        """Let the successor of a settled event go."""
+    def release(self, settled: Iterable[Flight]) -> None:
+        """Let the successors of settled events go."""
         if not self._ordered:
             return
-        successor = flight.next
-        if successor is not None:
-            self._ready.append(successor)
-            flight.next = None
-        else:
-            del self._last[flight.event.source]
+        for flight in settled:
+            successor = flight.next
+            if successor is not None:
+                self._ready.append(successor)
+                flight.next = None
+            else:
+                del self._last[flight.event.source]

@@ -7,15 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import nats.errors
 from nats.aio.subscription import Subscription as NativeSubscription
 
 from twin.errors import BrokerUnreachable, InfrastructureError
+from twin.jetstream.backlog import Flight
 from twin.jetstream.link import ConnectionEvent, Link, WireChoice, describe
 from twin.jetstream.options import BrokerOptions
-from twin.jetstream.wire import Delivery, Handler, Publication, Wire
+from twin.jetstream.wire import Delivery, Handler, Publication, StoredHandler, Wire
 
 __all__ = [
     "BrokerOptions",
@@ -26,6 +27,7 @@ __all__ = [
     "connect",
 ]
 
+T = TypeVar("T")
 StateListener = Callable[[bool], None]
 ErrorListener = Callable[[str], None]
 
@@ -40,7 +42,12 @@ class Subscription:
 
     subject: str
     handler: Handler
+    stored: StoredHandler | None = None
     native: NativeSubscription | None = None
+
+    async def renew(self, wire: Wire) -> None:
+        """Subscribe over a new wire."""
+        self.native = await wire.subscribe(self.subject, self.handler, self.stored)
 
 
 async def connect(
@@ -164,14 +171,29 @@ class Connection:
             raise NoResponders(f"Nothing answers {subject} at {self.options.shown}.")
         return answer
 
-    async def subscribe(self, subject: str, handler: Handler) -> Subscription:
-        """Deliver what arrives on `subject` to `handler`, until `unsubscribe`."""
+    def launch(self, inbox: bytes, flights: Sequence[Flight]) -> bool:
+        """Send events without waiting, in this order; False when the connection is down."""
         self.check()
-        subscription = Subscription(subject, self._guarded(handler))
+        if not self._link.up or self._link.wire is None:
+            return False
+        self._link.wire.launch(inbox, flights)
+        return True
+
+    async def subscribe(
+        self, subject: str, handler: Handler, stored: StoredHandler | None = None
+    ) -> Subscription:
+        """Deliver what arrives on `subject` to `handler`, until `unsubscribe`.
+
+        With `stored`, plain acknowledgements of a publish may go there instead.
+        """
+        self.check()
+        subscription = Subscription(
+            subject, self._guarded(handler), stored and self._guarded(stored)
+        )
         self._subscriptions.append(subscription)
         if self._link.wire is not None:
             with self._translated():
-                subscription.native = await self._link.wire.subscribe(subject, subscription.handler)
+                await subscription.renew(self._link.wire)
         return subscription
 
     async def unsubscribe(self, subscription: Subscription) -> None:
@@ -234,7 +256,7 @@ class Connection:
 
     async def _renew(self, wire: Wire) -> None:
         for subscription in self._subscriptions:
-            subscription.native = await wire.subscribe(subscription.subject, subscription.handler)
+            await subscription.renew(wire)
 
     def _changed(self, up: bool) -> None:
         for listener in self._state_listeners:
@@ -244,7 +266,7 @@ class Connection:
         for listener in self._error_listeners:
             self._guard(lambda listener=listener: listener(text))  # type: ignore[misc]
 
-    def _guarded(self, handler: Handler) -> Handler:
+    def _guarded(self, handler: Callable[[list[T]], None]) -> Callable[[list[T]], None]:
         return lambda batch: self._guard(lambda: handler(batch))
 
     def _guard(self, call: Callable[[], None]) -> None:

@@ -6,17 +6,19 @@ on private names of nats-py 2.16, all of them used in this module only; `attach`
 where they are not as expected, and the public way is used instead.
 """
 
+import re
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from nats.aio.client import Client, __version__
 from nats.aio.subscription import Subscription
 from nats.aio.transport import TcpTransport
 from nats.protocol.parser import Parser
 
-from twin.jetstream.wire import Delivery, Handler, Publication, PublicWire
+from twin.jetstream.backlog import Flight
+from twin.jetstream.wire import Delivery, Handler, Publication, PublicWire, StoredHandler, stamp
 
-__all__ = ["FastWire", "attach", "missing_internals"]
+__all__ = ["AckPattern", "FastParser", "FastWire", "attach", "missing_internals"]
 
 SUPPORTED = "2.16."
 _MSG = [b"MSG"]
@@ -69,10 +71,6 @@ class FastWire:
 
         What nats-py has pending (a SUB, an UNSUB) goes first, as its own flusher would do it.
         """
-        client = cast("Any", self._client)
-        writer = client._transport._io_writer
-        if writer.transport.is_closing():
-            return
         frames = [
             b"HPUB %b %b %d %d\r\n%b%b\r\n"
             % (subject, reply, len(headers), len(headers) + len(payload), headers, payload)
@@ -80,21 +78,60 @@ class FastWire:
             else b"PUB %b %b %d\r\n%b\r\n" % (subject, reply, len(payload), payload)
             for subject, reply, headers, payload in publications
         ]
+        self._write(frames)
+
+    def launch(self, inbox: bytes, flights: Sequence[Flight]) -> None:
+        """Write events as `send` does, each frame made in one step."""
+        frames = []
+        last, closing = -1, b""
+        for flight in flights:
+            _, _, _, headers, payload = flight.event
+            if flight.intended_ns != last:
+                last = flight.intended_ns
+                closing = stamp(last)
+            size = len(headers) + len(closing)
+            frames.append(
+                b"HPUB %b %b.%d %d %d\r\n%b%b%b\r\n"
+                % (
+                    flight.subject,
+                    inbox,
+                    flight.token,
+                    size,
+                    size + len(payload),
+                    headers,
+                    closing,
+                    payload,
+                )
+            )
+        self._write(frames)
+
+    def _write(self, frames: list[bytes]) -> None:
+        client = cast("Any", self._client)
+        writer = client._transport._io_writer
+        if writer.transport.is_closing():
+            return
         if client._pending:
             frames = client._pending + frames
             client._pending = []
             client._pending_data_size = 0
         writer.write(b"".join(frames))
 
-    async def subscribe(self, subject: str, handler: Handler) -> Subscription:
+    async def subscribe(
+        self, subject: str, handler: Handler, stored: StoredHandler | None = None
+    ) -> Subscription:
         """Subscribe through nats-py, which replays it, and take the deliveries before it does."""
         subscription = await self._slow.subscribe(subject, handler)
-        self._parser.handlers[self._sid(subscription)] = handler
+        sid = self._sid(subscription)
+        self._parser.handlers[sid] = handler
+        if stored is not None:
+            self._parser.acks[sid] = AckPattern.of(subject, sid, stored)
         return subscription
 
     async def unsubscribe(self, subscription: Subscription) -> None:
         """End it through nats-py."""
-        self._parser.handlers.pop(self._sid(subscription), None)
+        sid = self._sid(subscription)
+        self._parser.handlers.pop(sid, None)
+        self._parser.acks.pop(sid, None)
         await self._slow.unsubscribe(subscription)
 
     def _sid(self, subscription: Subscription) -> bytes:
@@ -107,7 +144,38 @@ class FastWire:
     async def close(self) -> None:
         """Hand the deliveries back to nats-py."""
         self._parser.handlers.clear()
+        self._parser.acks.clear()
         await self._slow.close()
+
+
+class AckPattern(NamedTuple):
+    """How the plain acknowledgements of one subscription look, and who takes them.
+
+    `run` matches as many as stand in a row, `each` cuts such a run up.
+    """
+
+    run: re.Pattern[bytes]
+    each: re.Pattern[bytes]
+    stored: StoredHandler
+
+    @classmethod
+    def of(cls, subject: str, sid: bytes, stored: StoredHandler) -> "AckPattern":
+        """Those of the subscription `sid` to `<subject without its last token>.*`."""
+        line = rb"MSG %b(\d++) %b (\d++)\r\n" % (re.escape(subject[:-1].encode()), sid)
+        body = rb'(\{"stream":"[^"\r\n]++", ?+"seq":(\d++)\})\r\n'
+        each = line + body
+        return cls(re.compile(b"(?:%b)++" % each), re.compile(each), stored)
+
+    def take(self, buffer: bytes, position: int) -> int:
+        """Hand over what stands at `position` in a row; return where that ends."""
+        found = self.run.match(buffer, position)
+        if found is None:
+            return position
+        acks = self.each.findall(buffer, position, found.end())
+        if any(len(body) != int(size) for _, size, body, _ in acks):
+            return position  # not what the server means by these bytes
+        self.stored([(token, seq) for token, _, _, seq in acks])
+        return found.end()
 
 
 class FastParser(Parser):
@@ -116,6 +184,8 @@ class FastParser(Parser):
     def __init__(self, client: Client) -> None:
         self.handlers: dict[bytes, Handler] = {}
         """By subscription id, as it stands in a MSG line."""
+        self.acks: dict[bytes, AckPattern] = {}
+        """Of those subscriptions to which a stream's plain acknowledgements come."""
         self._rest = b""
         super().__init__(client)
 
@@ -131,7 +201,11 @@ class FastParser(Parser):
         buffer = self._rest + data if self._rest else data
         position = 0
         batches: dict[bytes, list[Delivery]] = {}
-        while (end := buffer.find(b"\r\n", position)) >= 0:
+        while True:
+            for acks in self.acks.values():
+                position = acks.take(buffer, position)
+            if (end := buffer.find(b"\r\n", position)) < 0:
+                break
             fields = buffer[position:end].split()
             start = end + 2
             if fields[:1] == _MSG:

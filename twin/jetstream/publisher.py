@@ -28,7 +28,7 @@ from twin.jetstream.account import (
 from twin.jetstream.backlog import Backlog, Flight
 from twin.jetstream.connection import Connection, Subscription
 from twin.jetstream.puback import TRANSIENT, read_ack
-from twin.jetstream.wire import Delivery, Publication
+from twin.jetstream.wire import INTENDED_HEADER, Delivery, stamp
 from twin.verdict.journal import LocalRefusal, Outcome
 
 __all__ = [
@@ -40,10 +40,9 @@ __all__ = [
     "Quantiles",
 ]
 
-INTENDED_HEADER = "Twin-Intended-Ns"
-
 _SWEEP_S = 0.05
 _MAX_WINDOW = 50_000
+_STAMP_SIZE = len(stamp(time.time_ns()))
 _FORBIDDEN = re.compile(r'permissions violation for publish to "(?P<subject>[^"]+)"', re.IGNORECASE)
 _SUBJECT = re.compile(rb"[^\s.*>]+(\.[^\s.*>]+)*")
 
@@ -163,7 +162,9 @@ class Publisher:
     async def __aenter__(self) -> Self:
         inbox = self._connection.new_inbox()
         self._inbox = inbox.encode()
-        self._subscription = await self._connection.subscribe(f"{inbox}.*", self._on_acks)
+        self._subscription = await self._connection.subscribe(
+            f"{inbox}.*", self._on_answers, self._on_stored
+        )
         self._stack.enter_context(
             self._connection.listening(state=self._on_state, error=self._on_error)
         )
@@ -220,28 +221,31 @@ class Publisher:
             return
         now = time.monotonic()
         due = now + self._settings.ack_wait_s * self._jitter.uniform(0.8, 1.2)
-        largest = self._connection.max_payload
-        publications: list[Publication] = []
-        while len(publications) < free and (flight := self._backlog.pop()) is not None:
-            event = flight.event
-            subject = self._subjects.get(event.source) or self._subject(event.source)
-            headers = b"%bTwin-Intended-Ns: %d\r\n\r\n" % (event.headers, flight.intended_ns)
-            if headers.find(b"\r\n\r\n") + 4 != len(headers) or headers[:10] != b"NATS/1.0\r\n":
+        largest = self._connection.max_payload - _STAMP_SIZE
+        token, flights, subjects = self._tokens, self._flights, self._subjects
+        launched: list[Flight] = []
+        while len(launched) < free and (flight := self._backlog.pop()) is not None:
+            source, _, _, headers, payload = flight.event
+            flight.subject = subjects.get(source) or self._subject(source)
+            if not (
+                headers.startswith(b"NATS/1.0\r\n")
+                and headers.endswith(b"\r\n")
+                and b"\r\n\r\n" not in headers
+            ):
                 raise UsageError(f"The headers of an event are malformed: {headers[:200]!r}")
-            if len(headers) + len(event.payload) > largest:
+            if len(headers) + len(payload) > largest:
                 flight.error = LocalRefusal.MAX_PAYLOAD
                 self._settle([(flight, Outcome.REFUSED, 0, False)])
                 continue
-            self._tokens = flight.token = token = self._tokens + 1
-            publication = (subject, b"%b.%d" % (self._inbox, token), headers, event.payload)
-            flight.publication = publication
+            flight.token = token = token + 1
             flight.tries = 1
             flight.first_sent = now
             flight.due = due
-            self._flights[token] = flight
-            publications.append(publication)
-        if publications:
-            self._connection.send(publications)
+            flights[token] = flight
+            launched.append(flight)
+        self._tokens = token
+        if launched:
+            self._connection.launch(self._inbox, launched)
 
     def _free_window(self) -> int:
         window = self._settings.window
@@ -259,41 +263,47 @@ class Publisher:
 
     def _resend(self, flights: Iterable[Flight]) -> None:
         now = time.monotonic()
-        publications = []
-        for flight in flights:
+        again = list(flights)
+        for flight in again:
             growth = min(1.5**flight.tries, 4.0)
             wait_s = self._settings.ack_wait_s * growth * self._jitter.uniform(0.8, 1.2)
             flight.due = min(now + wait_s, flight.first_sent + self._settings.retry_for_s)
             flight.tries += 1
-            publications.append(flight.publication)
-        self._account.counts.resent += len(publications)
-        self._connection.send(publications)
+        self._account.counts.resent += len(again)
+        self._connection.launch(self._inbox, again)
 
-    def _on_acks(self, batch: list[Delivery]) -> None:
-        start = len(self._inbox) + 1
+    def _on_stored(self, acks: list[tuple[bytes, bytes]]) -> None:
+        """Settle what was stored at first sight: token and stream sequence of each."""
         flights = self._flights
-        stored: list[tuple[Flight, int]] = []
-        for subject, _, headers, payload in batch:
-            token = int(subject[start:])
-            flight = flights.get(token)
+        sequences: list[int] = []
+        settled: list[Flight] = []
+        for token, sequence in acks:
+            flight = flights.pop(int(token), None)
             if flight is None:
                 self._account.counts.late += 1
                 continue
-            digits = payload[payload.rfind(b'"seq":') + 6 : -1]
-            if payload.startswith(b'{"stream":') and digits.isdigit() and not headers:
-                del flights[token]
-                stored.append((flight, int(digits)))
-            else:
-                self._on_other_answer(flight, headers, payload)
-        self._account.acknowledged(stored)
-        for flight, _ in stored:
-            self._resting -= flight.resting
-            self._backlog.release(flight)
+            settled.append(flight)
+            sequences.append(int(sequence))
+            if flight.resting:
+                self._resting -= 1
+        self._account.acknowledged(settled, sequences)
+        self._backlog.release(settled)
         self._pump()
         self._signal()
 
-    def _on_other_answer(self, flight: Flight, headers: bytes, payload: bytes) -> None:
-        """Handle duplicates, refusals, and what is no answer of JetStream at all."""
+    def _on_answers(self, batch: list[Delivery]) -> None:
+        start = len(self._inbox) + 1
+        for subject, _, headers, payload in batch:
+            flight = self._flights.get(int(subject[start:]))
+            if flight is None:
+                self._account.counts.late += 1
+            else:
+                self._on_answer(flight, headers, payload)
+        self._pump()
+        self._signal()
+
+    def _on_answer(self, flight: Flight, headers: bytes, payload: bytes) -> None:
+        """Handle acknowledgements, duplicates, refusals, and what is no answer of JetStream."""
         if headers.startswith(b"NATS/1.0 503"):
             self._rest(flight, LocalRefusal.NO_RESPONDERS)
         elif (ack := read_ack(payload)) is None:
@@ -319,9 +329,10 @@ class Publisher:
         """Record outcomes and let the successors go."""
         self._account.settle(settled)
         for flight, *_ in settled:
-            self._flights.pop(flight.token, None)
+            if flight.tries:
+                self._flights.pop(flight.token, None)
             self._resting -= flight.resting
-            self._backlog.release(flight)
+        self._backlog.release(flight for flight, *_ in settled)
 
     def _abandon(self) -> None:
         """Settle everything at once with what is known of it."""
@@ -343,7 +354,7 @@ class Publisher:
     def _on_error(self, text: str) -> None:
         if found := _FORBIDDEN.search(text):
             subject = found["subject"].lower().encode()
-            hit = [f for f in self._flights.values() if f.publication[0].lower() == subject]
+            hit = [f for f in self._flights.values() if f.subject.lower() == subject]
             for flight in hit:
                 flight.error = LocalRefusal.PERMISSION
             self._settle([(flight, _given_up(flight), 0, False) for flight in hit])

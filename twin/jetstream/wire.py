@@ -15,14 +15,35 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error
 
-__all__ = ["Delivery", "Handler", "PublicWire", "Publication", "Wire"]
+from twin.jetstream.backlog import Flight
+
+__all__ = [
+    "INTENDED_HEADER",
+    "Delivery",
+    "Handler",
+    "PublicWire",
+    "Publication",
+    "StoredHandler",
+    "Wire",
+    "stamp",
+]
+
+INTENDED_HEADER = "Twin-Intended-Ns"
 
 Publication = tuple[bytes, bytes, bytes, bytes]
 Delivery = tuple[bytes, bytes, bytes, bytes]
 Handler = Callable[[list[Delivery]], None]
 """Takes deliveries in order, is synchronous and does not raise."""
 
+StoredHandler = Callable[[list[tuple[bytes, bytes]]], None]
+"""Takes plain acknowledgements of a publish: last token of the subject, stream sequence."""
+
 _BURST = 64
+
+
+def stamp(intended_ns: int) -> bytes:
+    """Return what closes the header block of an event: its intended wall time, an empty line."""
+    return b"Twin-Intended-Ns: %d\r\n\r\n" % intended_ns
 
 
 class Wire(Protocol):
@@ -33,8 +54,17 @@ class Wire(Protocol):
     def send(self, publications: Sequence[Publication]) -> None:
         """Send in this order, without waiting; only while the client is connected."""
 
-    async def subscribe(self, subject: str, handler: Handler) -> Subscription:
-        """Deliver what arrives on `subject` to `handler`, across reconnects."""
+    def launch(self, inbox: bytes, flights: Sequence[Flight]) -> None:
+        """Send events; `<inbox>.<token>` is where each one's acknowledgement is to go."""
+
+    async def subscribe(
+        self, subject: str, handler: Handler, stored: StoredHandler | None = None
+    ) -> Subscription:
+        """Deliver what arrives on `subject` to `handler`, across reconnects.
+
+        With `stored`, plain acknowledgements of a publish may go there instead; the last
+        token of `subject` is a wildcard then.
+        """
 
     async def unsubscribe(self, subscription: Subscription) -> None:
         """End a subscription of this wire."""
@@ -63,7 +93,23 @@ class PublicWire:
         self._queue.extend(publications)
         self._filled.set()
 
-    async def subscribe(self, subject: str, handler: Handler) -> Subscription:
+    def launch(self, inbox: bytes, flights: Sequence[Flight]) -> None:
+        """Queue for the sending task."""
+        self.send(
+            [
+                (
+                    flight.subject,
+                    b"%b.%d" % (inbox, flight.token),
+                    flight.event.headers + stamp(flight.intended_ns),
+                    flight.event.payload,
+                )
+                for flight in flights
+            ]
+        )
+
+    async def subscribe(
+        self, subject: str, handler: Handler, stored: StoredHandler | None = None
+    ) -> Subscription:
         """Subscribe with a callback and without pending limits (they would drop messages)."""
 
         async def forward(message: Msg) -> None:
