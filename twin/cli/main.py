@@ -18,6 +18,7 @@ __all__ = ["app", "run"]
 COMMANDS = {
     "run": ("twin.cli.run", "run_scenarios"),
     "init": ("twin.cli.init", "init"),
+    "smoke": ("twin.cli.smoke", "smoke"),
     "validate": ("twin.cli.validate", "validate"),
     "judge": ("twin.cli.judge", "judge_run"),
     "compare": ("twin.cli.compare", "compare_benches"),

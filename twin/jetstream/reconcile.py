@@ -24,7 +24,16 @@ from twin.jetstream.api import (
 )
 from twin.jetstream.connection import Connection
 
-__all__ = ["MARK", "Action", "Change", "Difference", "reconcile", "remove", "remove_streams"]
+__all__ = [
+    "MARK",
+    "Action",
+    "Change",
+    "Difference",
+    "drift",
+    "reconcile",
+    "remove",
+    "remove_streams",
+]
 
 MARK = "twin-managed"
 _NS = 1_000_000_000
@@ -79,17 +88,30 @@ async def reconcile(
     that overlap another stream, an immutable field, somebody else's that does not fit, and a
     lowered limit unless `allow_shrink` (it would delete messages).
     """
-    conflicts: list[str] = []
-    steps = [await _plan_stream(connection, d, allow_shrink, conflicts) for d in topology.streams]
-    steps += [
-        await _plan_consumer(connection, d, allow_shrink, conflicts) for d in topology.consumers
-    ]
+    steps, conflicts = await _plan(connection, topology, allow_shrink)
     if conflicts:
         raise TopologyConflict("\n".join(conflicts))
     for step in steps:
         if step.verb:
             await call(connection, step.verb, step.body)
     return [step.change for step in steps]
+
+
+async def drift(connection: Connection, topology: Topology) -> tuple[list[Change], list[str]]:
+    """Return what `reconcile` would do, and what would keep it from it; change nothing."""
+    steps, conflicts = await _plan(connection, topology, allow_shrink=True)
+    return [step.change for step in steps], conflicts
+
+
+async def _plan(
+    connection: Connection, topology: Topology, allow_shrink: bool
+) -> tuple[list[_Step], list[str]]:
+    conflicts: list[str] = []
+    steps = [await _plan_stream(connection, d, allow_shrink, conflicts) for d in topology.streams]
+    steps += [
+        await _plan_consumer(connection, d, allow_shrink, conflicts) for d in topology.consumers
+    ]
+    return steps, conflicts
 
 
 async def remove(connection: Connection, consumers: Iterable[ConsumerDecl]) -> list[str]:

@@ -1,0 +1,46 @@
+"""`twin smoke`, as a user and as CI call it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+TWIN = Path(sys.executable).with_name("twin")
+
+
+def twin(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run the real command line."""
+    command = [str(TWIN), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_deployment_of_our_own_is_green(tmp_path: Path) -> None:
+    """Exit code 0; what was not given is not checked and says so; JUnit counts the same."""
+    done = twin("smoke", "--json", "--junit", tmp_path / "smoke.xml")
+    assert (done.returncode, done.stderr) == (0, "")
+    states = {one["name"]: one["state"] for one in json.loads(done.stdout)}
+    assert {name for name, state in states.items() if state != "ok"} == {"configs", "permissions"}
+    suite = ET.parse(tmp_path / "smoke.xml").getroot()  # noqa: S314 - our own
+    assert suite.attrib["tests"] == str(len(states))
+    assert (suite.attrib["failures"], suite.attrib["skipped"]) == ("0", "2")
+
+
+def test_no_broker_is_exit_code_4() -> None:
+    """A server that is not there is one line, at once."""
+    done = twin("smoke", "--nats", "nats://127.0.0.1:1")
+    assert done.returncode == 4
+    assert "127.0.0.1:1" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_flags_that_make_no_sense_are_exit_code_2() -> None:
+    """Pages without a server, a URL that is none, a role that is none."""
+    for arguments in (
+        ("--registrar", "http://127.0.0.1:9100"),
+        ("--nats", "nats://127.0.0.1:1", "--monitor", "127.0.0.1:9777"),
+        ("--nats", "nats://127.0.0.1:1", "--credentials", "nobody=x"),
+    ):
+        done = twin("smoke", *arguments)
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr

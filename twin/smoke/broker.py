@@ -1,0 +1,134 @@
+"""Checks of the broker: reachable, in time, with the streams that the spec asks for, and honest."""
+
+import time
+
+from pydantic import BaseModel
+
+from twin.errors import TwinError
+from twin.jetstream.api import call
+from twin.jetstream.consumer import PullConsumer
+from twin.jetstream.reconcile import Action, drift
+from twin.smoke.check import Broken
+from twin.smoke.site import Site, publish
+
+__all__ = ["clock", "duplicates", "jetstream", "round_trip", "topology"]
+
+MIN_VERSION = (2, 10)
+MAX_SKEW_S = 1.0
+COUNT = 10
+SHOWN = 6
+HEADERS = b"NATS/1.0\r\nTwin-Probe: %d\r\n\r\n"
+WITH_ID = b"NATS/1.0\r\nNats-Msg-Id: %s\r\n\r\n"
+
+
+class Limits(BaseModel):
+    """Limits of a JetStream account; -1 is none."""
+
+    max_storage: int = -1
+
+
+class Account(BaseModel):
+    """What JetStream says of the account that we are in."""
+
+    storage: int = 0
+    limits: Limits = Limits()
+
+
+async def jetstream(site: Site) -> str:
+    """The server is recent enough, and JetStream is on for this account, with room left."""
+    version = site.connection.server_version
+    if tuple(int(part) for part in version.split(".")[:2]) < MIN_VERSION:
+        raise Broken(f"nats-server {version} is too old", "install nats-server 2.10 or newer")
+    try:
+        account = Account.model_validate_json(await call(site.connection, "INFO"))
+    except TwinError as error:
+        raise Broken(
+            f"JetStream does not answer: {error}",
+            "start nats-server with -js, and allow this user $JS.API.INFO",
+        ) from error
+    used, limit = account.storage, account.limits.max_storage
+    if 0 <= limit <= used:
+        raise Broken(
+            f"the account's storage is full: {used:,} of {limit:,} bytes",
+            "raise max_storage of the account, or purge its streams",
+        )
+    room = "without a limit" if limit < 0 else f"of {limit:,} bytes"
+    return f"nats-server {version}; {used:,} bytes stored {room}"
+
+
+async def topology(site: Site) -> str:
+    """Streams and consumers are as the spec says; what differs is shown field by field."""
+    changes, conflicts = await drift(site.connection, site.topology)
+    wrong = list(conflicts)
+    for change in changes:
+        if change.action is Action.CREATED:
+            wrong.append(f"{change.kind} {change.name} is missing")
+        elif change.action is not Action.UNCHANGED:
+            wrong += [f"{change.kind} {change.name}, {one}" for one in change.differences]
+    if wrong:
+        more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+        raise Broken(
+            "; ".join(dict.fromkeys(wrong[:SHOWN])) + more,
+            "provision the streams again from the spec, or say in the spec what is meant",
+        )
+    return f"{len(site.topology.streams)} streams, {len(site.topology.consumers)} consumers"
+
+
+async def round_trip(site: Site) -> str:
+    """What is published comes back from a durable, once, in order, byte for byte."""
+    async with site.stream("trip") as (stream, subject):
+        sent = [(HEADERS % number, b"probe %d" % number) for number in range(COUNT)]
+        began = time.monotonic()
+        for headers, payload in sent:
+            await publish(site.connection, subject, payload, headers)
+        got: list[tuple[bytes, bytes]] = []
+        async with PullConsumer(site.connection, stream, stream) as consumer:
+            while len(got) < COUNT:
+                batch = await consumer.next_batch(2.0)
+                if not batch:
+                    break
+                await consumer.ack_sync(batch)
+                got += [(bytes(one.headers), bytes(one.payload)) for one in batch]
+        took_ms = (time.monotonic() - began) * 1e3
+    if got != sent:
+        raise Broken(
+            f"{len(got)} of {COUNT} messages came back, and not as they were sent",
+            "look for a subject mapping, a stream transform or a republish on twin.>",
+        )
+    return f"{COUNT} messages stored and read back in {took_ms:.0f} ms"
+
+
+async def duplicates(site: Site) -> str:
+    """The same Nats-Msg-Id is stored once, and the second acknowledgement says so."""
+    async with site.stream("twice") as (_, subject):
+        headers = WITH_ID % site.token.encode()
+        first = await publish(site.connection, subject, b"once", headers)
+        again = await publish(site.connection, subject, b"once", headers)
+    if first.duplicate or not again.duplicate or again.seq != first.seq:
+        raise Broken(
+            "the same Nats-Msg-Id was stored twice",
+            "set duplicate_window of the streams above the longest outage of a publisher",
+        )
+    windows = [stream.duplicate_window_s for stream in site.topology.streams]
+    return f"dropped; the spec's streams remember ids for {min(windows):g} s"
+
+
+async def clock(site: Site) -> str:
+    """The broker's clock and ours agree to a second."""
+    async with site.stream("clock") as (stream, subject):
+        before = time.time_ns()
+        await publish(site.connection, subject, b"", b"NATS/1.0\r\n\r\n")
+        after = time.time_ns()
+        async with PullConsumer(site.connection, stream, stream) as consumer:
+            batch = await consumer.next_batch(2.0)
+            consumer.ack(batch)
+    if not batch:
+        raise Broken("a probe message did not come back", "see the check round-trip")
+    stored = batch[0].timestamp_ns
+    skew_s = max(before - stored, stored - after, 0) / 1e9
+    if skew_s > MAX_SKEW_S:
+        raise Broken(
+            f"the broker's clock is {skew_s:.1f} s off ours",
+            "run a time service (chrony, systemd-timesyncd) on both machines",
+        )
+    return f"less than {max(skew_s, 0.001):.3f} s apart"

@@ -1,0 +1,120 @@
+"""The list of checks, and a deployment of our own to run them on."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from twin.errors import ProcessFailed
+from twin.events.topology import Topology
+from twin.jetstream.connection import connect
+from twin.jetstream.options import BrokerOptions
+from twin.jetstream.reconcile import reconcile
+from twin.jetstream.server import NatsServer
+from twin.processes import ChildProcess, tail
+from twin.smoke import broker, permissions, probe, services
+from twin.smoke.check import Check
+from twin.smoke.site import Site
+
+__all__ = ["CHECKS", "Embedded", "embedded"]
+
+CHECKS: Final[tuple[Check[Site], ...]] = (
+    Check("jetstream", "JetStream is on, recent and has room", broker.jetstream),
+    Check(
+        "topology", "Streams and consumers are as the spec says", broker.topology, ("jetstream",)
+    ),
+    Check("round-trip", "Publish, store and consume", broker.round_trip, ("jetstream",)),
+    Check("duplicates", "A repeated message id is stored once", broker.duplicates, ("jetstream",)),
+    Check("clock", "Clocks agree", broker.clock, ("jetstream",)),
+    Check(
+        "cloudevents",
+        "Stored messages are conforming CloudEvents",
+        probe.cloudevents,
+        ("jetstream", "topology"),
+    ),
+    Check("registrar-pages", "The registrar is healthy", services.registrar_pages),
+    Check(
+        "registrar",
+        "A probing bot is audited in 2 s",
+        probe.registrar,
+        ("jetstream", "topology", "registrar-pages"),
+    ),
+    Check("monitor-pages", "The lag monitor is healthy", services.monitor_pages),
+    Check(
+        "monitor",
+        "A backlog is seen, and its end",
+        services.monitor,
+        ("jetstream", "monitor-pages"),
+    ),
+    Check("configs", "Generated files are current", services.configs),
+    Check(
+        "permissions",
+        "Credentials are neither wide nor narrow",
+        permissions.permissions,
+        ("jetstream",),
+    ),
+)
+
+READY_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """Where a deployment of our own listens."""
+
+    url: str
+    registrar: str
+    monitor: str
+
+
+@asynccontextmanager
+async def embedded(folder: Path, topology: Topology) -> AsyncIterator[Embedded]:
+    """Run broker, registrar and lag monitor on this machine, in `folder`, meanwhile."""
+    async with NatsServer(folder / "nats", log=folder / "nats-server.log") as server:
+        async with await connect(BrokerOptions(url=server.url), name="twin-smoke") as connection:
+            await reconcile(connection, topology)
+        store = ("--store", str(folder / "registrar"), "--attach")
+        started = [
+            _Service("registrar", folder, server.url, ("registrar", "serve", *store)),
+            _Service(
+                "lag",
+                folder,
+                server.url,
+                ("lag", "serve", "--interval", "0.5", "--http", "127.0.0.1:0"),
+            ),
+        ]
+        try:
+            urls = await asyncio.gather(*(service.ready() for service in started))
+            yield Embedded(server.url, *urls)
+        finally:
+            await asyncio.gather(*(service.stop() for service in started))
+
+
+class _Service:
+    """One of our services as a process of its own."""
+
+    def __init__(self, name: str, folder: Path, url: str, arguments: tuple[str, ...]) -> None:
+        self._log = folder / f"{name}.log"
+        self._announce = folder / f"{name}.json"
+        command = [sys.executable, "-m", "twin", *arguments, "--announce", str(self._announce)]
+        self._child = ChildProcess.start(command, env={"NATS_URL": url}, log_path=self._log)
+
+    async def ready(self) -> str:
+        """Return the base URL once it serves; raises ProcessFailed with its log."""
+        try:
+            async with asyncio.timeout(READY_S):
+                while not self._announce.exists():
+                    if self._child.returncode is not None:
+                        raise ProcessFailed(f"{self._log.stem} ended.\n{tail(self._log)}")
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            raise ProcessFailed(f"{self._log.stem} was not ready.\n{tail(self._log)}") from None
+        return str(json.loads(self._announce.read_text())["http"]).removesuffix("/metrics")
+
+    async def stop(self) -> None:
+        """Let it drain and end."""
+        await self._child.terminate(grace_s=10.0)

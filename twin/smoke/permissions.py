@@ -1,0 +1,65 @@
+"""Credentials: each role may do what the generated configuration says, and nothing more."""
+
+from dataclasses import replace
+
+from twin.configs.roles import Role, roles
+from twin.jetstream.connection import Connection, connect
+from twin.jetstream.options import BrokerOptions
+from twin.smoke.check import Broken, NotChecked
+from twin.smoke.site import Site
+
+__all__ = ["permissions"]
+
+HARMLESS = b"NATS/1.0\r\nNats-Expected-Stream: none-of-them\r\n\r\n"
+"""A stream refuses to store what expects another stream, after permissions were looked at."""
+NEVER = (".MSG.NEXT.", "$JS.ACK.", ".commands.")
+"""Trying these would take a message from a consumer, or move a bot."""
+
+
+async def permissions(site: Site) -> str:
+    """Each role's credentials are neither too narrow nor too wide."""
+    if not site.credentials:
+        raise NotChecked("no --credentials ROLE=CONTEXT was given")
+    known = {role.user: role for role in roles(site.spec, site.topology)}
+    wrong = []
+    for name, options in site.credentials.items():
+        wrong += await _of_role(site, known[name], options)
+    if wrong:
+        raise Broken(
+            "; ".join(wrong[:4]) + (f" and {len(wrong) - 4} more" if len(wrong) > 4 else ""),
+            "use the users of the generated nats-server.conf (twin spec generate)",
+        )
+    return f"{', '.join(site.credentials)}: what is needed and nothing more"
+
+
+async def _of_role(site: Site, role: Role, options: BrokerOptions) -> list[str]:
+    ours = replace(options, inbox_prefix=role.inbox)
+    async with await connect(ours, name=f"twin-{site.token}") as connection:
+        needed = [_concrete(subject, site.token) for subject in role.publish]
+        needed = [one for one in needed if not any(part in one for part in NEVER)]
+        narrow = await _refused(connection, needed, list(role.subscribe))
+        publish = [f"twin.{site.token}.forbidden", f"$JS.API.STREAM.DELETE.{site.token}"]
+        refused = await _refused(connection, publish, [">"])
+        said = "\n".join(refused).lower()
+        wide = [one for one in (*publish, ">") if f'"{one}"'.lower() not in said]
+    return [f"{role.user} is too narrow: {text}" for text in narrow] + [
+        f"{role.user} is too wide: it may use {subject}" for subject in wide
+    ]
+
+
+async def _refused(connection: Connection, publish: list[str], subscribe: list[str]) -> list[str]:
+    """Try subjects; return what the server said against it."""
+    said: list[str] = []
+    with connection.listening(error=said.append):
+        for subject in publish:
+            await connection.publish(subject, b"", HARMLESS)
+        opened = [await connection.subscribe(subject, lambda _: None) for subject in subscribe]
+        await connection.flush()
+        for subscription in opened:
+            await connection.unsubscribe(subscription)
+        await connection.flush()
+    return [text for text in said if "permissions violation" in text.lower()]
+
+
+def _concrete(pattern: str, token: str) -> str:
+    return ".".join(token if part in ("*", ">") else part for part in pattern.split("."))

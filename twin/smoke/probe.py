@@ -1,0 +1,196 @@
+"""A probing bot: booted in simulation, sent to the real streams, looked for in the audit."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+
+import orjson
+
+from twin.errors import TwinError
+from twin.events.channels import AUDIT_SUBJECT, channel_for
+from twin.events.cloudevents import NonConforming, decode
+from twin.events.event import Event, SourceTable
+from twin.events.payloads import validate_payload
+from twin.jetstream.api import stream_state
+from twin.jetstream.wire import Delivery
+from twin.simulation.fleet import FleetGroup
+from twin.simulation.world import World
+from twin.smoke.check import Broken, NotChecked
+from twin.smoke.messages import StoredMessage, last_message, message
+from twin.smoke.site import Ack, Site, forget, publish
+
+__all__ = ["cloudevents", "registrar"]
+
+SECOND_NS = 1_000_000_000
+BOOT_S = 20
+MOST = 100
+"""Subjects of one stream that are looked at."""
+RECORDED_S = 2.0
+FRAME = "qiki.radar.v1.frames"
+STATE = "qiki.events.v1.state"
+EXPECTED = {"boot_ok": 101, "sensor_io_ok": 201}
+NAMES = {101: "BOOT_OK", 201: "SENSOR_IO_OK"}
+
+
+@dataclass(slots=True)
+class Boot:
+    """What a bot says from power-on to SENSOR_IO_OK, and its first radar frame."""
+
+    bot: str
+    events: list[tuple[str, Event]]
+
+
+@dataclass(slots=True)
+class Audit:
+    """The audit records of one bot as they are published: code by event id, time of arrival."""
+
+    bot: str
+    codes: dict[str, int] = field(default_factory=dict)
+    arrived: dict[int, float] = field(default_factory=dict)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def take(self, batch: list[Delivery]) -> None:
+        """Keep what is about our bot."""
+        for delivery in batch:
+            try:
+                payload = orjson.loads(delivery[3]).get("payload", {})
+            except (orjson.JSONDecodeError, AttributeError):
+                continue
+            if isinstance(payload, dict) and payload.get("bot") == self.bot:
+                self.codes[str(payload.get("id"))] = int(payload.get("code", 0))
+                self.arrived.setdefault(int(payload.get("code", 0)), time.monotonic())
+                self.news.set()
+
+    async def wait(self, codes: set[int], deadline: float) -> set[int]:
+        """Return the codes that have not come until the deadline."""
+        while missing := codes - self.arrived.keys():
+            self.news.clear()
+            try:
+                async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+                    await self.news.wait()
+            except TimeoutError:
+                return missing
+        return set()
+
+
+async def registrar(site: Site) -> str:
+    """BOOT_OK and SENSOR_IO_OK of a probing bot are recorded within 2 s of its first frame."""
+    if not site.registrar:
+        raise NotChecked("no --registrar URL was given")
+    boot = await asyncio.to_thread(_boot, site)
+    audit = Audit(boot.bot)
+    subject = site.space.wire(site.space.pattern(AUDIT_SUBJECT))
+    subscription = await site.connection.subscribe(subject, audit.take)
+    stored: list[Ack] = []
+    try:
+        await site.connection.flush()
+        began = time.monotonic()
+        for wire, event in boot.events:
+            stored.append(
+                await publish(site.connection, wire, event.payload, event.headers + b"\r\n")
+            )
+        missing = await audit.wait(set(EXPECTED.values()), began + RECORDED_S)
+    finally:
+        await site.connection.unsubscribe(subscription)
+        note = await forget(site.connection, stored + await _audited(site, boot, stored))
+    if missing:
+        names = ", ".join(f"{code} {NAMES[code]}" for code in sorted(missing))
+        raise Broken(
+            f"no audit record {names} of the probing bot {boot.bot} within {RECORDED_S:g} s",
+            "see that `twin registrar serve` consumes these streams (its /readyz), is not "
+            "behind (`twin lag watch`), publishes audit records, and that its rules give the codes",
+        )
+    took = max(audit.arrived[code] for code in EXPECTED.values()) - began
+    return f"101 BOOT_OK and 201 SENSOR_IO_OK of {boot.bot} in {took:.2f} s{note}"
+
+
+async def cloudevents(site: Site) -> str:
+    """The newest message of each subject is a CloudEvent whose payload keeps its contract."""
+    wrong, good = [], 0
+    if defect := await _own_defect(site):
+        wrong.append(f"a probe message was changed on its way: {defect}")
+    for stream in site.topology.streams:
+        state = await stream_state(site.connection, stream.name)
+        for subject in sorted(state.subjects)[:MOST]:
+            found = await last_message(site.connection, stream.name, subject)
+            if found is not None:
+                defect = _defect(site, found)
+                wrong += [f"{found.subject} (sequence {found.seq}): {defect}"] if defect else []
+                good += not defect
+    if wrong:
+        raise Broken(
+            "; ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""),
+            "let the publisher write ce-id, ce-source, ce-type, ce-specversion and the payload "
+            "of the contract",
+        )
+    return f"a probe frame, and the newest messages of {good} subjects"
+
+
+async def _own_defect(site: Site) -> str:
+    """Store a radar frame of the probing bot in a stream of our own and read it back."""
+    boot = await asyncio.to_thread(_boot, site)
+    event = boot.events[0][1]
+    async with site.stream("ce") as (stream, subject):
+        ack = await publish(site.connection, subject, event.payload, event.headers + b"\r\n")
+        found = await message(site.connection, stream, ack.seq)
+    if found is None or found.data != event.payload:
+        return "its payload is not what was sent"
+    return _defect(site, found)
+
+
+def _defect(site: Site, found: StoredMessage) -> str:
+    event = decode(found.headers or None, found.data)
+    if isinstance(event, NonConforming):
+        return "; ".join(str(one.detail or one.defect) for one in event.findings)
+    logical = site.space.logical(found.subject)
+    channel = channel_for(logical) or channel_for(f"qiki.{logical.split('.', 4)[-1]}")
+    if channel is None:
+        return ""
+    try:
+        validate_payload(channel.key, event.data)
+    except KeyError:
+        return ""
+    except ValueError as error:
+        return str(error).splitlines()[0]
+    return ""
+
+
+def _boot(site: Site) -> Boot:
+    """Simulate a bot until it has booted and its sensors answer; nothing is sent."""
+    sources = SourceTable()
+    events: list[Event] = []
+    world = World(
+        [FleetGroup(site.token, site.spec, 1)],
+        seed=1,
+        epoch_ns=time.time_ns(),
+        run_id=site.token,
+        space=site.space,
+        sources=sources,
+        sink=events.extend,
+    )
+    world.run_until(BOOT_S * SECOND_NS)
+    bot = world.bots[0]
+    state, frame = (site.space.subject(bot, subject) for subject in (STATE, FRAME))
+    chosen = [event for event in events if sources[event.source].subject == state]
+    chosen += [event for event in events if sources[event.source].subject == frame][:1]
+    kinds = {orjson.loads(event.payload).get("kind") for event in chosen}
+    if not EXPECTED.keys() <= kinds:
+        raise NotChecked("bots of this spec do not report boot_ok and sensor_io_ok")
+    chosen.sort(key=lambda event: (sources[event.source].subject != frame, event.sim_ns))
+    return Boot(bot, [(site.space.wire(sources[event.source].subject), event) for event in chosen])
+
+
+async def _audited(site: Site, boot: Boot, stored: list[Ack]) -> list[Ack]:
+    """Return where audit records of the probing bot are stored, among the newest messages."""
+    found = []
+    first = {ack.stream: ack.seq for ack in reversed(stored)}
+    for stream, seq in first.items():
+        for number in range(seq, max(ack.seq for ack in stored if ack.stream == stream) + 64):
+            try:
+                one = await message(site.connection, stream, number)
+            except TwinError:
+                break
+            if one is not None and f"/{boot.bot}/".encode() in one.headers:
+                found.append(Ack(stream, number, False))
+    known = {(ack.stream, ack.seq) for ack in stored}
+    return [ack for ack in found if (ack.stream, ack.seq) not in known]

@@ -1,0 +1,95 @@
+"""The deployment under test, and the names and streams that the checks bring along."""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+
+from twin.errors import TwinError
+from twin.events.subjects import SubjectSpace
+from twin.events.topology import ConsumerDecl, StreamDecl, Topology
+from twin.jetstream.api import ApiRefused, call
+from twin.jetstream.connection import Connection
+from twin.jetstream.options import BrokerOptions
+from twin.jetstream.reconcile import reconcile, remove_streams
+from twin.spec.bot import BotSpec
+
+__all__ = ["Ack", "Site", "forget", "publish"]
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What is checked. `registrar` and `monitor` are base URLs, "" when there is none to check.
+
+    `credentials` maps a role of the generated configuration to the options of its user.
+    `token` names everything that the checks make.
+    """
+
+    connection: Connection
+    spec: BotSpec
+    space: SubjectSpace
+    topology: Topology
+    registrar: str = ""
+    monitor: str = ""
+    configs: Path | None = None
+    credentials: dict[str, BrokerOptions] = field(default_factory=dict)
+    token: str = field(default_factory=lambda: f"smoke-{secrets.token_hex(4)}")
+
+    @asynccontextmanager
+    async def stream(self, purpose: str) -> AsyncIterator[tuple[str, str]]:
+        """Give a stream of our own with one durable, both called so; it is gone afterwards.
+
+        Yields its name and its subject; the durable has the stream's name.
+        """
+        name = f"TWIN_{self.token}_{purpose}".replace("-", "_")
+        subject = f"twin.{self.token}.{purpose}"
+        topology = Topology(
+            (StreamDecl(name, (subject,), max_bytes=MIB, memory_storage=True),),
+            (ConsumerDecl("smoke", name, name),),
+        )
+        await reconcile(self.connection, topology)
+        try:
+            yield name, subject
+        finally:
+            await remove_streams(self.connection, [name])
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """JetStream's answer to a publish."""
+
+    stream: str
+    seq: int
+    duplicate: bool
+
+
+async def publish(
+    connection: Connection, subject: str, payload: bytes, headers: bytes, timeout_s: float = 2.0
+) -> Ack:
+    """Publish and return the acknowledgement; raises ApiRefused when it is a refusal."""
+    answer = await connection.request(subject, payload, headers=headers, timeout_s=timeout_s)
+    document = orjson.loads(answer[3])
+    if error := document.get("error"):
+        raise ApiRefused(
+            subject, error.get("code", 0), error.get("err_code", 0), error.get("description", "")
+        )
+    return Ack(document["stream"], document["seq"], bool(document.get("duplicate")))
+
+
+async def forget(connection: Connection, stored: list[Ack]) -> str:
+    """Delete messages again; returns what to say about those that could not be."""
+    left = 0
+    for ack in stored:
+        try:
+            body = {"seq": ack.seq, "no_erase": True}
+            await call(connection, f"STREAM.MSG.DELETE.{ack.stream}", body)
+        except TwinError:
+            left += 1
+    return (
+        f"; {left} probe messages are left in the stream (no permission to delete)" if left else ""
+    )
