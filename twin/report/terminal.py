@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from twin.verdict.manifest import PROVABLE
 from twin.verdict.result import Check, Example, LatencyRow, Result, Verdict
 
 __all__ = ["print_result"]
@@ -44,6 +45,10 @@ def print_result(
         _print(out, "Audit", tuple(result.audit.ranges), [_counts(result.audit.ranges)])
     _print(out, "Faults", ("fault", "due s", "from s", "to s", "outcome"), _faults(result))
     _print(out, "Guarantees", ("", "", "measured", "allowed"), _checks(result.guarantees))
+    for hop in result.hops:
+        if len(hop.proves) < len(PROVABLE):
+            proved = ", ".join(hop.proves)
+            out.print(f"{hop.name} is matched by {hop.key}, which proves {proved}", markup=False)
     _print(out, "Thresholds", ("", "", "measured", "limit"), _checks(result.thresholds))
     _print(out, "Expectations", ("", "", "measured", "expected"), _checks(result.expectations))
     if folder is not None:

@@ -35,6 +35,7 @@ class RunFolder:
         self.lag = path / "lag.jsonl"
         self.advisories = path / "advisories.jsonl"
         self.nats_log = path / "nats-server.log"
+        self.services = path / "services"
         self.registrar_log = path / "registrar.log"
         self.announce = path / "registrar.announce.json"
         self.scenario = path / "scenario.yaml"

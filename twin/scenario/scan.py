@@ -1,6 +1,6 @@
 """Reads the streams of a run from end to end, as evidence that no consumer is needed for."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -15,6 +15,7 @@ from twin.jetstream.api import StreamState, stream_state
 from twin.jetstream.connection import Connection
 from twin.jetstream.scan import Message, scan
 from twin.scenario.folder import RunFolder
+from twin.scenario.matching import EventIndex
 from twin.verdict.journal import COPY, TableWriter
 from twin.verdict.manifest import StreamFacts
 
@@ -31,7 +32,10 @@ async def states(connection: Connection, streams: Iterable[str]) -> dict[str, St
 
 @dataclass(frozen=True, slots=True)
 class StreamScan:
-    """Scans what came into the streams of a run since `before`; `captures` are their subjects."""
+    """Scans what came into the streams of a run since `before`; `captures` are their subjects.
+
+    What belongs to the run is noted in `indexes` too.
+    """
 
     connection: Connection
     space: SubjectSpace
@@ -39,6 +43,7 @@ class StreamScan:
     run_id: str
     before: Mapping[str, StreamState]
     captures: Mapping[str, tuple[str, ...]]
+    indexes: Sequence[EventIndex] = ()
 
     async def write(self, folder: RunFolder) -> tuple[StreamFacts, ...]:
         """Write `stream/stored.bin` and `strange.jsonl`; return the server's own counts.
@@ -93,6 +98,8 @@ class StreamScan:
             0,
         )
         if source != NO_SOURCE:
+            for index in self.indexes:
+                index.add(source, seq, subject, message.payload)
             return None
         return {
             "stream": stream,
@@ -101,6 +108,7 @@ class StreamScan:
             "run": ce_source.split(":")[2] if ce_source.startswith(TWIN_SOURCE) else None,
             "msg_id": event_id,
             "reason": why,
+            "source": ce_source,
             "time_ns": message.timestamp_ns,
         }
 

@@ -84,6 +84,12 @@ class Stranger:
     msg_id: str
     reason: str
     time_ns: int
+    source: str = ""
+
+    @property
+    def publisher(self) -> str:
+        """Who published it, as far as it says."""
+        return self.source or self.msg_id or "a publisher without a name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +174,7 @@ def read_strangers(path: Path) -> list[Stranger]:
             msg_id=str(row.get("msg_id") or ""),
             reason=str(row.get("reason") or ""),
             time_ns=_maybe(row, "time_ns", path) or 0,
+            source=str(row.get("source") or ""),
         )
         for row in read_rows(path)
     ]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from twin.verdict.criteria import Guarantees
 from twin.verdict.ledger import EventClass, Ledger
-from twin.verdict.manifest import Manifest
+from twin.verdict.manifest import PROVABLE, Manifest
 from twin.verdict.result import Check, Example, Reason, ReasonKind
 
 __all__ = ["check_guarantees"]
@@ -52,6 +52,7 @@ def check_guarantees(
             continue
         measured, note = _measured(meaning.kind, guarantees, manifest, ledger)
         ok = measured <= limit
+        note = "; ".join(filter(None, (note, _unproven(meaning.kind, manifest))))
         checks.append(
             Check(
                 name=name,
@@ -98,6 +99,16 @@ def _measured(
         for key, count in hop.lost_where.items():
             places[key] += count
     return sum(counts.values()), "; ".join(filter(None, (_where(counts), _places(places))))
+
+
+def _unproven(kind: EventClass, manifest: Manifest) -> str:
+    """Say at which observers a class cannot be told."""
+    if kind not in PROVABLE:
+        return ""
+    without = [
+        f"{one.name} (key {one.key})" for one in manifest.observers if kind not in one.proves
+    ]
+    return f"cannot be told at {', '.join(without)}" if without else ""
 
 
 def _first(ids: list[str]) -> str:

@@ -17,7 +17,7 @@ from twin.verdict.expectations import audit_counts, check_expectations, read_aud
 from twin.verdict.facts import BrokenEvidence, Fault, read_faults, read_lag
 from twin.verdict.guarantees import check_guarantees
 from twin.verdict.ledger import EventClass, Hop, Ledger, reconcile
-from twin.verdict.manifest import EDITED, MANIFEST, Criteria, Manifest
+from twin.verdict.manifest import EDITED, MANIFEST, PROVABLE, Criteria, Manifest
 from twin.verdict.measure import Events
 from twin.verdict.result import (
     Check,
@@ -93,7 +93,7 @@ def _judge_sealed(run_dir: Path, manifest: Manifest, criteria: Criteria) -> Resu
             "latency": latency_rows(manifest, events),
             "latency_resolution_ns": events.resolution_ns,
             "subjects": subject_counts(manifest, ledger),
-            "hops": tuple(_hop(hop, found[hop.name]) for hop in ledger.hops),
+            "hops": tuple(_hop(hop, found[hop.name], manifest) for hop in ledger.hops),
             "audit": audit_counts(audit),
             "lag": lag_results(manifest, lag),
             "thresholds": tuple(_threshold_check(one) for one in evaluated),
@@ -208,7 +208,9 @@ def _threshold_check(one: Evaluated) -> Check:
     )
 
 
-def _hop(hop: Hop, found: list[Example]) -> HopResult:
+def _hop(hop: Hop, found: list[Example], manifest: Manifest) -> HopResult:
+    observers = {one.name: one for one in manifest.observers}
+    observer = observers.get(hop.name)
     return HopResult(
         name=hop.name,
         rows=hop.recording.rows,
@@ -216,6 +218,8 @@ def _hop(hop: Hop, found: list[Example]) -> HopResult:
         counts={kind.value: count for kind, count in hop.counts.items()},
         lost_where=hop.lost_where,
         examples=tuple(found),
+        key=observer.key if observer else "id",
+        proves=observer.proves if observer else PROVABLE,
     )
 
 

@@ -23,7 +23,7 @@ from twin.verdict.facts import (
     strangers_by_key,
 )
 from twin.verdict.journal import ATTEMPT, OUTCOME, LocalRefusal, Outcome
-from twin.verdict.manifest import Manifest
+from twin.verdict.manifest import Manifest, ObserverFacts
 from twin.verdict.order import inversions, whereabouts
 from twin.verdict.recording import KEEP, Findings, Reader, Recording, read_copies
 
@@ -177,6 +177,8 @@ def reconcile(run_dir: Path, manifest: Manifest) -> Ledger:
         excused=strangers.keys(),
         wanted=given_up_by_role(run_dir, streams),
         in_stream_order=True,
+        external=manifest.external,
+        owned={source.subject for source in dense.sources},
     )
     del hashes
     stream = read_copies(run_dir / "stream" / "stored.bin", reader)
@@ -185,14 +187,15 @@ def reconcile(run_dir: Path, manifest: Manifest) -> Ledger:
     _read_outcomes(run_dir / "journal" / "acknowledged.bin", journal, manifest)
     hops = [_judge_stream(journal, stream)]
     reader.wanted, reader.in_stream_order = {}, False
-    reader.known_strange = stream.unexpected_keys
+    reader.known_strange |= stream.unexpected_keys
     for observer in manifest.observers:
         path = run_dir / "observed" / f"{observer.name}.bin"
         reader.strangers = strangers_by_key(path.with_suffix(".strange.jsonl"), streams)
         reader.placed = observer.kind == "registrar"
+        reader.hashed = EventClass.CORRUPT in observer.proves
         recording = read_copies(path, reader)
         recording.late_ok &= _credible(recording, manifest, observer.name)
-        hops.append(_judge_observer(observer.name, journal, recording, stream.given_up))
+        hops.append(_judge_observer(observer, journal, recording, stream.given_up))
     return Ledger(journal, hops)
 
 
@@ -280,26 +283,31 @@ def _judge_stream(journal: Journal, stream: Recording) -> Hop:
 
 
 def _judge_observer(
-    name: str, journal: Journal, recording: Recording, given_up: dict[tuple[str, str], Ints]
+    observer: ObserverFacts,
+    journal: Journal,
+    recording: Recording,
+    given_up: dict[tuple[str, str], Ints],
 ) -> Hop:
     """Put every stored event into its class at the hop from stream to one observer."""
-    hop = Hop(name, recording, journal.dense.sums(recording.first))
+    hop = Hop(observer.name, recording, journal.dense.sums(recording.first))
     journal.set(State.RECORDED, recording.first)
     journal.state &= np.uint16(0xFFFF ^ State.GIVEN_UP)
     for kind in (EventClass.EXHAUSTED, EventClass.TERMINATED):
-        numbers = given_up.get((name, kind.value), np.zeros(0, np.int64))
+        numbers = given_up.get((observer.name, kind.value), np.zeros(0, np.int64))
         numbers = numbers[(journal.state[numbers] & (State.RECORDED | State.GIVEN_UP)) == 0]
         journal.state[numbers] |= State.GIVEN_UP
         hop.put(kind, numbers)
     there = State.RECORDED | State.GIVEN_UP
     lost = np.union1d(journal.numbers(State.STORED, there), journal.numbers(State.EVICTED, there))
+    lost = lost[_wanted(observer, journal.dense)[journal.dense.source_of(lost)]]
     hop.put(EventClass.LOST, lost)
     hop.lost_where = whereabouts(journal.dense, recording.first, lost)
     elsewhere = State.RECORDED | State.UNKNOWN
     hop.put(EventClass.RECOVERED, journal.numbers(elsewhere, State.STORED))
     late = inversions(journal.dense, recording.first)
     excused = recording.late_ok[late] | ((journal.state[late] & State.INVERTED) != 0)
-    hop.put(EventClass.REORDERED, late[~excused])
+    ordered = EventClass.REORDERED in observer.proves
+    hop.put(EventClass.REORDERED, late[~excused] if ordered else late[:0])
     altered = recording.corrupt.numbers
     upstream = (journal.state[altered] & State.CORRUPT) != 0
     hop.put(EventClass.CORRUPT, altered[~upstream])
@@ -307,6 +315,16 @@ def _judge_observer(
     hop.put(EventClass.MISPLACED, recording.misplaced)
     _put_common(hop, _contradicted(journal, State.RECORDED, State.STORED))
     return hop
+
+
+def _wanted(observer: ObserverFacts, dense: Dense) -> npt.NDArray[np.bool_]:
+    """Return which sources an observer has to record."""
+    patterns = observer.subjects
+    found = [
+        not patterns or any(covers(one, source.subject) for one in patterns)
+        for source in dense.sources
+    ]
+    return np.array(found, np.bool_)
 
 
 def _contradicted(journal: Journal, found: int, no: int = 0) -> Ints:

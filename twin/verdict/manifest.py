@@ -21,6 +21,7 @@ __all__ = [
     "EDITED",
     "EVIDENCE",
     "MANIFEST",
+    "PROVABLE",
     "AuditExpectation",
     "AuditMatch",
     "BrokenManifest",
@@ -56,6 +57,8 @@ EVIDENCE: Final = (
 """What a verdict and a replay rest on, as patterns in the run folder, all under the seal."""
 
 
+PROVABLE: Final = ("lost", "duplicate", "reordered", "corrupt", "unexpected")
+"""The classes that an observer of complete records can tell apart."""
 EDITED: Final = "changed since the run wrote it"
 
 
@@ -148,15 +151,20 @@ class ObserverFacts(Model):
     """Who recorded events, and how many rows its own store holds, by its own counting.
 
     The rows are in `observed/<name>.bin`, in the order in which they were recorded.
-    `rows_total` counts them all, `per_subject` by logical subject.
+    `rows_total` counts them all, `per_subject` by logical subject. `proves` are the classes
+    that its `key` can tell apart; only events on `subjects` (patterns; none means all) have
+    to be recorded.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
-    kind: Literal["registrar", "jsonl", "stream", "other"] = "registrar"
+    kind: Literal["registrar", "jsonl", "http", "sql", "stream", "other"] = "registrar"
     rows_total: int
     per_subject: dict[str, int]
     finished: bool
     detail: str = ""
+    key: str = "id"
+    proves: tuple[str, ...] = PROVABLE
+    subjects: tuple[str, ...] = ()
 
 
 class ServiceFacts(Model):
@@ -210,7 +218,10 @@ class EvidenceFile(Model):
 
 
 class Manifest(Model):
-    """A run's own account. Times: `*_sim_ns` since the start, others wall ns since 1970."""
+    """A run's own account. Times: `*_sim_ns` since the start, others wall ns since 1970.
+
+    `external` are the logical subjects, as patterns, on which others publish instead of us.
+    """
 
     schema_version: Literal[1] = 1
     run_id: str
@@ -224,6 +235,7 @@ class Manifest(Model):
     started_ns: int
     ended_ns: int | None = None
     phases: tuple[PhaseWindow, ...]
+    external: tuple[str, ...] = ()
     streams: tuple[StreamFacts, ...] = ()
     consumers: tuple[WatchedConsumer, ...] = ()
     observers: tuple[ObserverFacts, ...] = ()

@@ -113,7 +113,7 @@ class Events:
         attempted = self._journal.has(State.ATTEMPTED)
         for rows in tables(self._run_dir / "observed" / f"{observer}.bin", COPY):
             numbers, known = self._dense.numbers(rows)
-            fresh = known & attempted[numbers] & np.isnan(plane[numbers])
+            fresh = known & attempted[numbers] & np.isnan(plane[numbers]) & (rows["time_ns"] > 0)
             numbers, time_ns = numbers[fresh][::-1], rows["time_ns"][fresh][::-1]
             plane[numbers] = (time_ns - self.intended_ns(numbers)) / 1e6
 

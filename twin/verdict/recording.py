@@ -4,6 +4,7 @@ The same code reads the scan of the streams and the export of each observer; wha
 missing is for `twin.verdict.ledger` to say, which knows what should be there.
 """
 
+from collections import Counter
 from collections.abc import Container
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from twin.events.subjects import covers
 from twin.verdict.dense import Bools, Dense, Ints, Records, tables
 from twin.verdict.facts import BrokenEvidence, Stranger
 from twin.verdict.journal import COPY, NO_SOURCE
@@ -66,6 +68,7 @@ class Recording:
     counts the strangers, and `audit` those of them that are the registrar's own records.
     `misplaced` were recorded from where the scan of the streams does not have them, and
     `deliveries` adds up, by stream, how often the rows say that their event was delivered.
+    `publishers` counts messages of others on the run's own subjects, by who and subject.
     """
 
     first: npt.NDArray[np.uint32]
@@ -85,6 +88,7 @@ class Recording:
     foreign_count: int = 0
     audit_count: int = 0
     given_up: dict[tuple[str, str], Ints] = field(default_factory=dict)
+    publishers: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
 @dataclass(slots=True)
@@ -95,7 +99,8 @@ class Reader:
     at an observer only those that the scan found in the stream too, whatever it says itself.
     `places` has where the scan found each event, 0 where it found it twice or not at all; a
     scan fills it in. `hashes` may be cut to the low bits. An observer that is not
-    `placed` need not know stream sequences.
+    `placed` need not know stream sequences, one that is not `hashed` has no payloads. Others
+    may publish on `external`, and nobody else on `owned` subjects.
     """
 
     dense: Dense
@@ -110,6 +115,9 @@ class Reader:
     wanted: dict[tuple[str, str], dict[int, npt.NDArray[np.uint64]]]
     in_stream_order: bool
     placed: bool = True
+    hashed: bool = True
+    external: tuple[str, ...] = ()
+    owned: Container[str] = ()
 
 
 def read_copies(path: Path, reader: Reader) -> Recording:
@@ -155,7 +163,8 @@ def _ours(recording: Recording, rows: Records, numbers: Ints, reader: Reader, pl
     is_first = recording.first[numbers] == position
     recording.duplicates.add(numbers[~is_first])
     hashes = rows["hash"].astype(reader.hashes.dtype)
-    recording.corrupt.add(numbers[reader.hashes[numbers] != hashes])
+    if reader.hashed:
+        recording.corrupt.add(numbers[reader.hashes[numbers] != hashes])
     _delivery(recording, rows, numbers, reader, is_first)
     sources = rows["source"].astype(np.int64)
     recording.rows_by_source += np.bincount(sources, minlength=len(recording.rows_by_source))
@@ -196,6 +205,9 @@ def _strange(recording: Recording, rows: Records, reader: Reader) -> set[tuple[i
         count[found.subject] = count.get(found.subject, 0) + 1
         if stranger is not None:
             met.add(key)
+            if any(covers(one, stranger.subject) for one in reader.external):
+                recording.foreign_count += 1
+                continue
         if stranger is not None and key in reader.excused:
             if stranger.subject.endswith(AUDIT_SUBJECT):
                 recording.audit_count += 1
@@ -205,6 +217,10 @@ def _strange(recording: Recording, rows: Records, reader: Reader) -> set[tuple[i
                 if len(recording.foreign) < KEEP:
                     recording.foreign.append(stranger)
                 continue
+        if stranger is not None and reader.in_stream_order and _elsewhere(stranger, reader):
+            recording.publishers[stranger.publisher, stranger.subject] += 1
+            reader.known_strange.add(key)
+            continue
         if key in reader.known_strange:
             continue
         recording.unexpected_count += 1
@@ -212,6 +228,11 @@ def _strange(recording: Recording, rows: Records, reader: Reader) -> set[tuple[i
             recording.unexpected_keys.add(key)
             recording.unexpected.append(found)
     return met
+
+
+def _elsewhere(stranger: Stranger, reader: Reader) -> bool:
+    """Tell whether somebody who is no run at all published where only the run may."""
+    return stranger.run is None and stranger.subject in reader.owned
 
 
 def _unexpected(row: np.void, stranger: Stranger | None, dense: Dense) -> Unexpected:

@@ -105,7 +105,10 @@ class Example(Model):
 
 
 class HopResult(Model):
-    """One hop: rows read, events per class, the first examples of each bad class."""
+    """One hop: rows read, events per class, the first examples of each bad class.
+
+    At an observer, `proves` are the classes that its `key` can tell apart.
+    """
 
     name: str
     rows: int
@@ -113,6 +116,8 @@ class HopResult(Model):
     counts: dict[str, int]
     lost_where: dict[str, int]
     examples: tuple[Example, ...] = ()
+    key: str = "id"
+    proves: tuple[str, ...] = ()
 
 
 class LatencyRow(Model):

@@ -50,6 +50,7 @@ def validity_reasons(
         *_publisher(ledger),
         *_slip(manifest, criteria, events),
         *_clocks(manifest, events),
+        *_foreign_publishers(ledger),
         *_disagreements(manifest, ledger),
     ]
 
@@ -246,6 +247,20 @@ def _clocks(manifest: Manifest, events: Events) -> Iterator[Reason]:
                 earliest,
                 EARLIEST_MS,
             )
+
+
+def _foreign_publishers(ledger: Ledger) -> Iterator[Reason]:
+    found = ledger.hops[0].recording.publishers
+    for (publisher, subject), count in found.most_common(LISTED):
+        yield invalid(
+            "publisher",
+            f"{publisher} published {count} messages on {subject}, which is the run's own; "
+            "name its role under `external`, or keep it away",
+            float(count),
+            0.0,
+        )
+    if len(found) > LISTED:
+        yield invalid("publisher", f"and {len(found) - LISTED} more publishers and subjects")
 
 
 def _disagreements(manifest: Manifest, ledger: Ledger) -> Iterator[Reason]:
