@@ -47,10 +47,10 @@ def alter_in_stream(folder: Folder) -> None:
         folder.change(table, 6, 7, hash=99)
 
 
-def phantom_everywhere(folder: Folder) -> None:
+def phantom_everywhere(folder: Folder, strange: dict[str, str]) -> None:
     """A foreign publisher wrote to a stream of the run."""
     for table in ("stored", "observed"):
-        folder.phantom(table, STATE)
+        folder.phantom(table, strange)
 
 
 def later_than_attempted(folder: Folder) -> None:

@@ -54,7 +54,7 @@ def names(pages: list[Path]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh project with one finished run, its registrar's store also as `audit`."""
+    """A fresh project with the guide's examples and a finished run, its store also as `audit`."""
     folder = tmp_path_factory.mktemp("project")
     for arguments in (["init"], ["run", "scenarios/first.yaml"]):
         subprocess.run(
@@ -66,6 +66,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
     run = (folder / "runs" / "last").resolve()
     shutil.copytree(run / "registrar", folder / "audit")
+    shutil.copytree(ROOT / "docs" / "examples", folder / "docs" / "examples")
     return folder
 
 

@@ -7,6 +7,7 @@ from verdict_folder import START_NS, S, healthy
 from verdict_mutations import (
     FAIL,
     INVALID,
+    STATE,
     Mutation,
     all_unknown,
     claim_audit,
@@ -19,6 +20,7 @@ from verdict_mutations import (
     nothing_asked,
     outcomes,
     overflow,
+    phantom_everywhere,
     refused_by_server,
     slip,
     threshold,
@@ -164,6 +166,13 @@ DEFECTS: dict[str, tuple[Mutation, Verdict, ReasonKind, str, str]] = {
         ReasonKind.INVALID,
         "events",
         "predicted events were generated and not refused, fewer than 90%",
+    ),
+    "stranger on the run's own subject": (
+        lambda f: phantom_everywhere(f, {**STATE, "source": "urn:x"}),
+        INVALID,
+        ReasonKind.INVALID,
+        "publisher",
+        "urn:x published 1 messages on qiki.events.v1.state, which is the run's own",
     ),
     "foreign by the observer's word": (
         claim_other_run,

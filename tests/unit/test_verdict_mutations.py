@@ -126,7 +126,7 @@ DEFECTS: dict[str, tuple[Mutation, Verdict, ReasonKind, str, str]] = {
         "(1 at registrar): bot-0/events.v1.state/55",
     ),
     "stranger publishes": (
-        phantom_everywhere,
+        lambda f: phantom_everywhere(f, {"subject": "qiki.events.v1.what"}),
         FAIL,
         VIOLATION,
         "guarantee.unexpected",

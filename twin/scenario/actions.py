@@ -15,6 +15,9 @@ __all__ = [
     "HardwareFault",
     "RegistrarKill",
     "RegistrarPause",
+    "ServiceKill",
+    "ServicePause",
+    "ServiceRestart",
     "lasts_in_wall_time",
 ]
 
@@ -51,6 +54,32 @@ class RegistrarPause(Model):
     for_: Duration = Field(alias="for", description="Wall time of the pause.")
 
 
+class ServiceKill(Model):
+    """SIGKILL a service of the scenario; start it again as it was."""
+
+    fault: Literal["service.kill"]
+    service: str = Field(description="Its name under `services`.")
+    restart_after: Duration | None = Field(
+        None, description="Wall time until the restart; without it the service stays dead."
+    )
+
+
+class ServicePause(Model):
+    """SIGSTOP a service of the scenario, SIGCONT it later."""
+
+    fault: Literal["service.pause"]
+    service: str = Field(description="Its name under `services`.")
+    for_: Duration = Field(alias="for", description="Wall time of the pause.")
+
+
+class ServiceRestart(Model):
+    """Ask a service of the scenario to end, as at the end of a run, and start it again."""
+
+    fault: Literal["service.restart"]
+    service: str = Field(description="Its name under `services`.")
+    after: Duration = Field(0, description="Wall time between end and start.")
+
+
 class HardwareFault(Malfunction):
     """A malfunction of the bots' hardware, with whom it hits and how long it lasts."""
 
@@ -67,7 +96,15 @@ def _with_target(malfunction: type[Malfunction]) -> type[HardwareFault]:
     return cast("type[HardwareFault]", made)
 
 
-ProcessFault: TypeAlias = BrokerKill | BrokerPause | RegistrarKill | RegistrarPause
+ProcessFault: TypeAlias = (
+    BrokerKill
+    | BrokerPause
+    | RegistrarKill
+    | RegistrarPause
+    | ServiceKill
+    | ServicePause
+    | ServiceRestart
+)
 
 if TYPE_CHECKING:
     Action: TypeAlias = ProcessFault | HardwareFault

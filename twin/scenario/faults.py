@@ -15,9 +15,13 @@ from twin.scenario.actions import (
     HardwareFault,
     RegistrarKill,
     RegistrarPause,
+    ServiceKill,
+    ServicePause,
+    ServiceRestart,
 )
 from twin.scenario.drive import Timeline
 from twin.scenario.model import ScheduledEvent
+from twin.scenario.service import ServiceProcess
 from twin.scenario.triggers import EdgeTrigger
 from twin.scenario.values import NS_PER_S
 from twin.simulation.inputs import Heal, Input, Start
@@ -167,14 +171,22 @@ class FaultRunner:
 
     async def _act(self, action: Action, target: Killable, entry: FaultEntry) -> None:
         match action:
-            case BrokerKill() | RegistrarKill():
+            case BrokerKill() | RegistrarKill() | ServiceKill():
                 await _kill(target, action.restart_after, entry)
-            case BrokerPause() | RegistrarPause():
+            case BrokerPause() | RegistrarPause() | ServicePause():
                 await _pause(target, action.for_, entry)
+            case ServiceRestart() if isinstance(target, ServiceProcess):
+                await target.end()
+                entry.fired()
+                await asyncio.sleep(action.after / NS_PER_S)
+                await target.start()
+                entry.healed()
 
 
 def _target(event: ScheduledEvent) -> str:
-    """Return `broker`, `registrar`, or the part of the fleet that is meant."""
+    """Return `broker`, `registrar`, a service, or the part of the fleet that is meant."""
+    if isinstance(event.do, ServiceKill | ServicePause | ServiceRestart):
+        return event.do.service
     if not isinstance(event.do, HardwareFault):
         return event.do.fault.partition(".")[0]
     return event.do.on.group or "fleet"

@@ -154,6 +154,7 @@ async def record_observed(
     name: str,
     rows: AsyncIterator[Row],
     index: EventIndex,
+    *,
     sources: SourceTable,
     run_id: str,
     space: SubjectSpace,

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 
 from twin.events.subjects import Layout
 from twin.scenario.actions import Action, HardwareFault, lasts_in_wall_time
+from twin.scenario.outside import Observer, Role, Service, Watch
 from twin.scenario.triggers import ConditionText
 from twin.scenario.values import NS_PER_S, Duration, Model, Multiplier, StartValue, format_duration
 from twin.verdict.manifest import AuditExpectation, Guarantees, Limits
@@ -144,6 +145,18 @@ class Scenario(Model):
     )
     expect: tuple[AuditExpectation, ...] = ()
     limits: Limits = Limits()
+    services: dict[Name, Service] = Field(
+        default_factory=dict, description="Processes of yours, which the run starts and stops."
+    )
+    watch: dict[Name, Watch] = Field(
+        default_factory=dict, description="Durable consumers of yours, by the name of a role."
+    )
+    observers: dict[Name, Observer] = Field(
+        default_factory=dict, description="Where to read what services recorded."
+    )
+    external: tuple[Role, ...] = Field(
+        default=(), description="Parts of the platform that the twin does not play."
+    )
     drain_timeout: Duration = Field(
         15_000_000_000, description="Wall time without progress after which a drain is given up."
     )
@@ -167,10 +180,33 @@ class Scenario(Model):
                     f"event {event.do.fault} at {format_duration(event.at)} is not before the end "
                     f"at {format_duration(self.duration_ns)}"
                 )
+        self._check_outside()
         bots = sum(fleet.count for fleet in self.fleet.values())
         if bots > MAX_BOTS:
             raise ValueError(f"{bots} bots are more than {MAX_BOTS}")
         return self
+
+    def _check_outside(self) -> None:
+        """Check services, watched consumers, observers and roles against one another."""
+        external = Role.REGISTRAR in self.external
+        taken = {"broker", "registrar"} & set(self.services)
+        if not external:
+            taken |= {"registrar"} & {*self.watch, *self.observers}
+        if taken:
+            raise ValueError(f"{', '.join(sorted(taken))} is a name of the run's own: take another")
+        if external and not self.observers:
+            raise ValueError("with `external: [registrar]` an observer has to say what is recorded")
+        if external and self.expect:
+            raise ValueError("`expect: audit` asks our own registrar, which is external here")
+        for name, observer in self.observers.items():
+            if observer.service is not None and observer.service not in self.services:
+                raise ValueError(f"observer {name}: there is no service {observer.service!r}")
+        for event in self.events:
+            service = getattr(event.do, "service", None)
+            if service is not None and service not in self.services:
+                raise ValueError(f"{event.do.fault}: there is no service {service!r}")
+            if external and event.do.fault.startswith("registrar."):
+                raise ValueError(f"{event.do.fault}: the registrar is external")
 
     def needs_wall_time(self) -> str | None:
         """Say why the scenario cannot run at pace fast; None when it can."""

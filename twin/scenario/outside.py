@@ -7,7 +7,7 @@ import re
 from enum import StrEnum
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from twin.scenario.values import NS_PER_S, Duration, Model
 
@@ -74,6 +74,13 @@ def stream_and_durable(text: str) -> str:
     return text
 
 
+def number_as_text(value: object) -> object:
+    """Take a number, as a parameter may be, for its text."""
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    return str(value) if plain else value
+
+
+Word = Annotated[str, BeforeValidator(number_as_text, json_schema_input_type=str | int | float)]
 Durable = Annotated[str, AfterValidator(stream_and_durable)]
 
 
@@ -100,10 +107,10 @@ class Ready(Model):
 class Service(Model):
     """A process of yours that the run starts before the fleet, and stops at the end."""
 
-    command: tuple[str, ...] = Field(
+    command: tuple[Word, ...] = Field(
         min_length=1, description="Program and arguments; `python` is the twin's interpreter."
     )
-    env: dict[str, str] = Field(default_factory=dict, description="Added to the environment.")
+    env: dict[str, Word] = Field(default_factory=dict, description="Added to the environment.")
     ready: Ready | None = Field(default=None, description="Without it, as soon as it runs.")
     stop: Literal["TERM", "INT", "QUIT", "HUP"] = Field(
         default="TERM", description="The signal that asks it to end."

@@ -8,13 +8,14 @@ from itertools import accumulate, combinations
 
 from twin.configs.topology import with_custom
 from twin.errors import UsageError
-from twin.events.channels import COMMANDS_STREAM
+from twin.events.channels import CHANNELS, COMMANDS_STREAM
 from twin.events.streams import build_topology
-from twin.events.subjects import SubjectSpace
+from twin.events.subjects import SubjectSpace, covers
 from twin.events.topology import ConsumerDecl, StreamDecl, Topology
 from twin.scenario.folder import new_run_id
 from twin.scenario.load import LoadedScenario
 from twin.scenario.model import Pace, Scenario
+from twin.scenario.outside import Role, silenced_keys
 from twin.simulation.fleet import FleetGroup
 from twin.simulation.predict import predict
 from twin.spec.payload.model import overlap
@@ -45,7 +46,10 @@ class Plan:
     """Identity, clocks, topology and criteria of one run. Topology is as the server sees it.
 
     `owns_streams` says that the streams are for this run alone, on somebody else's server,
-    and go when the run is over; with a prefix of the user's choice they stay.
+    and go when the run is over; with a prefix of the user's choice they stay. `recorded` are
+    the streams that hold the run's events and that somebody has to read, by their names on
+    the server: commands and answers are in none of them. On `external` logical subjects
+    somebody else publishes instead of the twin.
     """
 
     run_id: str
@@ -59,15 +63,8 @@ class Plan:
     predicted: Predicted
     criteria: Criteria
     owns_streams: bool
-
-    @property
-    def recorded(self) -> tuple[str, ...]:
-        """The streams that hold the run's events, by their names on the server.
-
-        They are the ones that somebody has to read: commands and answers are none of them.
-        """
-        read = {consumer.stream for consumer in self.topology.consumers}
-        return tuple(stream.name for stream in self.topology.streams if stream.name in read)
+    recorded: tuple[str, ...]
+    external: tuple[str, ...]
 
     @classmethod
     def make(cls, loaded: LoadedScenario, settings: Settings) -> "Plan":
@@ -87,7 +84,20 @@ class Plan:
         predicted = predict(
             loaded.groups, space, [(p.duration, p.load.rate) for p in scenario.phases]
         )
+        keys = silenced_keys(scenario.external, tuple(CHANNELS))
+        external = tuple(sorted(space.pattern(CHANNELS[key].subject) for key in keys))
+        predicted = {
+            subject: count
+            for subject, count in predicted.items()
+            if not any(covers(pattern, subject) for pattern in external)
+        }
         total = sum(predicted.values())
+        base = build_topology(space, max_bytes=max(LEAST_BYTES, total * BYTES_AN_EVENT))
+        topology = _topology(loaded.groups, base).on_wire(space)
+        read = {consumer.stream for consumer in topology.consumers}
+        if Role.REGISTRAR in scenario.external:
+            own = tuple(one for one in topology.consumers if one.role != "registrar")
+            topology = replace(topology, consumers=own)
         return cls(
             run_id=run_id,
             scenario=scenario,
@@ -95,10 +105,9 @@ class Plan:
             pace=pace,
             epoch_ns=time.time_ns() if settings.shared_server else EMBEDDED_EPOCH_NS,
             space=space,
-            topology=_topology(
-                loaded.groups,
-                build_topology(space, max_bytes=max(LEAST_BYTES, total * BYTES_AN_EVENT)),
-            ).on_wire(space),
+            topology=topology,
+            recorded=tuple(one.name for one in topology.streams if one.name in read),
+            external=external,
             phases=phases,
             predicted=Predicted(total=total, by_subject=predicted),
             criteria=Criteria(

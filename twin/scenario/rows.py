@@ -20,7 +20,7 @@ from twin.scenario.outside import FIELDS, Observer
 
 __all__ = ["Row", "at_path", "read_rows", "row_of"]
 
-Json: TypeAlias = "str | int | float | bool | bytes | None | list[Json] | dict[str, Json]"
+Json: TypeAlias = "str | int | float | bool | bytes | list[Json] | dict[str, Json] | None"
 HTTP_S = 30.0
 MOST_BYTES = 1 << 30
 
@@ -54,7 +54,9 @@ def at_path(value: Json, path: str) -> Json:
 
 def row_of(record: Json, observer: Observer) -> Row:
     """Return a record's fields, by the names that the observer gives them."""
-    found = {name: at_path(record, observer.fields.get(name, name)) for name in FIELDS}
+    found: dict[str, Json] = {
+        name: at_path(record, observer.fields.get(name, name)) for name in FIELDS
+    }
 
     def text(name: str) -> str:
         value = found[name]

@@ -7,7 +7,7 @@ drained, scanned and sealed.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,8 +16,9 @@ from typing import TypeAlias
 
 from twin.errors import InfrastructureError, StoreError, TopologyConflict
 from twin.events.event import Event, SourceTable
+from twin.events.subjects import covers
 from twin.jetstream.advisories import Advisories
-from twin.jetstream.api import consumer_info
+from twin.jetstream.api import StreamState, consumer_info
 from twin.jetstream.connection import BrokerOptions, Connection, connect
 from twin.jetstream.publisher import PublishCounts as Counts
 from twin.jetstream.publisher import Publisher
@@ -26,6 +27,7 @@ from twin.jetstream.server import NatsServer
 from twin.registrar.export import export_observed, recorded_per_subject
 from twin.scenario.actions import BrokerKill
 from twin.scenario.commands import Commands
+from twin.scenario.crew import Crew
 from twin.scenario.drain import deliveries, drain
 from twin.scenario.facts import machine, versions
 from twin.scenario.faults import Killable
@@ -33,6 +35,7 @@ from twin.scenario.folder import RunFolder
 from twin.scenario.live import Live, Watch
 from twin.scenario.load import LoadedScenario
 from twin.scenario.monitors import LagMonitor, metrics_page
+from twin.scenario.outside import Role
 from twin.scenario.plan import Plan, Settings
 from twin.scenario.room import with_room
 from twin.scenario.scan import StreamScan, states
@@ -130,6 +133,7 @@ def _opening(plan: Plan, options: RunOptions) -> Manifest:
         phases=plan.phases,
         predicted=plan.predicted,
         faults_declared=len(plan.scenario.events),
+        external=plan.external,
         machine=machine(),
         criteria=plan.criteria,
         reproduce=options.reproduce,
@@ -150,22 +154,26 @@ class _Run:
 
     async def carry_out(self, manifest: Manifest, stack: AsyncExitStack) -> Manifest:
         """Do everything from topology to evidence; return the manifest, ready to be sealed."""
-        consumers = self.plan.topology.consumers
         await reconcile(self.connection, await with_room(self.connection, self.plan.topology))
         await self.refuse_company()
         before = await states(self.connection, self.plan.recorded)
+        crew = Crew(
+            self.plan, self.folder, self.connection, self.loaded.file.parent, self.services_env()
+        )
+        consumers = self.plan.topology.consumers + await crew.start(stack)
         delivered = await deliveries(self.connection, consumers)
         advisories = await stack.enter_async_context(
             Advisories(self.connection, consumers, self.folder.advisories)
         )
         registrar = self.registrar()
-        await registrar.start()
-        stack.push_async_callback(registrar.stop)
+        if registrar is not None:
+            await registrar.start()
+            stack.push_async_callback(registrar.stop)
         monitor = LagMonitor(self.connection, consumers, advisories, self.folder.lag)
         stack.enter_context(metrics_page(monitor, self.folder.metrics_url))
         started = (time.time_ns(), time.monotonic_ns())
         async with _background(monitor.run(), "lag-monitor"):
-            lived = await self.live(registrar, monitor)
+            lived = await self.live(registrar, monitor, crew)
             lived.tell("drain")
             watched = await drain(
                 self.connection,
@@ -174,19 +182,23 @@ class _Run:
                 self.plan.scenario.drain_timeout,
                 delivered,
             )
-        service = await _stop(registrar)
-        captures = {one.name: one.subjects for one in self.plan.topology.streams}
-        scan = StreamScan(
-            self.connection, self.plan.space, lived.sources, self.plan.run_id, before, captures
-        )
+            unsettled = await crew.settle()
+            own = await _stop(registrar) if registrar else None
+            streams = await self.scan(lived.sources, before, crew).write(self.folder)
+            seen = await crew.collect(lived.sources, unsettled, alive=True)
+        ended = await crew.stop()
+        seen += await crew.collect(lived.sources, unsettled, alive=False)
+        if own is not None:
+            ended = (own, *ended)
+            seen = (self.export(lived.sources, own), *seen)
         return manifest.model_copy(
             update={
                 "phases": lived.phases,
-                "streams": await scan.write(self.folder),
+                "streams": streams,
                 "consumers": watched,
-                "observers": (self.export(lived.sources, service),),
+                "observers": seen,
                 "publish": lived.counts,
-                "services": (service, *self.broker_facts()),
+                "services": (*ended, *self.broker_facts()),
                 "clocks": _clocks(started),
                 "ended_ns": time.time_ns(),
                 "digest": lived.digest,
@@ -204,14 +216,31 @@ class _Run:
                     "registrar uses this prefix. Choose another --prefix, or none."
                 )
 
-    async def live(self, registrar: RegistrarProcess, monitor: LagMonitor) -> "_Lived":
+    def scan(
+        self, sources: SourceTable, before: Mapping[str, StreamState], crew: Crew
+    ) -> StreamScan:
+        """Return what reads the streams from where they ended `before` the run."""
+        return StreamScan(
+            self.connection,
+            self.plan.space,
+            sources,
+            self.plan.run_id,
+            before,
+            {one.name: one.subjects for one in self.plan.topology.streams},
+            tuple(crew.indexes.values()),
+        )
+
+    async def live(
+        self, registrar: RegistrarProcess | None, monitor: LagMonitor, crew: Crew
+    ) -> "_Lived":
         """Let the fleet live and publish, until every event has an outcome."""
         sources = SourceTable()
         with FileJournal(self.folder.journal) as journal:
             shed = ShedLog(journal)
             emitted: list[Event] = []
             commands = Commands(self.connection, self.plan.space, sources)
-            world = self.world(sources, emitted.extend, shed, commands.answer)
+            heard = partial(_heard, emitted, sources, self.plan.external)
+            world = self.world(sources, heard, shed, commands.answer)
             async with Publisher(self.connection, sources, self.plan.space, journal) as publisher:
                 live = Live(
                     plan=self.plan,
@@ -219,8 +248,8 @@ class _Run:
                     world=world,
                     emitted=emitted,
                     publisher=publisher,
-                    targets=self.targets(registrar),
-                    backlog=partial(monitor.backlog, "registrar"),
+                    targets={**self.targets(registrar), **crew.processes},
+                    backlog=partial(monitor.backlog, self.shown_role()),
                     connected=lambda: self.connection.up,
                     watch=self.watch,
                     commands=commands,
@@ -248,8 +277,34 @@ class _Run:
             answer=answer,
         )
 
-    def registrar(self) -> RegistrarProcess:
-        """Return the registrar of this run, not started yet."""
+    def shown_role(self) -> str:
+        """Return whose backlog is shown while the run lasts."""
+        return next(iter(self.plan.scenario.watch), "") if self.external else "registrar"
+
+    @property
+    def external(self) -> bool:
+        """Whether somebody else is the registrar."""
+        return Role.REGISTRAR in self.plan.scenario.external
+
+    def services_env(self) -> dict[str, str]:
+        """Return how a user's services reach the broker."""
+        options = self.options.broker
+        if options is None:
+            return self.registrar_env()
+        given = {
+            "NATS_URL": options.url,
+            "NATS_TOKEN": options.token,
+            "NATS_USER": options.user,
+            "NATS_PASSWORD": options.password,
+            "NATS_CREDS": str(options.creds or ""),
+            "NATS_CA": str(options.ca or ""),
+        }
+        return {name: value for name, value in given.items() if value}
+
+    def registrar(self) -> RegistrarProcess | None:
+        """Return the registrar of this run, not started yet; None if it is external."""
+        if self.external:
+            return None
         plan, folder = self.plan, self.folder
         arguments = [
             "--attach",
@@ -277,9 +332,10 @@ class _Run:
             return {"NATS_URL": self.server.url} | dict.fromkeys(CREDENTIALS, "")
         return {"NATS_URL": self.options.url} if self.options.url else {}
 
-    def targets(self, registrar: RegistrarProcess) -> dict[str, Killable]:
+    def targets(self, registrar: RegistrarProcess | None) -> dict[str, Killable]:
         """Return what faults may act on: only what this run has started."""
-        return {"registrar": registrar} | ({"broker": self.server} if self.server else {})
+        found: dict[str, Killable] = {"registrar": registrar} if registrar else {}
+        return found | ({"broker": self.server} if self.server else {})
 
     def broker_facts(self) -> tuple[ServiceFacts, ...]:
         """Say how the broker of our own ended, if it did before the run was over."""
@@ -321,6 +377,19 @@ class _Lived:
     counts: PublishCounts
     digest: str
     tell: Callable[[str], None]
+
+
+def _heard(
+    emitted: list[Event], sources: SourceTable, external: Sequence[str], events: list[Event]
+) -> None:
+    """Append what is the twin's to publish."""
+    if external:
+        events = [
+            event
+            for event in events
+            if not any(covers(one, sources[event.source].subject) for one in external)
+        ]
+    emitted.extend(events)
 
 
 @asynccontextmanager

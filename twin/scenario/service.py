@@ -33,6 +33,7 @@ class ServiceProcess:
         self,
         name: str,
         service: Service,
+        *,
         env: Mapping[str, str],
         log: Path,
         cwd: Path,

@@ -105,10 +105,9 @@ def _unproven(kind: EventClass, manifest: Manifest) -> str:
     """Say at which observers a class cannot be told."""
     if kind not in PROVABLE:
         return ""
-    without = [
-        f"{one.name} (key {one.key})" for one in manifest.observers if kind not in one.proves
-    ]
-    return f"cannot be told at {', '.join(without)}" if without else ""
+    blind = [one for one in manifest.observers if kind not in one.proves]
+    names = ", ".join(f"{one.name} (key {one.key})" for one in blind)
+    return f"cannot be told at {names}" if blind else ""
 
 
 def _first(ids: list[str]) -> str:

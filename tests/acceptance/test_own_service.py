@@ -1,0 +1,122 @@
+"""Services of a user's in a run: started, watched, broken, observed in all four ways."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+COPIER = """
+schema_version: 1
+name: copies
+fleet: {patrol: {count: 3}}
+phases: [{name: steady, duration: 4s}]
+external: [bios]
+services:
+  copier: {command: [python, own_service.py], ready: {consumer: QIKI_TELEMETRY_V1/copier}}
+watch:
+  lines: {stream: QIKI_EVENTS_V1, durable: copier}
+observers:
+  lines: {jsonl: lines.jsonl, service: copier, key: hash}
+  frames:
+    sql: {database: frames.sqlite, query: "select frame as key, body from frames order by rowid"}
+    service: copier
+    key: payload.frame_id
+    fields: {payload: body}
+    subjects: [qiki.radar.v1.frames]
+  copies: {stream: COPIES, subjects: [qiki.telemetry]}
+events:
+  - {at: 2s, do: {fault: service.restart, service: copier}}
+"""
+INTRUDER = """
+schema_version: 1
+name: intruder
+fleet: {patrol: {count: 2}}
+phases: [{name: steady, duration: 2s}]
+services:
+  intruder: {command: [python, own_service.py, --intrude], ready: {log: ready}}
+"""
+
+
+def run(scenario: str, folder: Path) -> tuple[int, dict[str, Any], Path]:
+    """Run a scenario beside the service; return the exit code, the result and the run folder."""
+    (folder / "scenario.yaml").write_text(scenario)
+    shutil.copy(HERE / "own_service.py", folder)
+    done = subprocess.run(
+        [sys.executable, "-m", "twin", "run", "scenario.yaml", "--json"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout), (folder / "runs" / "last").resolve()
+
+
+def test_a_service_is_observed_by_hash_by_path_and_by_id(tmp_path: Path) -> None:
+    """Each observer finds every event that it has to record, and says what its key can prove.
+
+    The service was restarted meanwhile; nobody published the silenced role's events.
+    """
+    code, result, folder = run(COPIER, tmp_path)
+    assert (code, result["reasons"]) == (0, [])
+    hops = {hop["name"]: hop for hop in result["hops"]}
+    per_subject = {row["subject"]: row["stored"] for row in result["subjects"]}
+    assert per_subject.get("qiki.events.v1.bios_status", 0) == 0
+    assert hops["lines"]["events"] == result["totals"]["stored"]
+    assert hops["frames"]["events"] == per_subject["qiki.radar.v1.frames"] > 0
+    assert hops["copies"]["events"] == per_subject["qiki.telemetry"] > 0
+    assert hops["lines"]["proves"] == ["lost", "duplicate", "unexpected"]
+    assert "corrupt" in hops["frames"]["proves"]
+    assert [fault["outcome"] for fault in result["faults"]] == ["fired"]
+    assert (folder / "services" / "copier" / "service.log").read_text().count("ready") == 2
+    assert {one["role"] for one in result["lag"]} == {"registrar", "lines"}
+
+
+def test_a_foreign_publisher_is_named_and_a_service_that_ends_fails(tmp_path: Path) -> None:
+    """Who publishes on the run's own subject makes it INVALID; an early exit is a failure too."""
+    code, result, _ = run(INTRUDER, tmp_path)
+    assert (code, result["verdict"]) == (3, "INVALID")
+    found = {reason["check"]: reason["message"] for reason in result["reasons"]}
+    assert "urn:someone:else published 1 messages on qiki.telemetry" in found["publisher"]
+    assert found["service"] == "service intruder ended by itself with exit code 7"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("external: [registrar]", "an observer has to say what is recorded"),
+        ("observers: {a: {jsonl: x, service: nobody}}", "there is no service 'nobody'"),
+        ("observers: {registrar: {jsonl: x}}", "registrar is a name of the run's own"),
+        ("observers: {a: {jsonl: x, http: 'http://x'}}", "give one of jsonl, http, sql and stream"),
+        ("observers: {a: {jsonl: x, key: frame.id}}", "a path begins with payload"),
+        ("services: {a: {command: []}}", "needs at least 1"),
+        ("services: {a: {command: [x], ready: {log: '('}}}", "no regular expression"),
+        ("watch: {a: {stream: x.y, durable: z}}", "'x.y' does not match"),
+        (
+            "events: [{at: 1s, do: {fault: service.kill, service: gone}}]",
+            "there is no service 'gone'",
+        ),
+    ],
+)
+def test_mistakes_are_found_before_anything_starts(
+    change: str, message: str, tmp_path: Path
+) -> None:
+    """What could not work is an error of `twin validate`."""
+    file = tmp_path / "scenario.yaml"
+    head = INTRUDER.partition("services:")[0]
+    file.write_text(f"{head}{change}\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "twin", "validate", str(file)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert message in done.stdout
