@@ -129,13 +129,48 @@ def test_rollback_unseen_while_the_broker_was_away_is_a_rewind() -> None:
     ]
 
 
-def test_filter_that_matches_nothing_evicted_is_no_overrun() -> None:
-    """Messages of others that leave the stream are no loss to a consumer with a filter."""
+@pytest.mark.parametrize(("filtered", "expected"), [(True, Status.OK), (False, Status.OVERRUN)])
+def test_evicted_messages_of_others_are_no_overrun(filtered: bool, expected: Status) -> None:
+    """What leaves the stream unread is a loss only to a consumer without a filter."""
     some = [
-        sample(n, filtered=True, first_seq=5 * n + 1, num_pending=0, oldest_seq=None)
+        sample(n, filtered=filtered, first_seq=5 * n + 2, delivered_seq=n, ack_floor=n)
         for n in range(3)
     ]
-    assert status(*some) is Status.OK
+    assert status(*some) is expected
+
+
+def test_what_was_before_a_consumer_was_missing_does_not_count() -> None:
+    """A durable made again after it was seen missing starts afresh: no REWIND."""
+    before = sample(0, delivered_seq=9, ack_floor=9, num_pending=0)
+    gone = replace(before, wall_ns=SECOND, error="it does not exist", missing=True, backlog=None)
+    again = sample(2, num_pending=0)
+    assert status(before, again) is Status.REWIND
+    assert status(before, gone) is Status.MISSING
+    assert status(before, gone, again) is Status.OK
+
+
+def storm(**step: int) -> list[ConsumerSample]:
+    """Return three samples of a consumer that is given ten messages a second again and again."""
+    return [
+        sample(
+            n,
+            delivered_seq=5,
+            num_ack_pending=5,
+            num_redelivered=5,
+            delivered_count=5 + 10 * n,
+            ack_floor=step.get("settled", 0) * n,
+        )
+        for n in range(3)
+    ]
+
+
+def test_repeated_deliveries_are_a_storm_and_no_stall() -> None:
+    """More repeats than settled messages warn of a storm; fewer are work as usual."""
+    found = assess(storm(), 2 * SECOND, RULES)
+    assert found.status is Status.WARN
+    assert "redelivery storm: 20 deliveries" in found.reason
+    assert status(*storm(settled=10)) is Status.OK
+    assert status(*(replace(one, delivered_count=5) for one in storm())) is Status.STALLED
 
 
 def test_evicted_oldest_message_of_a_filter_is_an_overrun() -> None:
@@ -187,4 +222,4 @@ def test_truth_table_of_the_docs_names_every_status_in_order() -> None:
     """docs/lag.md has a row for each status, and none for another."""
     page = Path(__file__).parent.parent.parent / "docs" / "lag.md"
     rows = [line for line in page.read_text().splitlines() if line.startswith("| `")]
-    assert sorted(row.split("`")[1] for row in rows) == sorted(Status)
+    assert sorted({row.split("`")[1] for row in rows}) == sorted(Status)

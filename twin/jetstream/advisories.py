@@ -15,6 +15,7 @@ from twin.jetstream.wire import Delivery
 
 __all__ = ["Advisories"]
 
+REMEMBERED = 100_000
 KINDS = {"MAX_DELIVERIES": "exhausted", "MSG_TERMINATED": "terminated", "MSG_NAKED": "nak"}
 _PREFIX = "$JS.EVENT.ADVISORY.CONSUMER"
 
@@ -29,11 +30,31 @@ class _Body(BaseModel):
     reason: str = ""
 
 
+class _Distinct:
+    """Counts distinct numbers in bounded memory: one that comes again after a while counts again.
+
+    Repeats come close together (a message is refused again when it is delivered again).
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._recent: dict[int, None] = {}
+
+    def add(self, number: int) -> None:
+        if number in self._recent:
+            return
+        self.count += 1
+        self._recent[number] = None
+        if len(self._recent) > REMEMBERED:
+            del self._recent[next(iter(self._recent))]
+
+
 class Advisories:
     """Collects the advisories of `consumers` while its context is open.
 
     Each is appended to `path` (if given) as one JSON line: role, stream, consumer, kind,
-    stream_seq, deliveries, reason, wall_ns. Counts are of distinct messages. An advisory is
+    stream_seq, deliveries, reason, wall_ns. Counts are of distinct messages (among the last
+    100,000 of a consumer and kind). An advisory is
     a core message: what is published while this connection is down is not seen, `gaps` holds
     those times; `complete` is False when the server does not let us listen.
     """
@@ -45,7 +66,7 @@ class Advisories:
         self._roles = {(c.stream, c.name): c.role for c in consumers}
         self._path = path
         self._file: BinaryIO | None = None
-        self._seen: dict[tuple[str, str, str], set[int]] = {}
+        self._seen: dict[tuple[str, str, str], _Distinct] = {}
         self._subscriptions: list[Subscription] = []
         self._listening = connection.listening(state=self._on_state, error=self._on_error)
         self._down_ns = 0
@@ -92,7 +113,8 @@ class Advisories:
             self._file.flush()
 
     def _count(self, kind: str, stream: str, consumer: str) -> int:
-        return len(self._seen.get((kind, stream, consumer), ()))
+        seen = self._seen.get((kind, stream, consumer))
+        return seen.count if seen else 0
 
     def _receive(self, batch: list[Delivery]) -> None:
         now = time.time_ns()
@@ -105,7 +127,7 @@ class Advisories:
                 self.complete = False
                 continue
             key = (kind, body.stream, body.consumer)
-            self._seen.setdefault(key, set()).add(body.stream_seq)
+            self._seen.setdefault(key, _Distinct()).add(body.stream_seq)
             if self._file is not None:
                 role = self._roles.get((body.stream, body.consumer), "")
                 line = {"role": role, "kind": kind, **body.model_dump(), "wall_ns": now}

@@ -169,6 +169,27 @@ def _stalled(window: list[_Counters], rules: StatusRules) -> Finding | None:
     return Finding(Status.STALLED, text)
 
 
+def _storm(window: list[_Counters], _rules: StatusRules) -> Finding | None:
+    """Find a consumer that is given the same messages again and again, more than new ones."""
+    again = [_redelivered(a, b) for a, b in pairwise(window)]
+    settled = window[-1].floor - window[0].floor
+    if not all(again) or sum(again) <= settled:
+        return None
+    return Finding(
+        Status.WARN,
+        f"redelivery storm: {sum(again)} deliveries were repeats, {settled} messages were settled",
+    )
+
+
+def _redelivered(before: _Counters, after: _Counters) -> int:
+    """Return deliveries that were not the first of their message; under a filter, at most."""
+    a, b = before.sample, after.sample
+    deliveries = b.delivered_count - a.delivered_count
+    if b.filtered:
+        return deliveries if b.num_redelivered and after.pending >= before.pending else 0
+    return max(0, deliveries - (after.delivered - before.delivered))
+
+
 def _saturated(window: list[_Counters], _rules: StatusRules) -> Finding | None:
     limit = window[-1].sample.max_ack_pending
     if limit > 0 and all(one.ack_pending >= limit and one.pending for one in window):
@@ -193,6 +214,7 @@ EVENTS: Final[tuple[Callable[[list[_Counters]], Finding | None], ...]] = (
     _exhausted,
 )
 TRENDS: Final[tuple[Callable[[list[_Counters], StatusRules], Finding | None], ...]] = (
+    _storm,
     _stalled,
     _saturated,
     _growing,
