@@ -25,6 +25,7 @@ COMMANDS = {
     "spec": ("twin.cli.spec", "app"),
     "registrar": ("twin.cli.registrar", "app"),
     "lag": ("twin.cli.lag", "app"),
+    "bench": ("twin.cli.bench", "app"),
 }
 """Where each command is: a function, or a group of commands. Only the one asked for is loaded."""
 

@@ -64,6 +64,11 @@ class RegistrarProcess:
         return self._child is not None and self._child.returncode is None
 
     @property
+    def pid(self) -> int:
+        """The process id of the registrar, running or last run; 0 before the first start."""
+        return self._child.pid if self._child else 0
+
+    @property
     def returncode(self) -> int | None:
         """The exit code, None while the process runs."""
         return self._child.returncode if self._child else None

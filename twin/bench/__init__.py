@@ -1,0 +1,1 @@
+"""Load benchmarks that run the alternatives side by side, and the soak."""

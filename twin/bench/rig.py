@@ -1,0 +1,149 @@
+"""What every contender of a benchmark gets: a server, an empty stream, and the same messages."""
+
+import gc
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from twin.errors import ProcessFailed
+from twin.events.topology import ConsumerDecl, StreamDecl, Topology
+from twin.jetstream.api import ApiRefused, call, stream_state
+from twin.jetstream.connection import BrokerOptions, Connection, connect
+from twin.jetstream.link import WireChoice
+from twin.jetstream.reconcile import reconcile
+from twin.jetstream.server import NatsServer
+
+__all__ = [
+    "PAYLOAD_BYTES",
+    "SOURCES",
+    "STREAM",
+    "SUBJECTS",
+    "Clock",
+    "Rig",
+    "Turn",
+    "block",
+    "header_fields",
+    "payload",
+    "process_cpu_s",
+]
+
+STREAM = "BENCH"
+SUBJECTS = "bench.>"
+SOURCES = 2000
+PAYLOAD_BYTES = 256
+_DECL = StreamDecl(STREAM, (SUBJECTS,), max_bytes=-1, duplicate_window_s=120)
+_CE = {
+    "ce-specversion": "1.0",
+    "ce-type": "qiki.telemetry.v1.Snapshot",
+    "ce-source": "urn:twin:benchmark:bot-0001",
+    "ce-subject": "power",
+    "ce-time": "2026-01-01T00:00:00.000Z",
+    "ce-datacontenttype": "application/json",
+}
+
+
+@dataclass(slots=True)
+class Clock:
+    """What a turn took: wall time, and processor time of the parties in seconds."""
+
+    wall_s: float = 0.0
+    cpu_s: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One contender's turn: how many messages, and what they took."""
+
+    messages: int
+    clock: Clock
+
+    @property
+    def rate(self) -> float:
+        """Messages per second of wall time."""
+        return self.messages / self.clock.wall_s
+
+    def cpu_us(self) -> dict[str, float]:
+        """Processor time per message and party, in microseconds."""
+        return {name: 1e6 * spent / self.messages for name, spent in self.clock.cpu_s.items()}
+
+
+class Rig:
+    """A nats-server with one stream, made anew before each turn, and a folder for files."""
+
+    def __init__(self, server: NatsServer, folder: Path) -> None:
+        self.server = server
+        self.folder = folder
+
+    async def connect(self, wire: WireChoice = "auto") -> Connection:
+        """Open a connection of ours."""
+        return await connect(BrokerOptions(url=self.server.url), name="bench", wire=wire)
+
+    async def fresh(self) -> None:
+        """Make the stream anew, so that no file and no message id is carried over."""
+        async with await self.connect() as connection:
+            with suppress(ApiRefused):  # not there yet
+                await call(connection, f"STREAM.DELETE.{STREAM}")
+            await reconcile(connection, Topology((_DECL,), ()))
+
+    async def durable(self, name: str) -> None:
+        """Make a durable on the stream, wide enough to hold nobody back."""
+        decl = ConsumerDecl(
+            "bench", STREAM, name, max_ack_pending=20_000, max_deliver=-1, ack_wait_s=5.0
+        )
+        async with await self.connect() as connection:
+            await reconcile(connection, Topology((_DECL,), (decl,)))
+
+    async def stored(self) -> int:
+        """Count what the stream holds."""
+        async with await self.connect() as connection:
+            return (await stream_state(connection, STREAM, "none")).messages
+
+    @contextmanager
+    def clock(self, **others: int) -> Iterator[Clock]:
+        """Time what happens inside; `others` are further processes by role.
+
+        Begins with an empty young generation: garbage of what was prepared costs nobody.
+        """
+        pids = {"server": self.server.pid, **others}
+        clock = Clock()
+        gc.collect()
+        gc.freeze()
+        before = {name: process_cpu_s(pid) for name, pid in pids.items()}
+        own, started = time.process_time(), time.perf_counter()
+        yield clock
+        clock.wall_s = time.perf_counter() - started
+        clock.cpu_s = {"client": time.process_time() - own}
+        clock.cpu_s |= {name: process_cpu_s(pid) - before[name] for name, pid in pids.items()}
+        gc.unfreeze()
+
+
+def process_cpu_s(pid: int) -> float:
+    """Return the processor time of a process so far; 0 where there is no /proc."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        if Path("/proc/self/stat").exists():
+            raise ProcessFailed(f"Process {pid} ended during its turn.") from error
+        return 0.0
+    user, system = stat.rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+def payload() -> bytes:
+    """Return the JSON payload of every message."""
+    return b'{"fill":"x"}'.ljust(PAYLOAD_BYTES)
+
+
+def header_fields(run: str, number: int) -> dict[str, str]:
+    """Return seven CloudEvents headers and the message id of one event."""
+    name = f"bot-{number % SOURCES}/bench/{number // SOURCES + 1}"
+    return {**_CE, "ce-id": name, "Nats-Msg-Id": f"{run}/{name}"}
+
+
+def block(run: str, number: int) -> bytes:
+    """Return the same headers encoded, without the closing empty line."""
+    lines = "".join(f"{name}: {value}\r\n" for name, value in header_fields(run, number).items())
+    return f"NATS/1.0\r\n{lines}".encode()

@@ -1,0 +1,127 @@
+"""Publishing and consuming beside the alternatives, in turns on one server.
+
+A machine that is busy with other things treats all contenders alike when they take turns;
+so each is measured once a round, and the ratio of two is the median of the rounds' ratios.
+"""
+
+import statistics
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from twin.bench import nats_py, ours
+from twin.bench.libnats import LibNats
+from twin.bench.raw import raw_socket
+from twin.bench.rig import Rig, Turn
+from twin.errors import InfrastructureError
+
+__all__ = ["FLOORS", "Contender", "Floor", "Outcome", "contenders", "measure"]
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One way to do what its group is about; slow ones get a part of the messages only."""
+
+    group: str
+    name: str
+    run: Callable[[Rig, int, str], Awaitable[Turn]]
+    part: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """`ratio` is what the rate of `name` over that of `base` should be at least."""
+
+    name: str
+    base: str
+    ratio: float
+
+
+FLOORS = (
+    Floor("twin, pipelined", "nats-py publish_async", 4.0),
+    Floor("twin, ordered", "nats-py publish_async", 4.0),
+    Floor("twin, pipelined", "nats-py one by one", 30.0),
+    Floor("twin, pipelined", "raw socket, no accounts", 0.8),
+    Floor("twin, simulated", "nats-py publish_async", 3.0),
+    Floor("twin, encoded", "libnats js_PublishMsgAsync", 1.2),
+    Floor("twin, fetched", "nats-py fetch(1000)", 8.0),
+    Floor("twin, audited", "nats-py publish_async + fetch", 2.0),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The turns of every contender, round by round."""
+
+    turns: Mapping[str, tuple[Turn, ...]]
+
+    def rate(self, name: str) -> float:
+        """Return the median messages per second."""
+        return statistics.median(turn.rate for turn in self.turns[name])
+
+    def cpu_us(self, name: str) -> dict[str, float]:
+        """Return the median processor time per message of each party, in microseconds."""
+        each = [turn.cpu_us() for turn in self.turns[name]]
+        return {party: statistics.median(one[party] for one in each) for party in each[0]}
+
+    def ratio(self, name: str, base: str) -> float:
+        """Return the median over the rounds of one rate over the other."""
+        pairs = zip(self.turns[name], self.turns[base], strict=True)
+        return statistics.median(one.rate / other.rate for one, other in pairs)
+
+    def floors(self) -> Iterable[tuple[Floor, float]]:
+        """Yield the floors of which both sides ran, each with the ratio that was reached."""
+        for floor in FLOORS:
+            if floor.name in self.turns and floor.base in self.turns:
+                yield floor, self.ratio(floor.name, floor.base)
+
+
+def contenders(only: Iterable[str], libnats: LibNats | None) -> list[Contender]:
+    """Return the contenders of the groups named in `only`, all without one, in turn order."""
+    wanted = set(only)
+    every = [
+        Contender("publish", "nats-py publish_async", nats_py.publish_async, 1 / 3),
+        Contender("publish", "nats-py one by one", nats_py.one_by_one, 1 / 20),
+        Contender("publish", "raw socket, no accounts", raw_socket),
+        Contender("publish", "twin, ordered", ours.publish),
+        Contender("publish", "twin, pipelined", partial(ours.publish, pipelined=True)),
+        Contender("publish", "twin, public API", partial(ours.publish, wire="public"), 1 / 3),
+        Contender("publish", "twin, encoded", ours.encode),
+        Contender("publish", "twin, simulated", ours.simulate),
+        Contender("consume", "nats-py fetch(1000)", nats_py.fetch, 1 / 3),
+        Contender("consume", "twin, fetched", ours.consume),
+        Contender(
+            "consume", "twin, fetched, public API", partial(ours.consume, wire="public"), 1 / 3
+        ),
+        Contender("audit", "nats-py publish_async + fetch", nats_py.async_and_fetch, 1 / 3),
+        Contender("audit", "twin, audited", ours.audit),
+    ]
+    if libnats is not None:
+        every.insert(2, Contender("publish", "libnats js_PublishMsgAsync", libnats.publish))
+    return [one for one in every if not wanted or one.group in wanted]
+
+
+async def measure(
+    rig: Rig,
+    field: Iterable[Contender],
+    messages: int,
+    rounds: int,
+    tell: Callable[[str], None],
+) -> Outcome:
+    """Let everybody take turns; after each, the stream holds exactly what was published.
+
+    Raises InfrastructureError when it does not. `tell` hears whose turn it is.
+    """
+    field = list(field)
+    turns: dict[str, list[Turn]] = {one.name: [] for one in field}
+    for number in range(rounds):
+        for place, one in enumerate(field):
+            tell(f"round {number + 1} of {rounds}: {one.name}")
+            count = max(1, round(messages * one.part))
+            await rig.fresh()
+            turn = await one.run(rig, count, f"{time.time_ns()}-{number}-{place}")
+            if (stored := await rig.stored()) != count:
+                raise InfrastructureError(f"{one.name}: {stored} stored of {count}.")
+            turns[one.name].append(turn)
+    return Outcome({name: tuple(taken) for name, taken in turns.items()})
