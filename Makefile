@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help setup run test test-external lint lock clean
+.PHONY: help setup run test test-external soak lint lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ test: $(STAMP) ## run every test that needs Python only
 
 test-external: $(STAMP) ## run the tests that need promtool and other programs (.ci/tools brings them)
 	$(BIN)/python -m pytest -m external
+
+soak: $(STAMP) ## ten million events over three broker kills, every copy counted (15 GB of disk)
+	$(BIN)/twin bench soak --events 10M --kills 3
 
 lint: $(STAMP) ## ruff, mypy and the import rules
 	$(BIN)/ruff check .

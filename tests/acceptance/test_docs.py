@@ -21,8 +21,10 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SAVED_AS = re.compile(r"^Saved as `(\S+)`:$", re.MULTILINE)
 SOME_RUN = re.compile(r"runs/\d{8}-\d{6}-[\w-]+")
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
-RUN_ELSEWHERE = re.compile(r"registrar serve|--nats |export NATS_URL|sqlite3 |datasette ")
-"""Services and a user's server have tests of their own; the last two are programs of others."""
+RUN_ELSEWHERE = re.compile(
+    r"registrar serve|twin bench |--nats |export NATS_URL|sqlite3 |datasette "
+)
+"""Services, benchmarks and a user's server have tests of their own; the last two are programs of others."""
 MINIMAL = {
     "schema_version": 1,
     "name": "fragment",

@@ -442,8 +442,10 @@ async def test_malformed_subjects_and_headers_are_refused_loudly(open_bench: Ope
         with pytest.raises(UsageError, match="not a subject"):
             bench.offer(bench.event(bad))
         split = bench.event(0)._replace(headers=b"NATS/1.0\r\n\r\nPUB x")
-        with pytest.raises(UsageError, match="malformed"):
-            bench.offer(split)
+        for wrong in (split, split._replace(headers=b"NATS/1.0\r\nk: v\r\n\r\nPUB x\r\n")):
+            with pytest.raises(UsageError, match="malformed"):
+                bench.offer(bench.event(1), wrong, bench.event(2))
+        assert bench.publisher.counts.offered == 1
 
 
 def test_retries_must_fit_the_duplicate_window() -> None:

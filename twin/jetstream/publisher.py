@@ -124,9 +124,11 @@ class Publisher:
         """Take events over and send what may be sent; never waits.
 
         `intended_ns` holds each event's intended wall time. What the bounded backlog cannot
-        take is refused and journalled as such.
+        take is refused and journalled as such. Raises UsageError, and takes nothing, when a
+        header block is malformed.
         """
         self._check()
+        _check_headers([event.headers for event in events])
         self._account.offered(events, intended_ns, slip_us)
         space = max(0, self._settings.backlog - len(self._backlog) - len(self._flights))
         for event, at in zip(events[:space], intended_ns, strict=False):
@@ -227,12 +229,6 @@ class Publisher:
         while len(launched) < free and (flight := self._backlog.pop()) is not None:
             source, _, _, headers, payload = flight.event
             flight.subject = subjects.get(source) or self._subject(source)
-            if not (
-                headers.startswith(b"NATS/1.0\r\n")
-                and headers.endswith(b"\r\n")
-                and b"\r\n\r\n" not in headers
-            ):
-                raise UsageError(f"The headers of an event are malformed: {headers[:200]!r}")
             if len(headers) + len(payload) > largest:
                 flight.error = LocalRefusal.MAX_PAYLOAD
                 self._settle([(flight, Outcome.REFUSED, 0, False)])
@@ -399,6 +395,15 @@ class Publisher:
     async def _checkpoint(self) -> None:
         self._account.journal.flush()
         await asyncio.to_thread(self._account.journal.sync)
+
+
+def _check_headers(blocks: list[bytes]) -> None:
+    """Raise UsageError for a block that is none, or ends early; all are searched in one piece."""
+    odd = [one for one in blocks if one[:10] != b"NATS/1.0\r\n" or one[-2:] != b"\r\n"]
+    if not odd and b"\r\n\r\n" in b"".join(blocks):
+        odd = [one for one in blocks if b"\r\n\r\n" in one]
+    if odd:
+        raise UsageError(f"The headers of an event are malformed: {odd[0][:200]!r}")
 
 
 def _given_up(flight: Flight, *, ended: bool = False) -> Outcome:

@@ -1,0 +1,70 @@
+"""`twin bench`: the alternatives side by side, and the soak, as a user calls them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import orjson
+import pytest
+
+from twin.bench.traffic import FLOORS
+from twin.report.compare import Bench
+
+
+def twin(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run the command line."""
+    return subprocess.run(
+        [sys.executable, "-m", "twin", "bench", *arguments],
+        cwd=cwd,
+        env={"COLUMNS": "120", "PATH": "/usr/bin:/bin", "TMPDIR": str(cwd)},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+def test_traffic_measures_every_contender_and_says_what_was_promised(tmp_path: Path) -> None:
+    """Each group's contenders, floors, versions and machine are shown; --json keeps all turns."""
+    done = twin(
+        *("traffic", "--quick", "--messages", "600", "--rounds", "1", "--json", "t.json"),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    result = Bench.load(tmp_path / "t.json")
+    assert result.name == "traffic"
+    assert result.settings == {"messages": 600, "rounds": 1, "payload_bytes": 256}
+    assert result.versions["nats-server"] in done.stdout
+    assert "cores" in result.machine
+    ours = {floor.name for floor in FLOORS} - {"libnats js_PublishMsgAsync"}
+    for name in {*ours, "nats-py publish_async", "nats-py fetch(1000)", "raw socket, no accounts"}:
+        assert name in done.stdout
+        metric = result.metrics[f"rate{{{name}}}"]
+        assert len(metric.samples) == 1
+        assert all(sample > 0 for sample in metric.samples)
+    assert "ratio{twin, pipelined;raw socket, no accounts}" in result.metrics
+    assert "cpu{twin, audited;registrar}" in result.metrics
+    assert not list(tmp_path.glob("twin-bench-*"))
+
+
+def test_soak_counts_every_copy_over_a_killed_broker(tmp_path: Path) -> None:
+    """Journal, stream and store hold the same events once, and the exit code says so."""
+    done = twin("soak", "--events", "10k", "--kills", "1", "--json", "s.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "PASS: 10,000 events" in done.stdout
+    found = orjson.loads((tmp_path / "s.json").read_bytes())
+    for place in ("attempted", "acknowledged", "stored", "recorded"):
+        assert found[place] == 10_000
+    wrong = ("lost", "duplicates", "reordered", "corrupt", "unexpected")
+    assert [found[name] for name in wrong] == [0] * 5
+    assert found["disconnects"] >= 1
+    assert len(found["server_downtime_s"]) == 1
+
+
+@pytest.mark.parametrize("events", ["0", "1G"])
+def test_a_soak_of_no_number_is_refused(tmp_path: Path, events: str) -> None:
+    """What --events takes is said, with exit code 2."""
+    done = twin("soak", f"--events={events}", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "10M" in done.stderr
+    assert "Traceback" not in done.stderr
