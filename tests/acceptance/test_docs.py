@@ -24,7 +24,7 @@ LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 RUN_ELSEWHERE = re.compile(
     r"registrar serve|twin bench |--nats |export NATS_URL|sqlite3 |datasette "
 )
-"""Services, benchmarks and a user's server have tests of their own; the last two are programs of others."""
+"""Services, benchmarks and a user's server are tested elsewhere; the last two are of others."""
 MINIMAL = {
     "schema_version": 1,
     "name": "fragment",
