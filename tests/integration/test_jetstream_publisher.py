@@ -297,6 +297,16 @@ async def test_a_message_over_max_payload_is_refused_alone(open_bench: Opener) -
         assert bench.publisher.counts.disconnects == 0
 
 
+async def test_many_messages_over_max_payload_make_way(open_bench: Opener) -> None:
+    """However many of a source are too large, the one behind them is sent."""
+    huge = b"x" * (1 << 20)
+    async with open_bench() as bench:
+        bench.offer(*(bench.event(0, huge) for _ in range(1500)), bench.event(0))
+        assert await bench.publisher.flush(10)
+        counts = bench.publisher.counts
+        assert (counts.refused, counts.acknowledged) == (1500, 1)
+
+
 async def test_without_a_broker_what_was_sent_is_unknown_and_the_rest_refused(
     server: NatsServer, open_bench: Opener, until: Until
 ) -> None:

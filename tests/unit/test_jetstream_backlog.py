@@ -22,8 +22,9 @@ def test_one_in_flight_per_source_and_in_order(steps: list[int | str]) -> None:
     for step in steps:
         if isinstance(step, int):
             offered[step] += 1
-            backlog.push(flight(step, offered[step]))
-        elif step == "pop" and (taken := backlog.pop()) is not None:
+            backlog.push([flight(step, offered[step])])
+        elif step == "pop" and (one := backlog.take(1)):
+            [taken] = one
             source = taken.event.source
             assert source not in {f.event.source for f in out}
             assert taken.event.seq == sent[source] + 1
@@ -33,7 +34,7 @@ def test_one_in_flight_per_source_and_in_order(steps: list[int | str]) -> None:
             backlog.release([out.pop(0)])
         assert len(backlog) == sum(offered.values()) - sum(sent.values())
     while out or len(backlog):
-        while (taken := backlog.pop()) is not None:
+        for taken in backlog.take(1000):
             sent[taken.event.source] += 1
             out.append(taken)
         backlog.release([out.pop()])
@@ -43,7 +44,6 @@ def test_one_in_flight_per_source_and_in_order(steps: list[int | str]) -> None:
 def test_without_order_everything_is_ready_at_once() -> None:
     """A pipelined backlog hands events out as they came, without waiting for outcomes."""
     backlog = Backlog(ordered=False)
-    for seq in range(1, 4):
-        backlog.push(flight(0, seq))
-    taken = [backlog.pop() for _ in range(4)]
-    assert [f.event.seq if f else None for f in taken] == [1, 2, 3, None]
+    backlog.push([flight(0, seq) for seq in range(1, 4)])
+    assert [one.event.seq for one in backlog.take(2)] == [1, 2]
+    assert [one.event.seq for one in backlog.take(2)] == [3]

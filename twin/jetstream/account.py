@@ -92,15 +92,15 @@ class Account:
             ]
         )
 
-    def acknowledged(self, stored: Sequence[Flight], sequences: Sequence[int]) -> None:
+    def acknowledged(self, stored: Sequence[tuple[Flight, int]]) -> None:
         """Record events that were stored, each with its stream sequence: the ordinary case."""
         now = time.time_ns()
         self.counts.acknowledged += len(stored)
-        self._recent_ns.extend([now - flight.intended_ns for flight in stored])
+        self._recent_ns.extend([now - flight.intended_ns for flight, _ in stored])
         rows: list[tuple[int, ...]] = []
-        for flight, stream_seq in zip(stored, sequences, strict=True):
-            source, seq, *_ = flight.event
-            tries = min(flight.tries, _MAX_U2)
+        for flight, stream_seq in stored:
+            source, seq, _, _, _ = flight.event
+            tries = flight.tries if flight.tries < _MAX_U2 else _MAX_U2
             rows.append((source, seq, _ACKNOWLEDGED, 0, tries, 0, stream_seq, now))
         self.journal.settled(rows)
 

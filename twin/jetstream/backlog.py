@@ -1,7 +1,7 @@
 """Events on their way: waiting, on the wire, or resting before another try."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from twin.events.event import Event
 
@@ -49,26 +49,28 @@ class Backlog:
         """The number of events that wait, ready or not."""
         return self._waiting
 
-    def push(self, flight: Flight) -> None:
-        """Add an event behind the others of its source."""
-        self._waiting += 1
+    def push(self, flights: Sequence[Flight]) -> None:
+        """Add events, each behind the others of its source."""
+        self._waiting += len(flights)
         if not self._ordered:
-            self._ready.append(flight)
+            self._ready.extend(flights)
             return
-        source = flight.event.source
-        last = self._last.get(source)
-        self._last[source] = flight
-        if last is None:
-            self._ready.append(flight)
-        else:
-            last.next = flight
+        newest = self._last
+        for flight in flights:
+            source = flight.event[0]
+            last = newest.get(source)
+            newest[source] = flight
+            if last is None:
+                self._ready.append(flight)
+            else:
+                last.next = flight
 
-    def pop(self) -> Flight | None:
-        """Take the next event that may be sent; None when there is none."""
-        if not self._ready:
-            return None
-        self._waiting -= 1
-        return self._ready.popleft()
+    def take(self, count: int) -> list[Flight]:
+        """Take the next events that may be sent, at most `count`."""
+        ready = self._ready
+        taken = [ready.popleft() for _ in range(min(count, len(ready)))]
+        self._waiting -= len(taken)
+        return taken
 
     def release(self, settled: Iterable[Flight]) -> None:
         """Let the successors of settled events go."""
@@ -80,4 +82,4 @@ class Backlog:
                 self._ready.append(successor)
                 flight.next = None
             else:
-                del self._last[flight.event.source]
+                del self._last[flight.event[0]]

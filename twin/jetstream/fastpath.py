@@ -172,9 +172,10 @@ class AckPattern(NamedTuple):
         if found is None:
             return position
         acks = self.each.findall(buffer, position, found.end())
-        if any(len(body) != int(size) for _, size, body, _ in acks):
+        tokens, sizes, bodies, sequences = zip(*acks, strict=True)
+        if list(map(len, bodies)) != list(map(int, sizes)):
             return position  # not what the server means by these bytes
-        self.stored([(token, seq) for token, _, _, seq in acks])
+        self.stored(list(zip(map(int, tokens), map(int, sequences), strict=True)))
         return found.end()
 
 

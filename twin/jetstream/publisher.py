@@ -131,8 +131,8 @@ class Publisher:
         _check_headers([event.headers for event in events])
         self._account.offered(events, intended_ns, slip_us)
         space = max(0, self._settings.backlog - len(self._backlog) - len(self._flights))
-        for event, at in zip(events[:space], intended_ns, strict=False):
-            self._backlog.push(Flight(event, at))
+        fitting = events[:space]
+        self._backlog.push(list(map(Flight, fitting, intended_ns)))
         if len(events) > space:
             self._account.overflowed(events[space:])
         self._pump()
@@ -217,21 +217,27 @@ class Publisher:
                 event.clear()
 
     def _pump(self) -> None:
-        """Send as many waiting events as the window allows, in one piece."""
+        """Send as many waiting events as the window allows."""
+        while self._send_waiting():
+            pass
+
+    def _send_waiting(self) -> bool:
+        """Send what may go now in one piece; True when refusals have made way for more."""
         free = self._free_window()
         if free <= 0 or not self._connection.up:
-            return
+            return False
         now = time.monotonic()
         due = now + self._settings.ack_wait_s * self._jitter.uniform(0.8, 1.2)
         largest = self._connection.max_payload - _STAMP_SIZE
         token, flights, subjects = self._tokens, self._flights, self._subjects
         launched: list[Flight] = []
-        while len(launched) < free and (flight := self._backlog.pop()) is not None:
+        refused: list[Settlement] = []
+        for flight in self._backlog.take(free):
             source, _, _, headers, payload = flight.event
             flight.subject = subjects.get(source) or self._subject(source)
             if len(headers) + len(payload) > largest:
                 flight.error = LocalRefusal.MAX_PAYLOAD
-                self._settle([(flight, Outcome.REFUSED, 0, False)])
+                refused.append((flight, Outcome.REFUSED, 0, False))
                 continue
             flight.token = token = token + 1
             flight.tries = 1
@@ -242,6 +248,8 @@ class Publisher:
         self._tokens = token
         if launched:
             self._connection.launch(self._inbox, launched)
+        self._settle(refused)
+        return bool(refused)
 
     def _free_window(self) -> int:
         window = self._settings.window
@@ -268,21 +276,17 @@ class Publisher:
         self._account.counts.resent += len(again)
         self._connection.launch(self._inbox, again)
 
-    def _on_stored(self, acks: list[tuple[bytes, bytes]]) -> None:
+    def _on_stored(self, acks: list[tuple[int, int]]) -> None:
         """Settle what was stored at first sight: token and stream sequence of each."""
-        flights = self._flights
-        sequences: list[int] = []
-        settled: list[Flight] = []
-        for token, sequence in acks:
-            flight = flights.pop(int(token), None)
-            if flight is None:
-                self._account.counts.late += 1
-                continue
-            settled.append(flight)
-            sequences.append(int(sequence))
-            if flight.resting:
-                self._resting -= 1
-        self._account.acknowledged(settled, sequences)
+        pop = self._flights.pop
+        stored = [
+            (flight, stream_seq) for token, stream_seq in acks if (flight := pop(token, None))
+        ]
+        self._account.counts.late += len(acks) - len(stored)
+        self._account.acknowledged(stored)
+        settled = [flight for flight, _ in stored]
+        if self._resting:
+            self._resting -= sum(flight.resting for flight in settled)
         self._backlog.release(settled)
         self._pump()
         self._signal()
@@ -333,9 +337,10 @@ class Publisher:
     def _abandon(self) -> None:
         """Settle everything at once with what is known of it."""
         self._settle([(f, _given_up(f, ended=True), 0, False) for f in self._flights.values()])
-        while (flight := self._backlog.pop()) is not None:
-            flight.error = LocalRefusal.NOT_SENT
-            self._settle([(flight, Outcome.REFUSED, 0, False)])
+        while waiting := self._backlog.take(_MAX_WINDOW):
+            for flight in waiting:
+                flight.error = LocalRefusal.NOT_SENT
+            self._settle([(flight, Outcome.REFUSED, 0, False) for flight in waiting])
         self._signal()
 
     def _on_state(self, up: bool) -> None:

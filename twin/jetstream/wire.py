@@ -35,7 +35,7 @@ Delivery = tuple[bytes, bytes, bytes, bytes]
 Handler = Callable[[list[Delivery]], None]
 """Takes deliveries in order, is synchronous and does not raise."""
 
-StoredHandler = Callable[[list[tuple[bytes, bytes]]], None]
+StoredHandler = Callable[[list[tuple[int, int]]], None]
 """Takes plain acknowledgements of a publish: last token of the subject, stream sequence."""
 
 _BURST = 64
