@@ -204,6 +204,8 @@ def _growing(window: list[_Counters], rules: StatusRules) -> Finding | None:
     young = age_s is not None and age_s < rules.warn_age_s
     if young or not all(before < after for before, after in steps):
         return None
+    if not _progress(window[-2:]):  # about to be a stall: that is told when the window is full
+        return None
     return Finding(Status.WARN, f"the backlog grew by {grew} to {window[-1].backlog}")
 
 

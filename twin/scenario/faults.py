@@ -4,9 +4,11 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeAlias, cast
 
+from twin.chaos.consumer import SimulatedConsumer
 from twin.chaos.faultlog import FaultEntry, FaultLog
+from twin.chaos.stream import BreakableStream
 from twin.errors import ProcessFailed, TwinError
 from twin.scenario.actions import (
     Action,
@@ -19,6 +21,8 @@ from twin.scenario.actions import (
     ServicePause,
     ServiceRestart,
 )
+from twin.scenario.bus_actions import BusFault, ConsumerFault, StreamFault
+from twin.scenario.bus_faults import break_bus
 from twin.scenario.drive import Timeline
 from twin.scenario.model import ScheduledEvent
 from twin.scenario.service import ServiceProcess
@@ -26,7 +30,7 @@ from twin.scenario.triggers import EdgeTrigger
 from twin.scenario.values import NS_PER_S
 from twin.simulation.inputs import Heal, Input, Start
 
-__all__ = ["Breakable", "FaultRunner", "Killable"]
+__all__ = ["Breakable", "FaultRunner", "Killable", "Victim"]
 
 CONFIRM_NS = 2 * NS_PER_S
 CONFIRM_STEP_NS = NS_PER_S // 10
@@ -62,6 +66,10 @@ class Killable(Protocol):
         """Let it go on."""
 
 
+Victim: TypeAlias = Killable | SimulatedConsumer | BreakableStream
+"""What a fault that lasts in wall time may act on."""
+
+
 class FaultRunner:
     """Starts the faults of a run; every declared fault is in the log, whether it fires or not.
 
@@ -74,7 +82,7 @@ class FaultRunner:
     def __init__(
         self,
         events: tuple[ScheduledEvent, ...],
-        targets: Mapping[str, Killable],
+        targets: Mapping[str, Victim],
         world: Breakable,
         group: asyncio.TaskGroup,
     ) -> None:
@@ -169,7 +177,15 @@ class FaultRunner:
             finally:
                 self._held.discard(entry.target)
 
-    async def _act(self, action: Action, target: Killable, entry: FaultEntry) -> None:
+    async def _act(
+        self,
+        action: Action,
+        target: Victim,
+        entry: FaultEntry,
+    ) -> None:
+        if isinstance(target, SimulatedConsumer | BreakableStream):
+            await break_bus(cast("BusFault", action), target, entry)
+            return
         match action:
             case BrokerKill() | RegistrarKill() | ServiceKill():
                 await _kill(target, action.restart_after, entry)
@@ -184,7 +200,11 @@ class FaultRunner:
 
 
 def _target(event: ScheduledEvent) -> str:
-    """Return `broker`, `registrar`, a service, or the part of the fleet that is meant."""
+    """Return a process, a consumer, a stream, or the part of the fleet that is meant."""
+    if isinstance(event.do, ConsumerFault):
+        return event.do.consumer
+    if isinstance(event.do, StreamFault):
+        return event.do.stream
     if isinstance(event.do, ServiceKill | ServicePause | ServiceRestart):
         return event.do.service
     if not isinstance(event.do, HardwareFault):

@@ -17,7 +17,7 @@ from twin.jetstream.publisher import Publisher
 from twin.report.progress import Snapshot
 from twin.scenario.commands import Commands
 from twin.scenario.drive import Timeline, drive
-from twin.scenario.faults import FaultRunner, Killable
+from twin.scenario.faults import FaultRunner, Victim
 from twin.scenario.folder import RunFolder
 from twin.scenario.plan import Plan
 from twin.scenario.values import NS_PER_S
@@ -45,7 +45,7 @@ class Live:
     world: World
     emitted: list[Event]
     publisher: Publisher
-    targets: Mapping[str, Killable]
+    targets: Mapping[str, Victim]
     backlog: Callable[[], int | None]
     connected: Callable[[], bool]
     watch: Watch

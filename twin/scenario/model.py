@@ -7,10 +7,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 
 from twin.events.subjects import Layout
 from twin.scenario.actions import Action, HardwareFault, lasts_in_wall_time
+from twin.scenario.bus_actions import ConsumerFault
 from twin.scenario.outside import Observer, Role, Service, Watch
 from twin.scenario.triggers import ConditionText
 from twin.scenario.values import NS_PER_S, Duration, Model, Multiplier, StartValue, format_duration
-from twin.verdict.manifest import AuditExpectation, Guarantees, Limits
+from twin.verdict.manifest import Expectation, Guarantees, Limits
 from twin.verdict.thresholds import WALL_METRICS, parse_expression, parse_selector
 
 __all__ = ["Fleet", "Load", "Pace", "Phase", "Scenario", "ScheduledEvent"]
@@ -121,6 +122,19 @@ class ScheduledEvent(Model):
         return self
 
 
+class Consumer(Model):
+    """A consumer of the run's own beside the registrar; faults make it misbehave."""
+
+    stream: Name = Field(description="Which stream it reads, as QIKI_EVENTS_V1.")
+    subjects: tuple[str, ...] = Field(default=(), description="Filter; all of the stream without.")
+    rate: float | None = Field(
+        default=None, gt=0, le=1e6, description="Messages a second that it can process."
+    )
+    ack_wait: Duration = Field(5_000_000_000, gt=0)
+    max_deliver: int = Field(default=-1, ge=-1)
+    max_ack_pending: int = Field(default=1000, ge=1)
+
+
 class Scenario(Model):
     """One scenario file, parameters already put in."""
 
@@ -143,10 +157,13 @@ class Scenario(Model):
     guarantees: Annotated[Guarantees, BeforeValidator(with_defaults)] = Guarantees.model_validate(
         NOTHING_AMISS
     )
-    expect: tuple[AuditExpectation, ...] = ()
+    expect: tuple[Expectation, ...] = ()
     limits: Limits = Limits()
     services: dict[Name, Service] = Field(
         default_factory=dict, description="Processes of yours, which the run starts and stops."
+    )
+    consumers: dict[Name, Consumer] = Field(
+        default_factory=dict, description="Consumers of the run's own, by the name of their role."
     )
     watch: dict[Name, Watch] = Field(
         default_factory=dict, description="Durable consumers of yours, by the name of a role."
@@ -189,7 +206,12 @@ class Scenario(Model):
     def _check_outside(self) -> None:
         """Check services, watched consumers, observers and roles against one another."""
         external = Role.REGISTRAR in self.external
-        taken = {"broker", "registrar"} & set(self.services)
+        taken = {"broker", "registrar"} & {*self.services, *self.consumers}
+        taken |= {*self.consumers} & {*self.services, *self.watch}
+        for event in self.events:
+            name = event.do.consumer if isinstance(event.do, ConsumerFault) else None
+            if name is not None and name not in self.consumers:
+                raise ValueError(f"{event.do.fault}: there is no consumer {name!r}")
         if not external:
             taken |= {"registrar"} & {*self.watch, *self.observers}
         if taken:

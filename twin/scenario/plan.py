@@ -16,6 +16,7 @@ from twin.scenario.folder import new_run_id
 from twin.scenario.load import LoadedScenario
 from twin.scenario.model import Pace, Scenario
 from twin.scenario.outside import Role, silenced_keys
+from twin.scenario.values import NS_PER_S
 from twin.simulation.fleet import FleetGroup
 from twin.simulation.predict import predict
 from twin.spec.payload.model import overlap
@@ -95,6 +96,8 @@ class Plan:
         base = build_topology(space, max_bytes=max(LEAST_BYTES, total * BYTES_AN_EVENT))
         topology = _topology(loaded.groups, base).on_wire(space)
         read = {consumer.stream for consumer in topology.consumers}
+        own = _consumers(scenario, topology, space)
+        topology = replace(topology, consumers=topology.consumers + own)
         if Role.REGISTRAR in scenario.external:
             own = tuple(one for one in topology.consumers if one.role != "registrar")
             topology = replace(topology, consumers=own)
@@ -140,6 +143,30 @@ def _topology(groups: Sequence[FleetGroup], base: Topology) -> Topology:
     _check_streams(base, streams.values())
     read = tuple(one for one in base.consumers if one.stream != COMMANDS_STREAM)
     return Topology(base.streams + tuple(streams.values()), read + tuple(consumers.values()))
+
+
+def _consumers(
+    scenario: Scenario, topology: Topology, space: SubjectSpace
+) -> tuple[ConsumerDecl, ...]:
+    """Return the scenario's own consumers, as the server sees them."""
+    known = {stream.name for stream in topology.streams}
+    found = []
+    for name, one in scenario.consumers.items():
+        if space.stream(one.stream) not in known:
+            names = ", ".join(sorted(stream.removeprefix(space.stream("")) for stream in known))
+            raise UsageError(f"consumer {name}: no stream is called {one.stream!r}; {names} are")
+        found.append(
+            ConsumerDecl(
+                role=name,
+                stream=space.stream(one.stream),
+                name=name,
+                filter_subjects=tuple(space.wire(subject) for subject in one.subjects),
+                ack_wait_s=one.ack_wait / NS_PER_S,
+                max_deliver=one.max_deliver,
+                max_ack_pending=one.max_ack_pending,
+            )
+        )
+    return tuple(found)
 
 
 def _check_streams(base: Topology, own: Collection[StreamDecl]) -> None:

@@ -14,6 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
+from twin.chaos.consumer import SimulatedConsumer
+from twin.chaos.stream import BreakableStream
 from twin.errors import InfrastructureError, StoreError, TopologyConflict
 from twin.events.event import Event, SourceTable
 from twin.events.subjects import covers
@@ -22,7 +24,7 @@ from twin.jetstream.api import StreamState, consumer_info
 from twin.jetstream.connection import BrokerOptions, Connection, connect
 from twin.jetstream.publisher import PublishCounts as Counts
 from twin.jetstream.publisher import Publisher
-from twin.jetstream.reconcile import reconcile, remove_streams
+from twin.jetstream.reconcile import reconcile, remove, remove_streams
 from twin.jetstream.server import NatsServer
 from twin.registrar.export import export_observed, recorded_per_subject
 from twin.scenario.actions import BrokerKill
@@ -30,7 +32,7 @@ from twin.scenario.commands import Commands
 from twin.scenario.crew import Crew
 from twin.scenario.drain import deliveries, drain
 from twin.scenario.facts import machine, versions
-from twin.scenario.faults import Killable
+from twin.scenario.faults import Victim
 from twin.scenario.folder import RunFolder
 from twin.scenario.live import Live, Watch
 from twin.scenario.load import LoadedScenario
@@ -172,8 +174,12 @@ class _Run:
         monitor = LagMonitor(self.connection, consumers, advisories, self.folder.lag)
         stack.enter_context(metrics_page(monitor, self.folder.metrics_url))
         started = (time.time_ns(), time.monotonic_ns())
-        async with _background(monitor.run(), "lag-monitor"):
-            lived = await self.live(registrar, monitor, crew)
+        readers = self.readers()
+        async with AsyncExitStack() as beside:
+            await beside.enter_async_context(_background(monitor.run(), "lag-monitor"))
+            for name, reader in readers.items():
+                await beside.enter_async_context(_background(reader.run(), name))
+            lived = await self.live(registrar, monitor, {**crew.processes, **readers})
             lived.tell("drain")
             watched = await drain(
                 self.connection,
@@ -186,6 +192,8 @@ class _Run:
             own = await _stop(registrar) if registrar else None
             streams = await self.scan(lived.sources, before, crew).write(self.folder)
             seen = await crew.collect(lived.sources, unsettled, alive=True)
+        with suppress(InfrastructureError):  # without the server there is nothing to tidy
+            await remove(self.connection, [one.declared for one in readers.values()])
         ended = await crew.stop()
         seen += await crew.collect(lived.sources, unsettled, alive=False)
         if own is not None:
@@ -231,7 +239,10 @@ class _Run:
         )
 
     async def live(
-        self, registrar: RegistrarProcess | None, monitor: LagMonitor, crew: Crew
+        self,
+        registrar: RegistrarProcess | None,
+        monitor: LagMonitor,
+        others: Mapping[str, Victim],
     ) -> "_Lived":
         """Let the fleet live and publish, until every event has an outcome."""
         sources = SourceTable()
@@ -248,7 +259,7 @@ class _Run:
                     world=world,
                     emitted=emitted,
                     publisher=publisher,
-                    targets={**self.targets(registrar), **crew.processes},
+                    targets={**self.targets(registrar), **others},
                     backlog=partial(monitor.backlog, self.shown_role()),
                     connected=lambda: self.connection.up,
                     watch=self.watch,
@@ -315,6 +326,8 @@ class _Run:
             *(("--prefix", plan.space.prefix) if plan.space.prefix else ()),
         ]
         for consumer in plan.topology.consumers:
+            if consumer.role != "registrar":
+                continue
             arguments += ["--consume", f"{consumer.stream}:{consumer.name}"]
         if self.options.context:
             arguments += ["--context", self.options.context]
@@ -332,9 +345,21 @@ class _Run:
             return {"NATS_URL": self.server.url} | dict.fromkeys(CREDENTIALS, "")
         return {"NATS_URL": self.options.url} if self.options.url else {}
 
-    def targets(self, registrar: RegistrarProcess | None) -> dict[str, Killable]:
-        """Return what faults may act on: only what this run has started."""
-        found: dict[str, Killable] = {"registrar": registrar} if registrar else {}
+    def readers(self) -> dict[str, SimulatedConsumer]:
+        """Return the scenario's own consumers by name; they do not read yet."""
+        scenario = self.plan.scenario
+        return {
+            one.role: SimulatedConsumer(self.connection, one, scenario.consumers[one.role].rate)
+            for one in self.plan.topology.consumers
+            if one.role in scenario.consumers
+        }
+
+    def targets(self, registrar: RegistrarProcess | None) -> dict[str, Victim]:
+        """Return what faults may act on: only what this run has started or made."""
+        found: dict[str, Victim] = {"registrar": registrar} if registrar else {}
+        for name in self.plan.recorded:
+            logical = name.removeprefix(self.plan.space.stream(""))
+            found[logical] = BreakableStream(self.connection, name)
         return found | ({"broker": self.server} if self.server else {})
 
     def broker_facts(self) -> tuple[ServiceFacts, ...]:

@@ -12,9 +12,20 @@ from pydantic import (
     model_validator,
 )
 
-__all__ = ["AuditExpectation", "AuditMatch", "CodeRange", "Criteria", "Guarantees", "Limits"]
+__all__ = [
+    "AuditMatch",
+    "CodeRange",
+    "Criteria",
+    "Expectation",
+    "Guarantees",
+    "LagMatch",
+    "Limits",
+]
 
 CodeRange = Annotated[str, StringConstraints(pattern=r"^[1-9]xx$")]
+LagStatus = Literal[
+    "WARN", "STALLED", "REWIND", "PAUSED", "MISSING", "SATURATED", "OVERRUN", "EXHAUSTED", "UNKNOWN"
+]
 Most = Annotated[int | None, Field(ge=0, description="The largest number that passes.")]
 
 
@@ -129,10 +140,37 @@ class AuditMatch(Bounds):
         return builtins.range(low, low + 100)
 
 
-class AuditExpectation(Model):
-    """One entry of a scenario's `expect`."""
+class LagMatch(Model):
+    """What the lag monitor must say of a consumer while faults act on it, and nothing else.
 
-    audit: AuditMatch
+    Counted in samples, one a second: the status is shown within `within` samples after the
+    first fault on the consumer, or on its stream, has fired, and OK again within `clears`
+    after the last is over. Before and after the consumer is OK all the time.
+    """
+
+    consumer: str = Field(description="Its name under `consumers` or `watch`, or registrar.")
+    status: LagStatus = Field(description="As in docs/lag.md.")
+    within: int = Field(default=3, ge=1, description="Samples until it must be shown.")
+    clears: int = Field(default=8, ge=1, description="Samples until it must be OK again.")
+
+    @property
+    def name(self) -> str:
+        """What the expectation is about, as reports print it."""
+        return f"lag of {self.consumer} {self.status}"
+
+
+class Expectation(Model):
+    """One entry of a scenario's `expect`: on the audit log, or on a consumer's lag."""
+
+    audit: AuditMatch | None = None
+    lag: LagMatch | None = None
+
+    @model_validator(mode="after")
+    def one_kind(self) -> Self:
+        """Refuse both, and neither."""
+        if (self.audit is None) == (self.lag is None):
+            raise ValueError("an expectation is either on audit or on lag")
+        return self
 
 
 class Limits(Model):
@@ -155,5 +193,5 @@ class Criteria(Model):
 
     thresholds: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     guarantees: Guarantees = Guarantees()
-    expect: tuple[AuditExpectation, ...] = ()
+    expect: tuple[Expectation, ...] = ()
     limits: Limits = Limits()

@@ -11,11 +11,11 @@ from pathlib import Path
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from twin.verdict.criteria import AuditExpectation, AuditMatch
+from twin.verdict.criteria import AuditMatch
 from twin.verdict.facts import BrokenEvidence
 from twin.verdict.result import AuditCounts, Check
 
-__all__ = ["AuditLog", "audit_counts", "check_expectations", "read_audit"]
+__all__ = ["AuditLog", "audit_counts", "check_audit", "read_audit"]
 
 AUDIT = "observed/audit.json"
 NAMED = 5
@@ -68,12 +68,9 @@ def audit_counts(log: AuditLog | None) -> AuditCounts:
     )
 
 
-def check_expectations(
-    expect: Iterable[AuditExpectation], log: AuditLog | None, bots: Iterable[str]
-) -> tuple[Check, ...]:
-    """Check each expectation; `bots` are all bots of the run, also those without a record."""
-    every = sorted(set(bots))
-    return tuple(_check(one.audit, log, every) for one in expect)
+def check_audit(match: AuditMatch, log: AuditLog | None, bots: Iterable[str]) -> Check:
+    """Check one expectation; `bots` are all bots of the run, also those without a record."""
+    return _check(match, log, sorted(set(bots)))
 
 
 def _check(match: AuditMatch, log: AuditLog | None, bots: list[str]) -> Check:

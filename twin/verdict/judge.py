@@ -13,9 +13,10 @@ from twin.errors import UsageError
 from twin.verdict.counts import subject_counts
 from twin.verdict.evaluation import Evaluated, Evaluator
 from twin.verdict.examples import examples
-from twin.verdict.expectations import audit_counts, check_expectations, read_audit
+from twin.verdict.expectations import audit_counts, check_audit, read_audit
 from twin.verdict.facts import BrokenEvidence, Fault, read_faults, read_lag
 from twin.verdict.guarantees import check_guarantees
+from twin.verdict.lag_expectations import check_lag, read_statuses
 from twin.verdict.ledger import EventClass, Hop, Ledger, reconcile
 from twin.verdict.manifest import EDITED, MANIFEST, PROVABLE, Criteria, Manifest
 from twin.verdict.measure import Events
@@ -83,7 +84,11 @@ def _judge_sealed(run_dir: Path, manifest: Manifest, criteria: Criteria) -> Resu
     evaluated = Evaluator(manifest, events, lag, faults).evaluate(thresholds)
     reasons += [reason for one in evaluated if (reason := _threshold_reason(one))]
     bots = {source.bot for source in ledger.journal.dense.sources}
-    expectations = check_expectations(criteria.expect, audit, bots)
+    statuses = read_statuses(run_dir) if any(one.lag for one in criteria.expect) else []
+    expectations = tuple(
+        [check_audit(one.audit, audit, bots) for one in criteria.expect if one.audit]
+        + [check_lag(one.lag, statuses, faults) for one in criteria.expect if one.lag]
+    )
     reasons += [reason for one in expectations if (reason := _expectation_reason(one))]
     reasons += _dead_services(manifest)
     reasons += _misplaced(ledger)

@@ -14,7 +14,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from twin.errors import InputError, Problem, UsageError
-from twin.verdict.criteria import AuditExpectation, AuditMatch, Criteria, Guarantees, Limits
+from twin.verdict.criteria import AuditMatch, Criteria, Expectation, Guarantees, Limits
 from twin.verdict.files import file_digest, write_atomic
 
 __all__ = [
@@ -22,12 +22,12 @@ __all__ = [
     "EVIDENCE",
     "MANIFEST",
     "PROVABLE",
-    "AuditExpectation",
     "AuditMatch",
     "BrokenManifest",
     "Clocks",
     "Criteria",
     "EvidenceFile",
+    "Expectation",
     "Guarantees",
     "Limits",
     "Manifest",

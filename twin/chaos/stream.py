@@ -1,0 +1,43 @@
+"""A stream of the run, as something that a fault can fill, shrink or empty."""
+
+from twin.errors import InfrastructureError
+from twin.jetstream.api import StreamConfig, call, stream_info
+from twin.jetstream.connection import Connection
+
+__all__ = ["BreakableStream"]
+
+
+class BreakableStream:
+    """`name` is the stream's on the server. `running` is always true: a stream is no process."""
+
+    running = True
+
+    def __init__(self, connection: Connection, name: str) -> None:
+        self.name = name
+        self._connection = connection
+
+    async def limit(self, messages: int | None, *, evict: bool) -> StreamConfig:
+        """Allow so many messages (None: as many as there are now); return what was before.
+
+        Beyond them the oldest are evicted, or new ones refused with error 10077.
+        """
+        info = await stream_info(self._connection, self.name)
+        if info is None:
+            raise InfrastructureError(f"there is no stream {self.name}")
+        most = max(1, info.state.messages) if messages is None else messages
+        changed = {"max_msgs": most, "discard": "old" if evict else "new"}
+        await self._update(info.config.model_copy(update=changed))
+        return info.config
+
+    async def restore(self, config: StreamConfig) -> None:
+        """Undo `limit`."""
+        await self._update(config)
+
+    async def purge(self) -> int:
+        """Delete all messages; return how many there were."""
+        info = await stream_info(self._connection, self.name)
+        await call(self._connection, f"STREAM.PURGE.{self.name}")
+        return info.state.messages if info else 0
+
+    async def _update(self, config: StreamConfig) -> None:
+        await call(self._connection, f"STREAM.UPDATE.{self.name}", config.model_dump())
