@@ -2,10 +2,10 @@
 
 import asyncio
 import shutil
-import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import orjson
 
@@ -18,14 +18,25 @@ from twin.jetstream.connection import Connection
 from twin.jetstream.consumer import PullConsumer
 from twin.jetstream.link import WireChoice
 from twin.jetstream.publisher import Publisher, PublisherSettings
+from twin.scenario.runner import CREDENTIALS
 from twin.scenario.services import RegistrarProcess
 from twin.simulation.fleet import FleetGroup
 from twin.simulation.world import World
 from twin.spec.load import load_spec
 from twin.verdict.journal import FileJournal
 
-__all__ = ["acknowledged", "audit", "consume", "encode", "publish", "simulate"]
+__all__ = [
+    "PREFIX",
+    "acknowledged",
+    "audit",
+    "consume",
+    "encode",
+    "publish",
+    "registrar_of",
+    "simulate",
+]
 
+PREFIX = "bench"
 SLICE = 256
 BATCH = 4000
 BOTS = 1000
@@ -95,7 +106,7 @@ async def consume(rig: Rig, count: int, run: str, *, wire: WireChoice = "auto") 
 async def simulate(rig: Rig, count: int, run: str) -> Turn:
     """Step a fleet of 1,000 bots and publish what it emits, in one process."""
     world, emitted, sources = _fleet(run)
-    async with _publisher(rig, run, sources, prefix="bench") as out:
+    async with _publisher(rig, run, sources, prefix=PREFIX) as out:
         with rig.clock() as clock:
             await _emit(world, emitted, out, count)
     return Turn(count, clock)
@@ -106,23 +117,13 @@ async def audit(rig: Rig, count: int, run: str) -> Turn:
     durable, folder = f"registrar-{run}", rig.folder / f"audit-{run}"
     folder.mkdir()
     await rig.durable(durable)
-    registrar = RegistrarProcess(
-        [
-            *("--attach", "--no-fan-out", "--prefix", "bench"),
-            *("--consume", f"{STREAM}:{durable}", "--store", str(folder / "store")),
-            *("--announce", str(folder / "announce")),
-        ],
-        {"NATS_URL": rig.server.url},
-        folder / "log",
-        folder / "announce",
-        (sys.executable, "-m", "twin", "registrar", "serve"),
-    )
+    registrar = registrar_of(rig, durable, folder)
     await registrar.start()
     try:
         world, emitted, sources = _fleet(run)
         async with (
             await rig.connect() as watch,
-            _publisher(rig, run, sources, prefix="bench") as out,
+            _publisher(rig, run, sources, prefix=PREFIX) as out,
         ):
             with rig.clock(registrar=registrar.pid) as clock:
                 await _emit(world, emitted, out, count)
@@ -131,6 +132,19 @@ async def audit(rig: Rig, count: int, run: str) -> Turn:
         await registrar.stop()
         shutil.rmtree(folder)
     return Turn(count, clock)
+
+
+def registrar_of(rig: Rig, durable: str, folder: Path) -> RegistrarProcess:
+    """Return a registrar, not started, that records what `durable` delivers in `folder`/store."""
+    return RegistrarProcess(
+        [
+            *("--attach", "--no-fan-out", "--prefix", PREFIX, "--consume", f"{STREAM}:{durable}"),
+            *("--store", str(folder / "store"), "--announce", str(folder / "announce")),
+        ],
+        {"NATS_URL": rig.server.url} | dict.fromkeys(CREDENTIALS, ""),
+        folder / "registrar.log",
+        folder / "announce",
+    )
 
 
 async def acknowledged(
@@ -185,7 +199,7 @@ def _fleet(run: str) -> tuple[World, list[Event], SourceTable]:
         seed=1,
         epoch_ns=EPOCH_NS,
         run_id=run,
-        space=SubjectSpace(prefix="bench"),
+        space=SubjectSpace(prefix=PREFIX),
         sources=sources,
         sink=emitted.extend,
     )

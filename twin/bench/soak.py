@@ -5,7 +5,6 @@ event by event; the memory of the publishing process is sampled meanwhile.
 """
 
 import asyncio
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -15,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from twin.bench.ours import acknowledged
+from twin.bench.ours import PREFIX, acknowledged, registrar_of
 from twin.bench.rig import SOURCES, STREAM, Rig, header_fields
 from twin.events.cloudevents import parse_headers
 from twin.events.digest import payload_hash
@@ -24,13 +23,11 @@ from twin.events.subjects import SubjectSpace
 from twin.jetstream.publisher import Publisher, PublisherSettings
 from twin.jetstream.scan import scan
 from twin.registrar.export import export_observed
-from twin.scenario.services import RegistrarProcess
 from twin.verdict.journal import ATTEMPT, COPY, OUTCOME, FileJournal, Outcome, read_table
 
 __all__ = ["Copies", "Memory", "SoakResult", "soak"]
 
 RUN = "soak"
-PREFIX = "bench"
 DURABLE = "registrar"
 SUBJECT = "qiki.soak.v1.load"
 SLICE = 256
@@ -166,7 +163,7 @@ async def soak(rig: Rig, events: int, kills: int, tell: Callable[[str], None]) -
     journal, sources = rig.folder / "journal", SourceTable()
     for number in range(SOURCES):
         sources.add(f"bot-{number}", SUBJECT)
-    registrar = _registrar(rig)
+    registrar = registrar_of(rig, DURABLE, rig.folder)
     await registrar.start()
     try:
         began = time.monotonic()
@@ -205,20 +202,6 @@ async def soak(rig: Rig, events: int, kills: int, tell: Callable[[str], None]) -
         peak_mib=memory.peak_mib,
         growth_mib=memory.growth_mib,
         server_downtime_s=tuple(downtime),
-    )
-
-
-def _registrar(rig: Rig) -> RegistrarProcess:
-    folder = rig.folder
-    return RegistrarProcess(
-        [
-            *("--attach", "--no-fan-out", "--prefix", PREFIX, "--consume", f"{STREAM}:{DURABLE}"),
-            *("--store", str(folder / "store"), "--announce", str(folder / "announce")),
-        ],
-        {"NATS_URL": rig.server.url},
-        folder / "registrar.log",
-        folder / "announce",
-        (sys.executable, "-m", "twin", "registrar", "serve"),
     )
 
 
