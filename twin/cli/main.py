@@ -20,6 +20,7 @@ COMMANDS = {
     "init": ("twin.cli.init", "init"),
     "smoke": ("twin.cli.smoke", "smoke"),
     "validate": ("twin.cli.validate", "validate"),
+    "selftest": ("twin.cli.selftest", "selftest"),
     "judge": ("twin.cli.judge", "judge_run"),
     "compare": ("twin.cli.compare", "compare_benches"),
     "spec": ("twin.cli.spec", "app"),

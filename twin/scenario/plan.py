@@ -33,13 +33,18 @@ LEAST_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the command line settles, beside the scenario. `prefix` implies a shared server."""
+    """What is settled beside the scenario. `prefix` implies a shared server.
+
+    The last two make streams that cannot keep their promises, to prove that this is noticed.
+    """
 
     seed: int | None = None
     pace: Pace | None = None
     shared_server: bool = False
     prefix: str = ""
     allow_time_skew: bool = False
+    memory_storage: bool = False
+    duplicate_window_s: float = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +98,15 @@ class Plan:
             if not any(covers(pattern, subject) for pattern in external)
         }
         total = sum(predicted.values())
-        base = build_topology(space, max_bytes=max(LEAST_BYTES, total * BYTES_AN_EVENT))
+        base = build_topology(
+            space,
+            max_bytes=max(LEAST_BYTES, total * BYTES_AN_EVENT),
+            duplicate_window_s=settings.duplicate_window_s,
+        )
         topology = _topology(loaded.groups, base).on_wire(space)
+        if settings.memory_storage:
+            kept = tuple(replace(one, memory_storage=True) for one in topology.streams)
+            topology = replace(topology, streams=kept)
         read = {consumer.stream for consumer in topology.consumers}
         own = _consumers(scenario, topology, space)
         topology = replace(topology, consumers=topology.consumers + own)

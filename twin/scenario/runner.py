@@ -36,7 +36,7 @@ from twin.scenario.faults import Victim
 from twin.scenario.folder import RunFolder
 from twin.scenario.live import Live, Watch
 from twin.scenario.load import LoadedScenario
-from twin.scenario.monitors import LagMonitor, metrics_page
+from twin.scenario.monitors import LagMonitor, Reads, faithfully, metrics_page
 from twin.scenario.outside import Role
 from twin.scenario.plan import Plan, Settings
 from twin.scenario.room import with_room
@@ -81,6 +81,7 @@ class RunOptions:
     context: str = ""
     registrar_command: Sequence[str] = DEFAULT_COMMAND
     reproduce: str = ""
+    monitor_reads: Reads = faithfully
 
 
 async def run_scenario(loaded: LoadedScenario, options: RunOptions, watch: Watch) -> Path:
@@ -171,7 +172,9 @@ class _Run:
         if registrar is not None:
             await registrar.start()
             stack.push_async_callback(registrar.stop)
-        monitor = LagMonitor(self.connection, consumers, advisories, self.folder.lag)
+        monitor = LagMonitor(
+            self.connection, consumers, advisories, self.folder.lag, self.options.monitor_reads
+        )
         stack.enter_context(metrics_page(monitor, self.folder.metrics_url))
         started = (time.time_ns(), time.monotonic_ns())
         readers = self.readers()

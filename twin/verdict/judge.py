@@ -76,7 +76,7 @@ def _judge_sealed(run_dir: Path, manifest: Manifest, criteria: Criteria) -> Resu
     faults, lag, audit = read_faults(run_dir), read_lag(run_dir), read_audit(run_dir)
     ledger = reconcile(run_dir, manifest)
     events = Events(run_dir, manifest, ledger.journal)
-    reasons = validity_reasons(manifest, criteria, ledger, events, faults)
+    reasons = validity_reasons(manifest, criteria, ledger, events, faults=faults, lag=lag)
     found = examples(run_dir, ledger, events, faults)
     every = (example for hop in found.values() for example in hop)
     guarantees, broken = check_guarantees(criteria.guarantees, manifest, ledger, every)

@@ -147,6 +147,7 @@ class Ledger:
 
     journal: Journal
     hops: list[Hop]
+    run_dir: Path
 
     def total(self, kind: EventClass) -> int:
         """Return how many events are in a class, over all hops."""
@@ -196,7 +197,7 @@ def reconcile(run_dir: Path, manifest: Manifest) -> Ledger:
         recording = read_copies(path, reader)
         recording.late_ok &= _credible(recording, manifest, observer.name)
         hops.append(_judge_observer(observer, journal, recording, stream.given_up))
-    return Ledger(journal, hops)
+    return Ledger(journal, hops, run_dir)
 
 
 def _credible(recording: Recording, manifest: Manifest, role: str) -> bool:

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from twin.verdict.counts import disagreements, expected_offered
-from twin.verdict.facts import Fault
+from twin.verdict.facts import Fault, LagSeries
+from twin.verdict.lagcheck import contradictions
 from twin.verdict.ledger import EventClass, Ledger
 from twin.verdict.manifest import Criteria, Manifest
 from twin.verdict.measure import Events
@@ -39,7 +40,13 @@ def invalid(
 
 
 def validity_reasons(
-    manifest: Manifest, criteria: Criteria, ledger: Ledger, events: Events, faults: list[Fault]
+    manifest: Manifest,
+    criteria: Criteria,
+    ledger: Ledger,
+    events: Events,
+    *,
+    faults: list[Fault],
+    lag: list[LagSeries],
 ) -> list[Reason]:
     """Return every reason for INVALID of a sealed run with intact evidence."""
     return [
@@ -51,6 +58,7 @@ def validity_reasons(
         *_slip(manifest, criteria, events),
         *_clocks(manifest, events),
         *_foreign_publishers(ledger),
+        *_monitor(manifest, ledger, lag),
         *_disagreements(manifest, ledger),
     ]
 
@@ -247,6 +255,16 @@ def _clocks(manifest: Manifest, events: Events) -> Iterator[Reason]:
                 earliest,
                 EARLIEST_MS,
             )
+
+
+def _monitor(manifest: Manifest, ledger: Ledger, lag: list[LagSeries]) -> Iterator[Reason]:
+    for series, backlog in contradictions(manifest, ledger, lag):
+        yield invalid(
+            "lag",
+            f"the monitor says that {series.role} had nothing to do on {series.stream} while "
+            f"at least {backlog} messages were stored and not yet recorded",
+            float(backlog),
+        )
 
 
 def _foreign_publishers(ledger: Ledger) -> Iterator[Reason]:
