@@ -20,6 +20,7 @@ runs = "runs"
 SCENARIO = """\
 schema_version: 1
 name: first
+tags: [smoke]
 description: Ten bots of our own spec patrol for ten seconds; every event must be audited.
 seed: 1
 pace: realtime

@@ -1,36 +1,41 @@
-"""`twin run`: scenarios, one after the other, each to its verdict."""
+"""`twin run`: scenarios, one after the other or several at a time, each to its verdict."""
 
 import asyncio
 import os
 import shlex
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
+import orjson
 import typer
 
+from twin.cli.batch import Finished, as_document, exit_code, find_scenarios, run_apart
 from twin.errors import Interrupted, UsageError
 from twin.jetstream.options import BrokerOptions
 from twin.report.html import write_report
 from twin.report.junit import write_junit
 from twin.report.progress import Progress, SideConsole
 from twin.report.terminal import print_result
-from twin.scenario.load import LoadedScenario, load_scenario
+from twin.scenario.load import LoadedScenario
 from twin.scenario.model import Pace
 from twin.scenario.parameters import parse_vars
 from twin.scenario.plan import Settings
 from twin.scenario.runner import RunOptions, run_scenario
 from twin.verdict.judge import judge
-from twin.verdict.result import Result, Verdict, write_result
+from twin.verdict.result import Result, write_result
 
 __all__ = ["run_scenarios"]
 
 
 def run_scenarios(
     scenarios: Annotated[
-        list[str], typer.Argument(help="Scenario files, or builtin:NAME.", show_default=False)
+        list[str],
+        typer.Argument(help="Files, folders, or builtin:NAME.", show_default=False),
     ],
     seed: Annotated[
         int | None, typer.Option(min=0, max=2**63 - 1, help="Seed, instead of the scenario's.")
@@ -55,12 +60,22 @@ def run_scenarios(
     allow_time_skew: Annotated[
         bool, typer.Option(help="Allow event times that your server's clock has not reached yet.")
     ] = False,
+    tag: Annotated[
+        list[str] | None, typer.Option(help="Only scenarios with this tag; may be repeated.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, max=64, help="How many at a time.")] = 1,
+    repeat: Annotated[
+        int, typer.Option(min=1, max=1000, help="Run each so often; all runs count.")
+    ] = 1,
+    junit: Annotated[
+        Path | None, typer.Option(help="Write all results as JUnit XML.", metavar="FILE")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Where run folders are made.")] = Path("runs"),
-    json: Annotated[bool, typer.Option("--json", help="Print each result as JSON.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Run scenarios on a real JetStream, and leave a run folder with the verdict of each.
 
-    Example: twin run scenarios/patrol.yaml --var bots=100 --seed 7
+    Example: twin run scenarios --tag smoke --jobs 2 --junit results.xml
     """
     for flag, value in (("--nats", nats), ("--context", context), ("--prefix", prefix)):
         if value is not None and not value.strip():
@@ -76,8 +91,17 @@ def run_scenarios(
         prefix=prefix or "",
         allow_time_skew=allow_time_skew,
     )
-    loaded = [load_scenario(scenario, parse_vars(var or [])) for scenario in scenarios]
-    verdicts = []
+    loaded = find_scenarios(scenarios, tag or [], parse_vars(var or [])) * repeat
+    if jobs > 1 and len(loaded) > 1:
+        flags = _flags(settings, nats, context, out)
+        commands = [(one.scenario.name, [*_words(one, settings), *flags]) for one in loaded]
+        tell = partial(_tell, SideConsole(stderr=True, highlight=False, quiet=json))
+        finished = asyncio.run(run_apart(commands, jobs, tell))
+        for done in () if json else finished:
+            if done.result is not None:
+                _show(done.result, out / done.result.run_id, as_json=False)
+        _report(finished, junit, json)
+    finished = []
     for one in loaded:
         options = RunOptions(
             out=out,
@@ -88,10 +112,44 @@ def run_scenarios(
             reproduce=_reproduce(one, settings),
         )
         result, folder = _run_one(one, options, quiet=json)
-        _show(result, folder, json)
-        verdicts.append(result.verdict)
-    worst = max(verdicts, key=[Verdict.PASS, Verdict.INVALID, Verdict.FAIL].index)
-    raise typer.Exit(worst.exit_code)
+        if not json:
+            _show(result, folder, as_json=False)
+        finished.append(Finished(one.scenario.name, result))
+    _report(finished, junit, json)
+
+
+def _report(finished: Sequence[Finished], junit: Path | None, as_json: bool) -> NoReturn:
+    """Write what was asked for about all runs, and leave with their exit code."""
+    results = [one.result for one in finished if one.result is not None]
+    if junit is not None:
+        errors = [(one.name, one.error) for one in finished if one.result is None]
+        write_junit(junit, *results, errors=errors)
+    if as_json and len(finished) == 1 and results:
+        _show(results[0], Path(), as_json=True)
+    elif as_json:
+        _print(orjson.dumps(as_document(finished), option=orjson.OPT_INDENT_2).decode())
+    elif len(finished) > 1:
+        _print("\n".join(f"{_verdict(one):8} {one.name}" for one in finished))
+    raise typer.Exit(exit_code(finished))
+
+
+def _verdict(one: Finished) -> str:
+    return one.result.verdict.value if one.result is not None else "ERROR"
+
+
+def _tell(console: SideConsole, one: Finished) -> None:
+    """Say that a run has ended."""
+    console.print(f"{_verdict(one)} {one.name}", markup=False)
+    if one.error:
+        console.print(one.error, markup=False, soft_wrap=True)
+
+
+def _flags(settings: Settings, nats: str | None, context: str | None, out: Path) -> list[str]:
+    """Return the options that every run has in common."""
+    given = (("--nats", nats), ("--context", context), ("--prefix", settings.prefix))
+    words = [word for flag, value in given if value for word in (flag, value)]
+    skew = ["--allow-time-skew"] if settings.allow_time_skew else []
+    return [*words, *skew, "--out", str(out)]
 
 
 def _run_one(one: LoadedScenario, options: RunOptions, quiet: bool) -> tuple[Result, Path]:
@@ -122,21 +180,36 @@ async def _interruptible(run: Coroutine[None, None, Path]) -> Path:
 
 def _show(result: Result, folder: Path, as_json: bool) -> None:
     """Print the result; whoever stopped reading our output changes no verdict."""
-    try:
+    with _listener_may_leave():
         if as_json:
             typer.echo(result.as_json(), nl=False)
         else:
             print_result(result, folder)
         sys.stdout.flush()
+
+
+def _print(text: str) -> None:
+    with _listener_may_leave():
+        typer.echo(text)
+        sys.stdout.flush()
+
+
+@contextmanager
+def _listener_may_leave() -> Iterator[None]:
+    try:
+        yield
     except (OSError, SystemExit):  # rich leaves with SystemExit when a pipe breaks
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _reproduce(loaded: LoadedScenario, settings: Settings) -> str:
     """Return the command line that runs the same again."""
+    return shlex.join(["twin", "run", *_words(loaded, settings)])
+
+
+def _words(loaded: LoadedScenario, settings: Settings) -> list[str]:
     seed = loaded.scenario.seed if settings.seed is None else settings.seed
     pace = settings.pace or loaded.scenario.pace
     values = [f"{name}={value}" for name, value in loaded.scenario.parameters.items()]
-    words = ["twin", "run", str(loaded.file), "--seed", str(seed), "--pace", pace.value]
-    words += [word for value in values for word in ("--var", value)]
-    return shlex.join(words)
+    words = [str(loaded.file), "--seed", str(seed), "--pace", pace.value]
+    return words + [word for value in values for word in ("--var", value)]

@@ -17,20 +17,32 @@ FORBIDDEN = re.compile(
 """What XML 1.0 cannot hold, not even escaped."""
 
 
-def junit_document(results: Iterable[Result]) -> bytes:
-    """Return one document with a test suite per result."""
+def junit_document(results: Iterable[Result], errors: Iterable[tuple[str, str]] = ()) -> bytes:
+    """Return one document with a test suite per result, and one per (scenario, error)."""
     root = ET.Element("testsuites")
     for result in results:
         root.append(_suite(result))
+    for name, error in errors:
+        root.append(_broken(name, error))
     for key in ("tests", "failures", "errors"):
         root.set(key, str(sum(int(suite.get(key, "0")) for suite in root)))
     ET.indent(root)
     return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"
 
 
-def write_junit(path: Path, *results: Result) -> None:
+def write_junit(path: Path, *results: Result, errors: Iterable[tuple[str, str]] = ()) -> None:
     """Write the document, whole or not at all."""
-    write_atomic(path, junit_document(results))
+    write_atomic(path, junit_document(results, errors))
+
+
+def _broken(name: str, error: str) -> ET.Element:
+    """Return the suite of a run that could not be carried out."""
+    counts = {"tests": "1", "failures": "0", "errors": "1", "skipped": "0"}
+    suite = ET.Element("testsuite", counts, name=_clean(name))
+    case = ET.SubElement(suite, "testcase", classname=f"twin.{_clean(name)}", name="run")
+    child = ET.SubElement(case, "error", type="ERROR", message=_clean(error.strip()[-200:]))
+    child.text = _clean(error)
+    return suite
 
 
 def _suite(result: Result) -> ET.Element:
