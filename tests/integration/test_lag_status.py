@@ -281,8 +281,10 @@ async def test_eviction_before_read_is_overrun(rig: Rig) -> None:
     await rig.publish(3)
     await rig.take(1, ACK)
     await rig.sees(Status.OK)
+    await rig.take(1)
     await rig.publish(8)
     await rig.sees(Status.OVERRUN)
+    assert rig.seen[-1].terminated == 0  # the server says so of what was held when it left
     await rig.take(5, ACK)
     await rig.settles()
 

@@ -17,6 +17,8 @@ __all__ = ["Advisories"]
 
 REMEMBERED = 100_000
 KINDS = {"MAX_DELIVERIES": "exhausted", "MSG_TERMINATED": "terminated", "MSG_NAKED": "nak"}
+DELETED = "Unacknowledged message was deleted"
+"""nats-server's reason when a message left the stream while a consumer held it."""
 _PREFIX = "$JS.EVENT.ADVISORY.CONSUMER"
 
 
@@ -53,10 +55,11 @@ class Advisories:
     """Collects the advisories of `consumers` while its context is open.
 
     Each is appended to `path` (if given) as one JSON line: role, stream, consumer, kind,
-    stream_seq, deliveries, reason, wall_ns. Counts are of distinct messages (among the last
-    100,000 of a consumer and kind). An advisory is
-    a core message: what is published while this connection is down is not seen, `gaps` holds
-    those times; `complete` is False when the server does not let us listen.
+    stream_seq, deliveries, reason, wall_ns. `deleted` is what the server calls terminated
+    because the message left the stream. Counts are of distinct messages, among the last
+    100,000 of a consumer and kind. An advisory is a core message: what is published while
+    this connection is down is not seen, `gaps` holds those times; `complete` is False when
+    the server does not let us listen.
     """
 
     def __init__(
@@ -126,6 +129,8 @@ class Advisories:
                 self.strange += 1
                 self.complete = False
                 continue
+            if kind == "terminated" and body.reason == DELETED:
+                kind = "deleted"
             key = (kind, body.stream, body.consumer)
             self._seen.setdefault(key, _Distinct()).add(body.stream_seq)
             if self._file is not None:
