@@ -40,3 +40,19 @@ def test_a_lag_scenario_shows_its_status_and_passes(path: Path, tmp_path: Path) 
 def test_nine_situations_are_shipped() -> None:
     """None has been lost."""
     assert len(LAG) == 9
+
+
+def test_a_policy_halves_the_flood(tmp_path: Path) -> None:
+    """The same overload with the policy: far fewer events wait for the broker at once."""
+    waiting = {}
+    for name in ("overload", "overload-policy"):
+        done = subprocess.run(
+            [TWIN, "run", ROOT / "scenarios" / f"{name}.yaml", "--out", tmp_path / name],
+            capture_output=True,
+            timeout=110,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+        rows = (tmp_path / name / "last" / "samples" / "metrics.jsonl").read_text().splitlines()
+        waiting[name] = max(json.loads(row)["publish"]["waiting"] for row in rows)
+    assert waiting["overload-policy"] < 0.7 * waiting["overload"]

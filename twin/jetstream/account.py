@@ -79,6 +79,7 @@ class Account:
     def __init__(self, journal: PublishJournal) -> None:
         self.counts = PublishCounts()
         self.journal = journal
+        self.latency_sum_ns = 0
         self._recent_ns: deque[int] = deque(maxlen=_RECENT)
 
     def offered(self, events: Sequence[Event], intended_ns: Sequence[int], slip_us: int) -> None:
@@ -96,7 +97,9 @@ class Account:
         """Record events that were stored, each with its stream sequence: the ordinary case."""
         now = time.time_ns()
         self.counts.acknowledged += len(stored)
-        self._recent_ns.extend([now - flight.intended_ns for flight, _ in stored])
+        took_ns = [now - flight.intended_ns for flight, _ in stored]
+        self._recent_ns.extend(took_ns)
+        self.latency_sum_ns += sum(took_ns)
         rows: list[tuple[int, ...]] = []
         for flight, stream_seq in stored:
             source, seq, _, _, _ = flight.event
@@ -115,6 +118,7 @@ class Account:
                 counts.acknowledged += 1
                 counts.duplicates += duplicate and flight.tries == 1
                 self._recent_ns.append(now - flight.intended_ns)
+                self.latency_sum_ns += now - flight.intended_ns
                 error = 0
             elif outcome is Outcome.REFUSED:
                 counts.refused += 1

@@ -116,6 +116,11 @@ class Publisher:
         )
 
     @property
+    def latency_sum_ns(self) -> int:
+        """The latencies of all acknowledgements so far, added up."""
+        return self._account.latency_sum_ns
+
+    @property
     def latency(self) -> Quantiles | None:
         """Quantiles over the most recent acknowledgements, None before the first."""
         return self._account.latency()

@@ -19,6 +19,16 @@ NS = 1_000_000_000
 SHOWN = 3
 HIDDEN = {"recovered", "unknown", "refused", "shed", "foreign", "evicted"}
 """Classes of events that break no guarantee; their examples are in result.json only."""
+COUNTS = (
+    "generated",
+    "acknowledged",
+    "recovered",
+    "unknown",
+    "refused",
+    "shed",
+    "held",
+    "withheld",
+)
 Row = Sequence[str]
 
 
@@ -102,7 +112,7 @@ def _events(result: Result) -> list[Row]:
     totals = result.totals
     rates = {"generated": totals.generated_per_s, "acknowledged": totals.acknowledged_per_s}
     rows = [("predicted, at least", totals.predicted)]
-    for name in ("generated", "acknowledged", "recovered", "unknown", "refused", "shed", "held"):
+    for name in COUNTS:
         count = getattr(totals, name)
         if count or name in rates:
             rows.append((name, count))

@@ -20,6 +20,7 @@ from twin.scenario.drive import Timeline, drive
 from twin.scenario.faults import FaultRunner, Victim
 from twin.scenario.folder import RunFolder
 from twin.scenario.plan import Plan
+from twin.scenario.policies import Policies
 from twin.scenario.values import NS_PER_S
 from twin.simulation.pacing import Pacer
 from twin.simulation.world import World
@@ -52,6 +53,7 @@ class Live:
     commands: Commands
     phase: str = ""
     _windows: list[PhaseWindow] = field(default_factory=list)
+    _policies: Policies | None = None
 
     async def run(self) -> tuple[FaultLog, tuple[PhaseWindow, ...]]:
         """Return once the scenario's time has passed and every fault is over."""
@@ -65,6 +67,7 @@ class Live:
                 _unwrapped_task_group() as group,
                 self.commands.reach(self.world, self.world.bots, inputs),
             ):
+                self._policies = Policies(scenario, self.world, self.publisher)
                 faults = FaultRunner(scenario.events, self.targets, self.world, group)
                 timeline = Timeline()
                 for phase in self.plan.phases:
@@ -126,6 +129,8 @@ class Live:
         fleet = self.world.snapshot()
         for condition in faults.check(sim_ns, fleet, timeline):
             inputs.write(orjson.dumps({"sim_ns": sim_ns, "condition": condition}) + b"\n")
+        for decision in self._policies.look() if self._policies else ():
+            inputs.write(orjson.dumps({"sim_ns": sim_ns, "policy": decision}) + b"\n")
         row = {
             "wall_ns": time.time_ns(),
             "sim_ns": sim_ns,

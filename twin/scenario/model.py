@@ -11,6 +11,7 @@ from twin.scenario.bus_actions import ConsumerFault
 from twin.scenario.outside import Observer, Role, Service, Watch
 from twin.scenario.triggers import ConditionText
 from twin.scenario.values import NS_PER_S, Duration, Model, Multiplier, StartValue, format_duration
+from twin.simulation.policy import Policy
 from twin.verdict.manifest import Expectation, Guarantees, Limits
 from twin.verdict.thresholds import WALL_METRICS, parse_expression, parse_selector
 
@@ -60,6 +61,31 @@ class Pace(StrEnum):
         return {Pace.REALTIME: 1.0, Pace.X10: 10.0, Pace.FAST: None}[self]
 
 
+class PressurePolicy(Model):
+    """What bots do when the broker acknowledges late; see docs/lag.md."""
+
+    above: Duration = Field(500_000_000, gt=0, description="Latency above which is pressure.")
+    below: Duration = Field(100_000_000, gt=0, description="Latency below which is none.")
+    window: int = Field(default=32, ge=1, le=10_000, description="Most events in flight per bot.")
+    sample_down: int = Field(
+        default=1, ge=1, le=1000, description="Bulk channels: every n-th sample under pressure."
+    )
+    hold: int = Field(default=3, ge=1, description="Seconds without pressure until it is over.")
+
+    @model_validator(mode="after")
+    def hysteresis(self) -> "PressurePolicy":
+        """Refuse a policy that would flap."""
+        if self.below >= self.above:
+            raise ValueError("`below` has to be less than `above`")
+        return self
+
+    def as_policy(self) -> Policy:
+        """Return what the simulation works with."""
+        return Policy(
+            self.above / NS_PER_S, self.below / NS_PER_S, self.window, self.sample_down, self.hold
+        )
+
+
 class Fleet(Model):
     """A named group of bots with one spec."""
 
@@ -71,6 +97,9 @@ class Fleet(Model):
     set: dict[DottedPath, float | int | bool | str] = Field(
         default_factory=dict,
         description="Params of the spec that this group has otherwise, as power.capacity_wh.",
+    )
+    policy: PressurePolicy | None = Field(
+        default=None, description="What the bots do under pressure; nothing if not given."
     )
 
 
@@ -235,6 +264,9 @@ class Scenario(Model):
         for event in self.events:
             if lasts_in_wall_time(event.do):
                 return f"{event.do.fault} lasts in wall time"
+        for name, fleet in self.fleet.items():
+            if fleet.policy is not None:
+                return f"the policy of {name} follows the latency of acknowledgements"
         for selector in self.thresholds:
             if selector.startswith(WALL_METRICS):
                 return f"the threshold on {selector} measures wall time"

@@ -272,7 +272,7 @@ class _Run:
                 live.tell("flush")
                 alive = self.server is None or self.server.running
                 await publisher.flush(FLUSH_S if alive else FLUSH_DEAD_S)
-                counts = _publish_counts(publisher.counts, shed.count, world.stored)
+                counts = _publish_counts(publisher.counts, shed.count, world)
         self.folder.write_sources(sources)
         faults.save(self.folder.faults)
         return _Lived(sources, phases, counts, world.digest(), live.tell)
@@ -447,14 +447,15 @@ async def _stop(registrar: RegistrarProcess) -> ServiceFacts:
     )
 
 
-def _publish_counts(counts: Counts, shed: int, held: int) -> PublishCounts:
+def _publish_counts(counts: Counts, shed: int, world: World) -> PublishCounts:
     return PublishCounts(
         attempted=counts.offered + shed,
         acknowledged=counts.acknowledged,
         refused=counts.refused,
         unknown=counts.unknown,
         shed=shed,
-        held=held,
+        held=world.stored,
+        withheld=world.withheld,
     )
 
 

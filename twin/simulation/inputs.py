@@ -1,4 +1,4 @@
-"""What comes from outside into a world: malfunctions that start and heal, commands to bots."""
+"""What comes from outside into a world: malfunctions, commands to bots, policies."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, TypeAlias
@@ -6,8 +6,9 @@ from typing import Annotated, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field
 
 from twin.simulation.malfunctions import Malfunction
+from twin.simulation.policy import Decision
 
-__all__ = ["Command", "Heal", "Input", "Region", "Start", "Target"]
+__all__ = ["Command", "Heal", "Input", "Region", "Start", "Target", "Throttle"]
 
 
 class Region(BaseModel):
@@ -63,4 +64,12 @@ class Command:
     payload: bytes
 
 
-Input: TypeAlias = Start | Heal | Command
+@dataclass(frozen=True, slots=True)
+class Throttle:
+    """A decision of a group's policy: how its bots send from now on."""
+
+    group: str
+    decision: Decision
+
+
+Input: TypeAlias = Start | Heal | Command | Throttle

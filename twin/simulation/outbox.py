@@ -1,5 +1,6 @@
 """Store and forward: what a bot does with its events while its radio link is down."""
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -64,8 +65,8 @@ class Outbox:
         self.used_bytes += size
         return shed
 
-    def release(self, budget_bytes: float) -> tuple[list[Event], float]:
-        """Return the oldest events that `budget_bytes` pay for, and what is left of it.
+    def release(self, budget_bytes: float, most: float = math.inf) -> tuple[list[Event], float]:
+        """Return the oldest events, at most `most`, that `budget_bytes` pay for, and the rest.
 
         What is left counts towards the next, larger event; an empty outbox saves nothing.
         """
@@ -73,7 +74,7 @@ class Outbox:
         while queues := [queue for queue in self._queues if queue]:
             oldest = min(queues, key=lambda queue: queue[0].number)
             size = wire_bytes(oldest[0].event)
-            if size > budget_bytes:
+            if size > budget_bytes or len(released) + 1 > most:
                 return released, budget_bytes
             budget_bytes -= size
             released.append(self._take(oldest))

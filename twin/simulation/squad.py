@@ -19,6 +19,7 @@ from twin.simulation.fleet import FleetGroup, start_values
 from twin.simulation.inputs import Command
 from twin.simulation.orders import Orders
 from twin.simulation.outbox import Priority
+from twin.simulation.policy import Decision
 from twin.simulation.rates import cohorts
 from twin.simulation.relay import Relay
 from twin.simulation.reporting import Reporter
@@ -68,6 +69,8 @@ class Squad:
         self._cohorts = [np.flatnonzero(cohort == number) for number in range(COHORTS)]
         self._speaking: Bools = np.zeros(len(self.bots), dtype=np.bool_)
         self._queueing = False
+        self._sample_down = 1
+        self.withheld = 0
         comms = self.hw.comms
         self._relay = Relay(
             comms.link_up,
@@ -112,8 +115,21 @@ class Squad:
             speaking = speaking & emitter.speaking()[rows]
         if not speaking.all():
             rows = rows[speaking]
+        if self._skips(emitter, sim_ns):
+            self.withheld += rows.size * len(emitter.keys)
+            return
         if rows.size:
             self._publish(self._sampled(emitter.encode, rows, sim_ns), emitter.priority)
+
+    def _skips(self, emitter: Emitter, sim_ns: int) -> bool:
+        """Tell whether a policy leaves this sample out; only bulk is ever sampled less often."""
+        bulk = emitter.priority is Priority.BULK
+        return bulk and (sim_ns // emitter.period_ns) % self._sample_down > 0
+
+    def throttle(self, decision: Decision) -> None:
+        """Send and sample as the group's policy has decided, until it decides anew."""
+        self._sample_down = decision.sample_down
+        self._relay.limit(decision.rate_per_s)
 
     def release(self, sim_ns: int) -> bool:
         """Let out what the links carry; return whether more is waiting."""

@@ -12,7 +12,7 @@ from twin.events.subjects import SubjectSpace
 from twin.hardware.modes import Mode
 from twin.simulation.fleet import FleetGroup
 from twin.simulation.history import History
-from twin.simulation.inputs import Command, Heal, Input, Start
+from twin.simulation.inputs import Command, Heal, Input, Start, Throttle
 from twin.simulation.rates import ticks_per_second
 from twin.simulation.relay import RELEASE_PERIOD_NS
 from twin.simulation.schedule import Schedule
@@ -110,6 +110,11 @@ class World:
         return tuple(bot for squad in self.squads for bot in squad.bots)
 
     @property
+    def withheld(self) -> int:
+        """Events that were not generated because a policy sampled less often."""
+        return sum(squad.withheld for squad in self.squads)
+
+    @property
     def stored(self) -> int:
         """Events that wait in the bots' outboxes."""
         return sum(squad.stored for squad in self.squads)
@@ -187,6 +192,10 @@ class World:
                     for squad in self.squads:
                         squad.breakage.heal(given.id)
                     self._started.pop(given.id, None)
+                case Throttle():
+                    for squad in self.squads:
+                        if squad.name == given.group:
+                            squad.throttle(given.decision)
                 case Command():
                     for squad in self.squads:
                         if squad.has(given.bot):

@@ -200,6 +200,7 @@ class PublishCounts(Model):
     """The publisher's own counters, to be compared with its journal.
 
     `held` events were still in outboxes when the run ended: generated, never attempted.
+    `withheld` ones were not generated because a declared policy sampled less often.
     """
 
     attempted: int
@@ -208,6 +209,7 @@ class PublishCounts(Model):
     unknown: int = 0
     shed: int = 0
     held: int = 0
+    withheld: int = 0
 
 
 class EvidenceFile(Model):

@@ -172,6 +172,7 @@ class Totals(Model):
     refused: int = 0
     shed: int = 0
     held: int = 0
+    withheld: int = 0
     stored: int = 0
     measured_s: float = 0.0
     generated_per_s: float = 0.0

@@ -106,6 +106,7 @@ def totals(manifest: Manifest, ledger: Ledger, events: Events) -> Totals:
         refused=journal.count(State.REFUSED),
         shed=journal.count(State.SHED),
         held=manifest.publish.held if manifest.publish else 0,
+        withheld=manifest.publish.withheld if manifest.publish else 0,
         stored=stream.recording.rows - stream.recording.audit_count,
         measured_s=seconds,
         generated_per_s=rates[0],

@@ -181,7 +181,8 @@ def _amounts(manifest: Manifest, criteria: Criteria, ledger: Ledger) -> Iterator
         yield invalid("events", "the run was too short for any event to be predicted", 0.0)
     least = limits.min_events_fraction * manifest.predicted.total
     offered = expected_offered(manifest, ledger)
-    if offered < least:
+    withheld = manifest.publish.withheld if manifest.publish else 0
+    if offered + withheld < least:
         yield invalid(
             "events",
             f"{offered} of the {manifest.predicted.total} predicted events were generated and "
