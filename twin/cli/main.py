@@ -21,6 +21,7 @@ COMMANDS = {
     "smoke": ("twin.cli.smoke", "smoke"),
     "validate": ("twin.cli.validate", "validate"),
     "selftest": ("twin.cli.selftest", "selftest"),
+    "replay": ("twin.cli.replay", "replay"),
     "judge": ("twin.cli.judge", "judge_run"),
     "compare": ("twin.cli.compare", "compare_benches"),
     "spec": ("twin.cli.spec", "app"),

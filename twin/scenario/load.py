@@ -19,7 +19,7 @@ from twin.spec.overrides import with_overrides
 from twin.spec.parse import parse
 from twin.spec.yaml import Document
 
-__all__ = ["LoadedScenario", "dump_scenario", "load_scenario"]
+__all__ = ["LoadedScenario", "dump_scenario", "load_recorded", "load_scenario"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,22 @@ def load_scenario(reference: str, given: Mapping[str, Scalar] | None = None) -> 
         problems += rehearse(document, scenario, groups)
     if problems:
         raise InputError(problems)
+    return LoadedScenario(file, scenario, tuple(groups))
+
+
+def load_recorded(run_dir: Path) -> LoadedScenario:
+    """Read what a run folder says was run, overridden specs included; raises InputError."""
+    file = run_dir / "scenario.yaml"
+    scenario = parse(Scenario, load_document(str(file)))
+    groups = [
+        FleetGroup(
+            name,
+            load_spec(run_dir / "specs" / f"{name}.yaml"),
+            fleet.count,
+            {path: _distribution(value) for path, value in fleet.start.items()},
+        )
+        for name, fleet in scenario.fleet.items()
+    ]
     return LoadedScenario(file, scenario, tuple(groups))
 
 

@@ -43,6 +43,7 @@ class Settings:
     shared_server: bool = False
     prefix: str = ""
     allow_time_skew: bool = False
+    epoch_ns: int | None = None
     memory_storage: bool = False
     duplicate_window_s: float = 120.0
 
@@ -118,7 +119,7 @@ class Plan:
             scenario=scenario,
             seed=scenario.seed if settings.seed is None else settings.seed,
             pace=pace,
-            epoch_ns=time.time_ns() if settings.shared_server else EMBEDDED_EPOCH_NS,
+            epoch_ns=_epoch_ns(settings),
             space=space,
             topology=topology,
             recorded=tuple(one.name for one in topology.streams if one.name in read),
@@ -195,6 +196,12 @@ def _check_streams(base: Topology, own: Collection[StreamDecl]) -> None:
 
 def _union(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one + other))
+
+
+def _epoch_ns(settings: Settings) -> int:
+    if settings.epoch_ns is not None:
+        return settings.epoch_ns
+    return time.time_ns() if settings.shared_server else EMBEDDED_EPOCH_NS
 
 
 def _check_pace(scenario: Scenario, pace: Pace, settings: Settings) -> None:

@@ -21,6 +21,7 @@ __all__ = [
     "BrokenEvidence",
     "Fault",
     "LagSeries",
+    "Row",
     "Stranger",
     "given_up_by_role",
     "read_advisories",
