@@ -128,3 +128,13 @@ def test_a_link_is_up_while_the_bot_boots() -> None:
     hw.set_input("modes.reboot", np.array(1.0))
     assert told(run(hw, 1)) == [("boot_start", "bios", "booting")]
     assert link(hw) == ("ONLINE", True)
+
+
+def test_the_signal_fades_with_the_packets() -> None:
+    """Losing half of the packets costs half of the fading of 20 dB, in signal and in SNR."""
+    hw = booted()
+    clear = hw.comms.rssi_dbm[0], hw.comms.snr_db[0]
+    hw.set_input("comms.extra_loss_pct", np.array(50.0))
+    run(hw, 1)
+    assert hw.comms.rssi_dbm[0] == pytest.approx(clear[0] - 10.0)
+    assert hw.comms.snr_db[0] == pytest.approx(clear[1] - 10.0)

@@ -99,3 +99,17 @@ def test_the_estimate_is_degraded_beyond_its_limit() -> None:
     assert [hw.navigation.reasons[bot] for bot in (0, 1)] == ["no_fix", None]
     assert hw.navigation.status.tolist() == [1, 0]
     assert np.isfinite(hw.navigation.position_m).all()
+
+
+@pytest.mark.parametrize("blind", [False, True])
+def test_uncertainty_does_not_depend_on_the_step(blind: bool) -> None:
+    """A minute in steps of a second or of a quarter leaves the same uncertainty."""
+    sigmas = []
+    for dt_s in (1.0, 0.25):
+        hw = flying(20, ALONE)
+        hw.set_input("imu.failed" if blind else "imu.noise", np.array(float(blind)))
+        for _ in range(round(60 / dt_s)):
+            hw.step(dt_s)
+        navigation = hw.navigation
+        sigmas.append((navigation.position_sigma_m.mean(), navigation.heading_sigma_rad.mean()))
+    assert sigmas[0] == pytest.approx(sigmas[1], rel=0.1)

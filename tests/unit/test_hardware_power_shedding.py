@@ -192,3 +192,26 @@ def test_a_supply_that_is_too_weak_cuts_like_the_pdu() -> None:
     assert [edge.subject for edge in edges] == ["radar"]
     assert reasons(hw) == ShedReason.LOW_SOC
     assert not hw.power.bus_dead[0]
+
+
+def test_a_throttle_takes_no_more_than_is_over() -> None:
+    """Where slowing the drive is enough, thrusters keep their power and nothing is at fault."""
+    hw = booted(start=DOCKED)
+    seen = False
+    for short_w in np.arange(40.0, 160.0, 1.0):
+        hw.set_input("power.short_w", np.array(short_w))
+        for _ in range(3):
+            hw.motion.drive_mps[:] = 0.4
+            hw.propulsion.power_w[:] = 10.0
+            for plane in (hw.modes, hw.docking):
+                plane.step(hw, 1.0)
+            hw.motion.drive_mps[:] = 0.4
+            hw.propulsion.power_w[:] = 10.0
+            for plane in (hw.compute, hw.power, hw.thermal, hw.comms):
+                plane.step(hw, 1.0)
+        share = float(hw.power.motion_share[0])
+        if 0.05 < share < 0.95:
+            seen = True
+            assert hw.power.rcs_share[0] == 1.0
+            assert not Fault(int(hw.power.faults[0])) & Fault.PDU_OVERCURRENT
+    assert seen

@@ -270,3 +270,29 @@ def test_codes_are_those_of_the_contract() -> None:
         "COASTING",
     ]
     assert [kind.name for kind in Kind][1:] == ["DRONE", "SHIP", "STATION", "ASTEROID", "DEBRIS"]
+
+
+def test_what_a_coasting_track_says_agrees_with_where_it_is() -> None:
+    """Range, bearing and elevation are those of the predicted place."""
+    hw = flying(40, NEAR)
+    fly(hw, 20)
+    hw.set_input("radar.dropout", np.array(1.0))
+    fly(hw, 2)
+    x, y, z = hw.tracker.relative_m[:, 0]
+    distance = np.sqrt(x**2 + y**2 + z**2)
+    assert np.ptp(z) > 1
+    assert hw.tracker.range_m[0] == pytest.approx(distance, rel=1e-6)
+    assert hw.tracker.elev_deg[0] == pytest.approx(np.degrees(np.arcsin(z / distance)), rel=1e-6)
+    assert hw.tracker.bearing_deg[0] == pytest.approx(np.degrees(np.arctan2(x, y)) % 360, rel=1e-6)
+
+
+def test_a_track_that_is_stale_has_no_quality() -> None:
+    """Silent for longer than the stale time, a track that still coasts is worth nothing."""
+    hw = flying(5, {**NEAR, "rlsm.drop_misses": 20, "rlsm.stale_s": 3.0})
+    fly(hw, 5)
+    hw.set_input("radar.dropout", np.array(1.0))
+    fly(hw, 3)
+    assert np.all(hw.tracker.quality[0] > 0)
+    fly(hw, 2)
+    assert np.all(hw.tracker.status[0] == COASTING)
+    assert np.all(hw.tracker.quality[0] == 0)

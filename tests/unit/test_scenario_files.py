@@ -159,3 +159,20 @@ def test_hardware_faults_begin_and_end_with_a_tick(tmp_path: Path) -> None:
 def test_threshold_without_an_expression_is_refused(tmp_path: Path) -> None:
     """A threshold that asks for nothing would always hold."""
     assert problems(tmp_path, MINIMAL + "thresholds: {publish_latency: []}\n")
+
+
+def test_streams_and_consumers_that_are_not_there_are_found(tmp_path: Path) -> None:
+    """A consumer's stream, a fault's stream and an expectation's consumer are named, at once."""
+    file = tmp_path / "scenarios" / "lag.yaml"
+    file.parent.mkdir()
+    file.write_text(
+        "schema_version: 1\nname: lag\nfleet: {scouts: {count: 2, spec: builtin:scout}}\n"
+        "consumers:\n  worker: {stream: NOPE}\nphases: [{name: run, duration: 6s}]\n"
+        "events:\n  - {at: 2s, do: {fault: stream.purge, stream: QIKI_EVENT_V1}}\n"
+        "expect:\n  - lag: {consumer: ghost, status: STALLED}\n"
+    )
+    with pytest.raises(InputError) as caught:
+        load_scenario(str(file))
+    found = [(one.line, one.column, one.message) for one in caught.value.problems]
+    assert [(line, column) for line, column, _ in found] == [(5, 20), (8, 48), (10, 21)]
+    assert "did you mean 'QIKI_EVENTS_V1'?" in found[1][2]

@@ -11,7 +11,7 @@ from twin.events.channels import (
 from twin.events.subjects import SubjectSpace
 from twin.events.topology import ConsumerDecl, StreamDecl, Topology
 
-__all__ = ["AUDITED_STREAMS", "build_topology"]
+__all__ = ["AUDITED_STREAMS", "SUBJECTS", "build_topology"]
 
 SUBJECTS = {
     RADAR_STREAM: ("qiki.radar.v1.>",),

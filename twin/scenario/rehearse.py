@@ -8,9 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from twin.errors import Problem, UsageError
+from twin.events.channels import COMMANDS_STREAM
 from twin.events.event import SourceTable
+from twin.events.streams import SUBJECTS
 from twin.events.subjects import SubjectSpace
 from twin.scenario.actions import HardwareFault
+from twin.scenario.bus_actions import StreamFault
 from twin.scenario.model import Pace, Scenario
 from twin.scenario.triggers import EdgeTrigger
 from twin.simulation.fleet import FleetGroup
@@ -30,6 +33,7 @@ def rehearse(
     yield from _thresholds(document, scenario)
     if scenario.pace is Pace.FAST and (why := scenario.needs_wall_time()):
         yield document.problem(("pace",), f"cannot run at pace fast: {why}")
+    yield from _bus(document, scenario, groups)
     try:
         world = _world(groups)
     except UsageError as error:
@@ -64,6 +68,28 @@ def _thresholds(document: Document, scenario: Scenario) -> Iterator[Problem]:
                 parse_threshold(selector, expression)
             except ValueError as error:
                 yield document.problem((*path, index), str(error))
+
+
+def _bus(document: Document, scenario: Scenario, groups: Sequence[FleetGroup]) -> Iterator[Problem]:
+    """Look at the streams and consumers that are named."""
+    streams = [*SUBJECTS, *(one.stream for group in groups for one in group.spec.event_bus.custom)]
+    readable = [name for name in dict.fromkeys(streams) if name != COMMANDS_STREAM]
+    named: list[tuple[tuple[str | int, ...], str]] = [
+        (("consumers", name, "stream"), one.stream) for name, one in scenario.consumers.items()
+    ]
+    for index, event in enumerate(scenario.events):
+        if isinstance(event.do, StreamFault):
+            named.append((("events", index, "do", "stream"), event.do.stream))
+    for path, stream in named:
+        if stream not in readable:
+            text = f"there is no stream {stream!r}{did_you_mean(stream, readable)}"
+            yield document.problem(path, text)
+    roles = [*scenario.consumers, *scenario.watch, "registrar"]
+    for index, one in enumerate(scenario.expect):
+        if one.lag is not None and one.lag.consumer not in roles:
+            name = one.lag.consumer
+            text = f"there is no consumer {name!r}{did_you_mean(name, roles)}"
+            yield document.problem(("expect", index, "lag", "consumer"), text)
 
 
 def _conditions(document: Document, scenario: Scenario, world: World) -> Iterator[Problem]:
