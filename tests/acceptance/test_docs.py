@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from twin.registrar.rules import Rules
+from twin.scenario.library import library_page
 from twin.scenario.load import load_scenario
 from twin.spec.dump import to_yaml
 from twin.spec.yaml import read_text
@@ -135,3 +136,10 @@ def test_links_of_a_page_lead_to_files(page: Path) -> None:
         if "://" not in link and not (page.parent / link).exists()
     ]
     assert not broken
+
+
+def test_the_index_of_scenarios_is_current() -> None:
+    """docs/library.md is what the shipped scenarios say of themselves, twelve or more."""
+    page = (ROOT / "docs" / "library.md").read_text()
+    assert page == library_page(ROOT / "scenarios")
+    assert page.count("\n## [") >= 12
