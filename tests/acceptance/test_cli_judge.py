@@ -62,7 +62,7 @@ def test_a_killed_run_is_invalid(tmp_path: Path) -> None:
     """Exit code 3 for a run that was never sealed."""
     done = twin("judge", healthy().write(tmp_path, seal=False))
     assert (done.returncode, done.stderr) == (3, "")
-    assert done.stdout.splitlines()[-1] == "INVALID"
+    assert done.stdout.splitlines()[-1] == "INVALID synthetic"
 
 
 @pytest.mark.parametrize(

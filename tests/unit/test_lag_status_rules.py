@@ -223,3 +223,34 @@ def test_truth_table_of_the_docs_names_every_status_in_order() -> None:
     page = Path(__file__).parent.parent.parent / "docs" / "lag.md"
     rows = [line for line in page.read_text().splitlines() if line.startswith("| `")]
     assert sorted({row.split("`")[1] for row in rows}) == sorted(Status)
+
+
+def behind(second: int, settled: int, **more: object) -> ConsumerSample:
+    """Return a sample of a consumer that gets ten a second and has settled so many."""
+    pending = 10 * (second + 1) - settled
+    return sample(
+        second,
+        num_pending=pending,
+        delivered_seq=settled,
+        ack_floor=settled,
+        oldest_age_s=9.0,
+        **more,
+    )
+
+
+def test_falling_behind_warns_while_there_is_work() -> None:
+    """Progress and growth in each interval is WARN; so are five with progress in some."""
+    assert status(*(behind(n, n) for n in range(3))) is Status.WARN
+    assert status(*(behind(n, n // 2) for n in range(3))) is Status.OK
+    assert status(*(behind(n, n // 2) for n in range(6))) is Status.WARN
+
+
+def test_who_has_just_come_back_is_not_warned_of() -> None:
+    """After a crash or a pause the first progress clears the status, though the backlog grew."""
+    gone = [behind(n, 0) for n in range(6)]
+    assert status(*gone) is Status.STALLED
+    assert status(*gone, behind(6, 5)) is Status.OK
+    paused = [behind(n, 0, paused=True) for n in range(6)]
+    assert status(*paused) is Status.PAUSED
+    assert status(*paused, behind(6, 5)) is Status.OK
+    assert status(*paused, *(behind(n, 0) for n in (6, 7, 8))) is Status.STALLED

@@ -56,7 +56,7 @@ def test_a_pass_shows_the_measurements_and_ends_with_the_verdict(tmp_path: Path)
         "4 200 8",
         "registrar.pause 4 4.0 6.0 fired",
         "ok lost 0 at most 0",
-        "ok publish_latency{phase:steady}: p(99)<250ms 3.1 ms <250",
+        "ok publish_latency{phase:steady}: p(99)<250ms 3.1 ms <250 ms",
         "ok audit code 101 4 exactly 4, exactly 1 of every bot",
         "Run folder: runs/x",
     ):
@@ -76,7 +76,7 @@ def test_reasons_come_first_when_it_is_no_pass(tmp_path: Path) -> None:
         "lost at registrar: bot-1/events.v1.power.bus/22 due at 4.204 s during registrar.pause"
     )
     assert "FAIL lost 1 at most 0" in lines
-    assert lines[-1] == "FAIL"
+    assert lines[-1] == "FAIL synthetic"
 
 
 def test_markup_in_names_is_printed_as_it_is(tmp_path: Path) -> None:

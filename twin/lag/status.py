@@ -74,7 +74,9 @@ def assess(samples: Sequence[ConsumerSample], now_ns: int, rules: StatusRules) -
     remembered = known[-len(_since(known, rules.memory_s)) - 1 :]
     full = window[-1].wall_ns - window[0].wall_ns >= (1 - _SLACK) * rules.window_s * 1e9
     findings = [rule(remembered) for rule in EVENTS]
-    findings += [rule(window, rules) for rule in TRENDS if full]
+    if full and not any(one.sample.paused for one in window):
+        findings += [rule(window, rules) for rule in TRENDS]
+        findings.append(_creeping(remembered, rules))
     return next(filter(None, findings), Finding(Status.OK))
 
 
@@ -198,15 +200,32 @@ def _saturated(window: list[_Counters], _rules: StatusRules) -> Finding | None:
 
 
 def _growing(window: list[_Counters], rules: StatusRules) -> Finding | None:
-    steps = list(pairwise(one.backlog for one in window))
-    grew = window[-1].backlog - window[0].backlog
-    age_s = window[-1].sample.oldest_age_s
-    young = age_s is not None and age_s < rules.warn_age_s
-    if young or not all(before < after for before, after in steps):
+    """Find a consumer that works in every interval, and falls behind in every interval."""
+    steps = list(pairwise(window))
+    if all(a.backlog < b.backlog and _progress([a, b]) for a, b in steps):
+        return _behind(window, rules)
+    return None
+
+
+def _creeping(remembered: list[_Counters], rules: StatusRules) -> Finding | None:
+    """Find a consumer that falls behind in every interval, and works in some of them.
+
+    Progress in the last interval alone is that of one that has just come back.
+    """
+    recent = _since(remembered, rules.memory_s)
+    full = recent[-1].wall_ns - recent[0].wall_ns >= (1 - _SLACK) * rules.memory_s * 1e9
+    grows = all(a.backlog < b.backlog for a, b in pairwise(recent))
+    if full and grows and not any(one.sample.paused for one in recent) and _progress(recent[:-1]):
+        return _behind(recent, rules)
+    return None
+
+
+def _behind(seen: list[_Counters], rules: StatusRules) -> Finding | None:
+    grew = seen[-1].backlog - seen[0].backlog
+    age_s = seen[-1].sample.oldest_age_s
+    if age_s is not None and age_s < rules.warn_age_s:
         return None
-    if not _progress(window[-2:]):  # about to be a stall: that is told when the window is full
-        return None
-    return Finding(Status.WARN, f"the backlog grew by {grew} to {window[-1].backlog}")
+    return Finding(Status.WARN, f"the backlog grew by {grew} to {seen[-1].backlog}")
 
 
 EVENTS: Final[tuple[Callable[[list[_Counters]], Finding | None], ...]] = (

@@ -29,6 +29,7 @@ COUNTS = (
     "held",
     "withheld",
 )
+LATENCY_UNITS = ("ms", "s")
 Row = Sequence[str]
 
 
@@ -49,7 +50,7 @@ def print_result(
         _print(
             out,
             "Lag",
-            ("consumer", "stream", "backlog", "lag s", "ack pending", "end"),
+            ("consumer", "stream", "max backlog", "max lag s", "max ack pending", "end"),
             _lag(result),
         )
         _print(out, "Audit", tuple(result.audit.ranges), [_counts(result.audit.ranges)])
@@ -66,16 +67,17 @@ def print_result(
     if result.verdict is Verdict.PASS:
         _verdict(out, result)
     else:
-        out.print(Text(result.verdict, style=STYLES[result.verdict]))
+        out.print(_named(result), soft_wrap=True)
 
 
 def _verdict(out: Console, result: Result) -> None:
-    out.print(
-        Text.assemble((result.verdict, STYLES[result.verdict]), f" {result.scenario.name}"),
-        soft_wrap=True,
-    )
+    out.print(_named(result), soft_wrap=True)
     for reason in result.reasons:
         out.print(f"  {reason.kind}: {reason.message}", soft_wrap=True, markup=False)
+
+
+def _named(result: Result) -> Text:
+    return Text.assemble((result.verdict, STYLES[result.verdict]), f" {result.scenario.name}")
 
 
 def _examples(out: Console, result: Result) -> None:
@@ -181,7 +183,7 @@ def _checks(checks: Iterable[Check]) -> list[Row]:
             {True: "ok", False: "FAIL", None: "INVALID"}[one.ok],
             one.name,
             _measured(one),
-            one.limit,
+            f"{one.limit} {one.unit}" if one.unit in LATENCY_UNITS else one.limit,
         )
         for one in checks
     ]

@@ -56,7 +56,7 @@ def check_lag(match: LagMatch, seen: Sequence[Seen], faults: Sequence[Fault]) ->
     if any(end is None for _, end in fired):
         return check.model_copy(update={"note": "a fault on it was not over"})
     start, end = min(at for at, _ in fired), max(end or 0 for _, end in fired)
-    during = [one.status for one in own if one.wall_ns > start]
+    during = [one.status for one in own if one.wall_ns > start and one.status is not None]
     place = during.index(match.status) + 1 if match.status in during else None
     note = _wrong(match, own, start, end, place)
     return check.model_copy(
