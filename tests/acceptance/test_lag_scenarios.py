@@ -29,7 +29,8 @@ def test_a_lag_scenario_shows_its_status_and_passes(path: Path, tmp_path: Path) 
         check=False,
     )
     result = json.loads(done.stdout)
-    assert (result["reasons"], done.returncode) == ([], 0)
+    samples = (tmp_path / "last" / "lag.jsonl").read_text()
+    assert (result["reasons"], done.returncode) == ([], 0), samples
     [lag] = [one for one in result["expectations"] if one["name"].startswith("lag of")]
     assert lag["ok"] is True
     watched = {one["role"]: one for one in result["lag"]}

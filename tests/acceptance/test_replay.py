@@ -27,6 +27,23 @@ events:
   - {when: "fleet.patrol.power.soc_pct.p50 < 60", do: {fault: thermal.heater, for: 5s}}
 """
 
+PRESSED = """
+schema_version: 1
+name: pressed
+seed: 8
+fleet:
+  scouts:
+    count: 10
+    spec: builtin:scout
+    policy: {above: 300ms, below: 100ms, window: 8, sample_down: 4}
+phases:
+  - {name: boot, duration: 5s, measure: false}
+  - {name: steady, duration: 6s}
+events:
+  - {at: 6s, do: {fault: broker.pause, for: 2s}}
+limits: {max_slip_p99_ms: 1000}
+"""
+
 
 def twin(*arguments: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
     """Run the command line."""
@@ -91,3 +108,14 @@ def test_an_edited_folder_is_not_replayed(recorded: Path, tmp_path: Path) -> Non
     done = twin("replay", "run", cwd=tmp_path)
     assert done.returncode == 3
     assert "specs/patrol.yaml" in done.stderr
+
+
+def test_decisions_of_a_policy_are_replayed(tmp_path: Path) -> None:
+    """What bots held back while the broker was slow is held back again."""
+    (tmp_path / "pressed.yaml").write_text(PRESSED)
+    done = twin("run", "pressed.yaml", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert '"policy"' in (tmp_path / "runs" / "last" / "inputs.jsonl").read_text()
+    done = twin("replay", "runs/last", "--twin-only", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout)["twin"]["same"]

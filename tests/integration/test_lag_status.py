@@ -255,16 +255,18 @@ async def test_refused_messages_that_come_again_and_again_are_a_storm(
     await rig.make(ack_wait=500_000_000)
     await rig.publish(5)
 
+    refusing = True
+
     async def refuse() -> None:
-        while True:
+        while refusing:
             await rig.take(5, b"-NAK")
             await asyncio.sleep(0.02)
 
     work = background(refuse())
     await rig.sees(Status.WARN)
     assert any("redelivery storm" in one.reason for one in rig.seen)
-    work.cancel()
-    await asyncio.gather(work, return_exceptions=True)
+    refusing = False
+    await work
     done = 0
     async with asyncio.timeout(10):
         while done < 5:

@@ -23,7 +23,8 @@ class StatusRules:
 
     `window_s` is how long progress must be absent (or growth present) before it is said so;
     `memory_s` is how long an event (rewind, overrun, message given up) is shown; a sample
-    older than `stale_s` tells nothing. `warn_age_s` is a time lag that is never a warning.
+    older than `stale_s` tells nothing. A time lag under `warn_age_s` at one of the last two
+    samples is never a warning.
     """
 
     window_s: float = 2.0
@@ -222,8 +223,8 @@ def _creeping(remembered: list[_Counters], rules: StatusRules) -> Finding | None
 
 def _behind(seen: list[_Counters], rules: StatusRules) -> Finding | None:
     grew = seen[-1].backlog - seen[0].backlog
-    age_s = seen[-1].sample.oldest_age_s
-    if age_s is not None and age_s < rules.warn_age_s:
+    ages = [one.sample.oldest_age_s for one in seen[-2:]]
+    if any(age_s is not None and age_s < rules.warn_age_s for age_s in ages):
         return None
     return Finding(Status.WARN, f"the backlog grew by {grew} to {seen[-1].backlog}")
 

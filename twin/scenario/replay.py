@@ -1,10 +1,11 @@
 """Lives a recorded run again from its folder alone: the twin to the bit, and its inputs with it.
 
-Malfunctions at their times, conditions when they were seen to fire and commands when they
-arrived are given to a fresh world; what it generates is compared with the journal, event by
-event, and with the recorded digest. No broker is needed.
+Malfunctions at their times, conditions when they were seen to fire, commands when they arrived
+and decisions of policies are given to a fresh world; what it generates is compared with the
+journal, event by event, and with the recorded digest. No broker is needed.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,10 +17,11 @@ from twin.scenario.actions import HardwareFault
 from twin.scenario.facts import machine, versions
 from twin.scenario.load import LoadedScenario
 from twin.scenario.values import NS_PER_S
-from twin.simulation.inputs import Command, Heal, Start
+from twin.simulation.inputs import Command, Heal, Start, Throttle
+from twin.simulation.policy import Decision
 from twin.simulation.world import World
 from twin.verdict.dense import tables
-from twin.verdict.facts import Row, read_rows, read_sources
+from twin.verdict.facts import BrokenEvidence, Row, read_rows, read_sources
 from twin.verdict.journal import ATTEMPT
 from twin.verdict.manifest import Manifest
 
@@ -27,6 +29,8 @@ __all__ = ["TwinReplay", "replay_twin"]
 
 INPUT = 1
 BEFORE = 0
+SHOWN = 300
+"""Bytes of a payload that diverges."""
 
 
 @dataclass(slots=True)
@@ -66,7 +70,7 @@ class _Comparison:
             self.seen += 1
             if recorded != payload_hash(event.payload) and not self.found.divergence:
                 at = event.sim_ns / NS_PER_S
-                text = event.payload.decode(errors="replace")
+                text = event.payload[:SHOWN].decode(errors="replace")
                 self.found.divergence = f"{name}/{event.seq} at {at:.3f} s is now {text}"
 
 
@@ -120,7 +124,7 @@ def _live_until(world: World, end_ns: int) -> None:
 def _do(world: World, what: object) -> None:
     if isinstance(what, float):
         world.set_rate(what)
-    elif isinstance(what, Start | Heal | Command):
+    elif isinstance(what, Start | Heal | Command | Throttle):
         world.apply(what)
 
 
@@ -145,6 +149,8 @@ def _agenda(run_dir: Path, manifest: Manifest, loaded: LoadedScenario) -> _Agend
                 _break(agenda, sim_ns, *hit[1:])
         elif "command" in row:  # it came after that instant, and works at the next beat
             agenda.add(sim_ns + 1, BEFORE, _command(row))
+        elif "policy" in row:
+            agenda.add(sim_ns, INPUT, _throttle(row))
     return agenda
 
 
@@ -152,6 +158,15 @@ def _break(agenda: _Agenda, sim_ns: int, number: int, fault: HardwareFault) -> N
     agenda.add(sim_ns, INPUT, Start(str(number), fault, fault.on))
     if fault.for_ is not None:
         agenda.add(sim_ns + fault.for_, INPUT, Heal(str(number)))
+
+
+def _throttle(row: Row) -> Throttle:
+    found = row["policy"]
+    if not isinstance(found, dict):
+        raise BrokenEvidence(f"inputs.jsonl: the policy {found!r} is no decision")
+    rate = found.get("rate_per_s")
+    limit = math.inf if rate is None else float(str(rate))
+    return Throttle(str(found.get("group")), Decision(limit, int(str(found.get("sample_down")))))
 
 
 def _command(row: Row) -> Command:
