@@ -21,7 +21,7 @@ fleet:
   patrol: {count: 4, start: {power.soc_pct: {uniform: [30, 60]}}}
 phases:
   - {name: calm, duration: 6s}
-  - {name: busy, duration: 6s, load: {rate: 2x}}
+  - {name: busy, duration: 6s, load: {stages: [{duration: 4s, target: 3x}]}}
 events:
   - {at: 3s, do: {fault: sensor.noise, sensor: imu, sd: 2, on: {fraction: 0.5}, for: 4s}}
   - {when: "fleet.patrol.power.soc_pct.p50 < 60", do: {fault: thermal.heater, for: 5s}}

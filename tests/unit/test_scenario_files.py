@@ -176,3 +176,19 @@ def test_streams_and_consumers_that_are_not_there_are_found(tmp_path: Path) -> N
     found = [(one.line, one.column, one.message) for one in caught.value.problems]
     assert [(line, column) for line, column, _ in found] == [(5, 20), (8, 48), (10, 21)]
     assert "did you mean 'QIKI_EVENTS_V1'?" in found[1][2]
+
+
+def test_load_shapes_that_cannot_be_are_refused_where_they_stand(tmp_path: Path) -> None:
+    """Unknown units, impossible rates, ramps too long, two shapes, bursts without a pause."""
+    for load, words in {
+        "{rate: 5y}": "5x, or events per second",
+        "{rate: 9000k/s}": "0.01x to 1000x is possible",
+        "{stages: [{duration: 5s, target: 2x}]}": "the stages last 5s, the phase only 2s",
+        "{stages: [{duration: 500ms, target: 2x}]}": "whole simulated seconds",
+        "{stages: [{duration: 1s, target: 2x}], burst: {rate: 2x, every: 2s, for: 1s}}": "either",
+        "{burst: {rate: 2x, every: 2s, for: 2s}}": "shorter than `every`",
+    }.items():
+        text = MINIMAL.replace("duration: 2s", f"duration: 2s, load: {load}")
+        [found] = problems(tmp_path, text)
+        assert found.startswith("7:")
+        assert words in found

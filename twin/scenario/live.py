@@ -72,6 +72,8 @@ class Live:
                 timeline = Timeline()
                 for phase in self.plan.phases:
                     timeline.add(phase.start_sim_ns, partial(self._enter, phase))
+                for step in self.plan.steps:
+                    timeline.add(step.start_ns, partial(self.world.set_rate, step.rate))
                 faults.schedule(timeline, pacer.intended_ns)
                 look = partial(self._look, faults, timeline, samples, inputs)
                 for at in range(0, scenario.duration_ns, SAMPLE_NS):
@@ -110,7 +112,6 @@ class Live:
         self._leave()
         self._windows.append(phase.model_copy(update={"start_wall_ns": time.time_ns()}))
         self.phase = phase.name
-        self.world.set_rate(phase.rate)
 
     def _leave(self) -> None:
         if self._windows:

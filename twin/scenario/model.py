@@ -9,13 +9,14 @@ from twin.events.subjects import Layout
 from twin.scenario.actions import Action, HardwareFault, lasts_in_wall_time
 from twin.scenario.bus_actions import ConsumerFault
 from twin.scenario.outside import Observer, Role, Service, Watch
+from twin.scenario.shapes import Load
 from twin.scenario.triggers import ConditionText
-from twin.scenario.values import NS_PER_S, Duration, Model, Multiplier, StartValue, format_duration
+from twin.scenario.values import NS_PER_S, Duration, Model, StartValue, format_duration
 from twin.simulation.policy import Policy
 from twin.verdict.manifest import Expectation, Guarantees, Limits
 from twin.verdict.thresholds import WALL_METRICS, parse_expression, parse_selector
 
-__all__ = ["Fleet", "Load", "Pace", "Phase", "Scenario", "ScheduledEvent"]
+__all__ = ["Fleet", "Pace", "Phase", "Scenario", "ScheduledEvent"]
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,47}$")]
 PATH = r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)+$"
@@ -103,12 +104,6 @@ class Fleet(Model):
     )
 
 
-class Load(Model):
-    """How much the fleet publishes in a phase."""
-
-    rate: Multiplier = Field(default=1.0, description="Multiple of every channel's natural rate.")
-
-
 class Phase(Model):
     """A named window of simulated time."""
 
@@ -118,6 +113,16 @@ class Phase(Model):
         default=True, description="Whether thresholds cover this phase by default."
     )
     load: Load = Load()
+
+    @model_validator(mode="after")
+    def stages_fit(self) -> "Phase":
+        """Refuse ramps that the phase would cut off."""
+        if self.load.stages_ns > self.duration:
+            raise ValueError(
+                f"the stages last {format_duration(self.load.stages_ns)}, the phase only "
+                f"{format_duration(self.duration)}"
+            )
+        return self
 
 
 class ScheduledEvent(Model):

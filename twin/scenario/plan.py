@@ -16,13 +16,14 @@ from twin.scenario.folder import new_run_id
 from twin.scenario.load import LoadedScenario
 from twin.scenario.model import Pace, Scenario
 from twin.scenario.outside import Role, silenced_keys
+from twin.scenario.shapes import RateStep
 from twin.scenario.values import NS_PER_S
 from twin.simulation.fleet import FleetGroup
-from twin.simulation.predict import predict
+from twin.simulation.predict import natural_rate, predict
 from twin.spec.payload.model import overlap
 from twin.verdict.manifest import Criteria, PhaseWindow, Predicted
 
-__all__ = ["EMBEDDED_EPOCH_NS", "Plan", "Settings"]
+__all__ = ["EMBEDDED_EPOCH_NS", "Plan", "Settings", "rate_steps"]
 
 EMBEDDED_EPOCH_NS = 1_767_225_600_000_000_000
 """2026-01-01T00:00:00Z: the epoch of runs whose broker is their own."""
@@ -67,6 +68,7 @@ class Plan:
     space: SubjectSpace
     topology: Topology
     phases: tuple[PhaseWindow, ...]
+    steps: tuple[RateStep, ...]
     predicted: Predicted
     criteria: Criteria
     owns_streams: bool
@@ -87,10 +89,9 @@ class Plan:
             )
         prefix = settings.prefix or (f"twin_{run_id[-8:]}" if settings.shared_server else "")
         space = SubjectSpace(scenario.layout, prefix)
-        phases = _windows(scenario)
-        predicted = predict(
-            loaded.groups, space, [(p.duration, p.load.rate) for p in scenario.phases]
-        )
+        steps = rate_steps(scenario, loaded.groups)
+        phases = _windows(scenario, steps)
+        predicted = predict(loaded.groups, space, [(s.duration_ns, s.rate) for s in steps])
         keys = silenced_keys(scenario.external, tuple(CHANNELS))
         external = tuple(sorted(space.pattern(CHANNELS[key].subject) for key in keys))
         predicted = {
@@ -125,6 +126,7 @@ class Plan:
             recorded=tuple(one.name for one in topology.streams if one.name in read),
             external=external,
             phases=phases,
+            steps=steps,
             predicted=Predicted(total=total, by_subject=predicted),
             criteria=Criteria(
                 thresholds=scenario.thresholds,
@@ -220,15 +222,33 @@ def _check_pace(scenario: Scenario, pace: Pace, settings: Settings) -> None:
                 )
 
 
-def _windows(scenario: Scenario) -> tuple[PhaseWindow, ...]:
+def rate_steps(scenario: Scenario, groups: Sequence[FleetGroup]) -> tuple[RateStep, ...]:
+    """Return the rates of a whole run in order; UsageError where one is impossible."""
+    natural, at = natural_rate(groups), 0
+    steps: list[RateStep] = []
+    for phase in scenario.phases:
+        try:
+            steps += phase.load.steps(at, phase.duration, natural)
+        except ValueError as error:
+            raise UsageError(f"phase {phase.name}: {error}") from None
+        at += phase.duration
+    return tuple(steps)
+
+
+def _windows(scenario: Scenario, steps: Sequence[RateStep]) -> tuple[PhaseWindow, ...]:
+    """Return the phases; the rate of one is the mean of its steps."""
     ends = list(accumulate(phase.duration for phase in scenario.phases))
-    return tuple(
-        PhaseWindow(
-            name=phase.name,
-            start_sim_ns=end - phase.duration,
-            end_sim_ns=end,
-            measure=phase.measure,
-            rate=phase.load.rate,
+    windows = []
+    for phase, end in zip(scenario.phases, ends, strict=True):
+        start = end - phase.duration
+        area = sum(one.duration_ns * one.rate for one in steps if start <= one.start_ns < end)
+        windows.append(
+            PhaseWindow(
+                name=phase.name,
+                start_sim_ns=start,
+                end_sim_ns=end,
+                measure=phase.measure,
+                rate=round(area / phase.duration, 6) if phase.duration else 1.0,
+            )
         )
-        for phase, end in zip(scenario.phases, ends, strict=True)
-    )
+    return tuple(windows)

@@ -15,9 +15,11 @@ from twin.events.subjects import SubjectSpace
 from twin.scenario.actions import HardwareFault
 from twin.scenario.bus_actions import StreamFault
 from twin.scenario.model import Pace, Scenario
+from twin.scenario.shapes import multiple
 from twin.scenario.triggers import EdgeTrigger
 from twin.simulation.fleet import FleetGroup
 from twin.simulation.inputs import Start
+from twin.simulation.predict import natural_rate
 from twin.simulation.world import World
 from twin.spec.findings import did_you_mean
 from twin.spec.yaml import Document
@@ -33,6 +35,7 @@ def rehearse(
     yield from _thresholds(document, scenario)
     if scenario.pace is Pace.FAST and (why := scenario.needs_wall_time()):
         yield document.problem(("pace",), f"cannot run at pace fast: {why}")
+    yield from _rates(document, scenario, groups)
     yield from _bus(document, scenario, groups)
     try:
         world = _world(groups)
@@ -68,6 +71,18 @@ def _thresholds(document: Document, scenario: Scenario) -> Iterator[Problem]:
                 parse_threshold(selector, expression)
             except ValueError as error:
                 yield document.problem((*path, index), str(error))
+
+
+def _rates(
+    document: Document, scenario: Scenario, groups: Sequence[FleetGroup]
+) -> Iterator[Problem]:
+    natural = natural_rate(groups)
+    for index, phase in enumerate(scenario.phases):
+        for rate in phase.load.rates:
+            try:
+                multiple(rate, natural)
+            except ValueError as error:
+                yield document.problem(("phases", index, "load"), str(error))
 
 
 def _bus(document: Document, scenario: Scenario, groups: Sequence[FleetGroup]) -> Iterator[Problem]:

@@ -16,6 +16,7 @@ from twin.events.subjects import Layout, SubjectSpace
 from twin.scenario.actions import HardwareFault
 from twin.scenario.facts import machine, versions
 from twin.scenario.load import LoadedScenario
+from twin.scenario.plan import rate_steps
 from twin.scenario.values import NS_PER_S
 from twin.simulation.inputs import Command, Heal, Start, Throttle
 from twin.simulation.policy import Decision
@@ -106,7 +107,7 @@ def replay_twin(run_dir: Path, manifest: Manifest, loaded: LoadedScenario) -> Tw
         answer=lambda events: None,
     )
     end_ns = loaded.scenario.duration_ns
-    for sim_ns, what in _agenda(run_dir, manifest, loaded):
+    for sim_ns, what in _agenda(run_dir, loaded):
         _live_until(world, min(sim_ns, end_ns))
         _do(world, what)
     _live_until(world, end_ns)
@@ -128,10 +129,10 @@ def _do(world: World, what: object) -> None:
         world.apply(what)
 
 
-def _agenda(run_dir: Path, manifest: Manifest, loaded: LoadedScenario) -> _Agenda:
+def _agenda(run_dir: Path, loaded: LoadedScenario) -> _Agenda:
     agenda = _Agenda()
-    for phase in manifest.phases:
-        agenda.add(phase.start_sim_ns, BEFORE, phase.rate)
+    for step in rate_steps(loaded.scenario, loaded.groups):
+        agenda.add(step.start_ns, BEFORE, step.rate)
     waiting: list[tuple[str, int, HardwareFault]] = []
     for number, event in enumerate(loaded.scenario.events, 1):
         if not isinstance(event.do, HardwareFault):

@@ -10,10 +10,10 @@ __all__ = [
     "NS_PER_S",
     "Duration",
     "Model",
-    "Multiplier",
     "StartValue",
     "format_duration",
     "parse_duration",
+    "parse_multiplier",
 ]
 
 NS_PER_S = 1_000_000_000
@@ -67,12 +67,6 @@ Duration = Annotated[
     BeforeValidator(parse_duration, json_schema_input_type=str),
     PlainSerializer(format_duration, when_used="json"),
     Field(description="A duration such as 400ms, 10s or 1m30s."),
-]
-Multiplier = Annotated[
-    float,
-    BeforeValidator(parse_multiplier, json_schema_input_type=str | float),
-    PlainSerializer(lambda rate: f"{rate:g}x", when_used="json"),
-    Field(description="A multiple of the natural rate, such as 5x."),
 ]
 
 

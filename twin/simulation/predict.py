@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import accumulate
 
 from twin.events.channels import CHANNELS, Cadence
 from twin.events.subjects import SubjectSpace
@@ -11,7 +12,7 @@ from twin.simulation.sampling import COHORTS, SECOND_NS, SampleClock, emissions,
 from twin.spec.bot import BotSpec
 from twin.spec.params.modes import ModesParams
 
-__all__ = ["predict"]
+__all__ = ["natural_rate", "predict"]
 
 Phases = Sequence[tuple[int, float]]
 
@@ -45,8 +46,7 @@ def _per_bot(spec: BotSpec, cohort: int, phases: Phases) -> dict[str, int]:
     booted, end = _booted_ns(spec, phases), sampling_end_ns(phases)
     found = Counter(AT_BOOT if booted < end and spec.profile == "qiki" else {})
     own = {channel.name: custom_period_ns(channel) for channel in spec.event_bus.custom}
-    exact = {k: p for k, p in periods(spec).items() if CHANNELS[k].cadence is Cadence.PERIODIC}
-    for key, period_ns in (exact | own).items():
+    for key, period_ns in (_exact(spec) | own).items():
         if booted < end:
             found[key] += emissions(end, period_ns, cohort) - emissions(booted, period_ns, cohort)
     return found
@@ -60,14 +60,31 @@ def _subject(spec: BotSpec, space: SubjectSpace, bot: str, key: str) -> str:
 
 
 def _booted_ns(spec: BotSpec, phases: Phases) -> int:
-    """Return the sampling time of the tick that ends the boot, at the rate of the first phase."""
-    clock, boot_s = SampleClock(), spec.params(ModesParams).boot_s
-    rate = phases[0][1] if phases else 1.0
-    if rate != 1:
-        clock.set_rate(rate, 0, 0)
-    at, passed_s = 0, 0.0
+    """Return the sampling time of the tick that ends the boot."""
+    boot_s, per_second = spec.params(ModesParams).boot_s, ticks_per_second(spec)
+    ends = list(accumulate((duration for duration, _ in phases), initial=0))
+    changes = [(start, rate) for start, (_, rate) in zip(ends, phases, strict=False)]
+    clock, at, passed_s = SampleClock(), 0, 0.0
     while passed_s < boot_s:
-        following = clock.next_tick_ns(at, ticks_per_second(spec))
+        now = clock.sim_ns(at)
+        due = [rate for start, rate in changes if start <= now]
+        if due and due[-1] != clock.rate and clock.next_tick_ns(at - 1) == at:
+            clock.set_rate(due[-1], now, at)
+        following = clock.next_tick_ns(at, per_second)
         passed_s += (following - at) / SECOND_NS / clock.rate
         at = following
     return at
+
+
+def natural_rate(groups: Sequence[FleetGroup]) -> float:
+    """Return how many events per second the fleet emits at its natural rate, once it has booted."""
+    total = 0.0
+    for group in groups:
+        own = (custom_period_ns(channel) for channel in group.spec.event_bus.custom)
+        total += len(group.bots) * sum(SECOND_NS / p for p in (*_exact(group.spec).values(), *own))
+    return total
+
+
+def _exact(spec: BotSpec) -> dict[str, int]:
+    """Return the channels with one event per period, and their periods in ns."""
+    return {k: p for k, p in periods(spec).items() if CHANNELS[k].cadence is Cadence.PERIODIC}
