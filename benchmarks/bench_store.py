@@ -96,14 +96,14 @@ def store_rows(rows: list[Row], folder: Path) -> None:
     with Store(folder, RULES, "bench") as store:
         for start in range(0, len(rows), BATCH):
             store.write(rows[start : start + BATCH])
-            store.checkpoint()
+            store.tidy()
 
 
 def plain_rows(rows: list[Row], folder: Path, unique: bool = True) -> None:
     """Record through executemany alone: the same table, indexes and commits, no chain."""
     folder.mkdir()
     db = open_writer(folder / "plain.sqlite")
-    create(db, "bench", 1)
+    create(db, {"store": "bench", "segment": "1"})
     if not unique:
         db.execute("DROP INDEX events_key; CREATE INDEX events_key ON events (id, source)")
     statement = insert("events", ROW_COLUMNS)

@@ -27,11 +27,12 @@ from twin.jetstream.connection import BrokerOptions, Connection, connect
 from twin.jetstream.reconcile import reconcile
 from twin.jetstream.server import NatsServer
 from twin.processes import ChildProcess
+from twin.registrar.anchor import fetch_anchors, with_anchors
 from twin.registrar.consumers import durables_of, reconciling
 from twin.registrar.metrics import RegistrarMetrics
 from twin.registrar.service import Registrar, RegistrarOptions
 from twin.registrar.thread import StoreThread
-from twin.registrar.verify import verify
+from twin.registrar.verify import store_id, verify
 
 STATE = "qiki.events.v1.state"
 STREAM = "QIKI_EVENTS_V1"
@@ -304,6 +305,26 @@ async def test_it_outlives_its_broker(
         await drained(connection)
         assert service.service.ready
         assert service.events() == list(range(1, 601))
+
+
+async def test_checkpoints_are_kept_on_a_stream(
+    tmp_path: Path, server: NatsServer, connection: Connection
+) -> None:
+    """Signed checkpoints are published; a store whose end was cut off afterwards is found out."""
+    await reconcile(connection, with_anchors(TOPOLOGY))
+    async with serving(tmp_path, server.url) as service:
+        await publish(connection, range(1, 101))
+        await drained(connection)
+    anchors = await fetch_anchors(connection, PLATFORM, store_id(service.store))
+    found = verify(service.store, anchors=anchors)
+    assert (found.breaks, found.anchored) == ([], found.tip.batch)
+    assert service.metric('registrar_anchors_total{outcome="published"} 2.0')
+    last = found.tip.batch
+    for table in ("events", "notes", "checkpoints", "batches"):
+        service.change(f"DELETE FROM {table} WHERE batch = {last}")  # noqa: S608
+    assert verify(service.store).good
+    (cut,) = verify(service.store, anchors=anchors).breaks
+    assert f"an anchored checkpoint knows batch {last}" in cut.message
 
 
 async def test_poison_is_quarantined_and_blocks_nothing(

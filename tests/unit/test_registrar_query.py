@@ -208,6 +208,30 @@ def test_verify_says_what_it_found(folder: Path, tmp_path: Path) -> None:
     assert json.loads(output)["breaks"][0]["batch"] == 3
 
 
+def test_checkpoints_are_exported_and_verify_takes_them(folder: Path, tmp_path: Path) -> None:
+    """`checkpoints` writes what `verify --anchor` reads; a wrong file or key is told apart."""
+    kept, junk = tmp_path / "kept.jsonl", tmp_path / "junk.jsonl"
+    assert run("checkpoints", "--store", folder, "-o", kept)[0] == 0
+    code, output = run("verify", "--store", folder, "--anchor", kept)
+    assert code == 0
+    assert "batches up to 9 agree with checkpoints kept elsewhere" in output
+    junk.write_text(f"{kept.read_text()}nonsense\n")
+    code, output = run("verify", "--store", folder, "--anchor", junk)
+    assert (code, "this is no signed checkpoint" in output) == (2, True)
+    assert f"{junk}:{len(kept.read_text().splitlines()) + 1}:1" in output
+    code, output = run("verify", "--store", folder, "--key", "00" * 32)
+    assert (code, "signed by another key" in output) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "flags", [("--segment-size", "1X"), ("--keep-age", "-3d"), ("--keep-size", "0")]
+)
+def test_wrong_limits_are_refused(tmp_path: Path, flags: tuple[str, str]) -> None:
+    """Sizes and ages that are none are bad usage that names the flag."""
+    code, output = run("serve", "--store", tmp_path / "s", *flags)
+    assert (code, output.startswith(flags[0])) == (2, True)
+
+
 def test_export_has_everything(folder: Path, tmp_path: Path) -> None:
     """Every batch, event and note is a line, with its columns as they are stored."""
     code, output = run("export", "--store", folder)

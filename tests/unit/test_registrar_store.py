@@ -272,14 +272,14 @@ def test_the_write_ahead_log_stays_bounded(folder: Path, monkeypatch: pytest.Mon
         sizes = []
         for start in range(1, 8001, 400):
             store.write([make_row(number) for number in range(start, start + 400)])
-            store.checkpoint()
+            store.tidy()
             sizes.append((folder / "segment-000001.sqlite-wal").stat().st_size)
         assert max(sizes) < 2_000_000 < store.size_bytes
 
 
 def test_durability_is_asked_of_sqlite(store: Store, folder: Path) -> None:
     """Every commit is synced: write-ahead log, synchronous FULL."""
-    db = store._db
+    db = store._active.db
     assert (db.pragma("journal_mode"), db.pragma("synchronous")) == ("wal", 2)
     for version in ("3.51.2", "3.50.6", "3.44.5", "3.46.0"):
         with pytest.raises(StoreError, match="defect"):

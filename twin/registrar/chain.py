@@ -15,7 +15,7 @@ import orjson
 
 from twin.registrar.record import Note, Row
 
-__all__ = ["GENESIS", "Batch", "note_leaf", "root", "row_leaf"]
+__all__ = ["GENESIS", "Batch", "Tip", "note_leaf", "proof", "root", "row_leaf"]
 
 GENESIS = "0" * 64
 """What the first batch of a store names as its predecessor."""
@@ -48,6 +48,24 @@ class Batch(NamedTuple):
         return _leaf(("batch", *self)).hex()
 
 
+class Tip(NamedTuple):
+    """Where a chain ends: its last batch, the numbers of the last event and note, the last hash."""
+
+    batch: int = 0
+    rows: int = 0
+    notes: int = 0
+    hash: str = GENESIS
+
+    def after(self, batch: Batch) -> "Tip":
+        """Return where it ends once `batch` is appended."""
+        return Tip(
+            batch.batch,
+            batch.first_row + batch.rows - 1,
+            batch.first_note + batch.notes - 1,
+            batch.hash,
+        )
+
+
 def row_leaf(number: int, batch: int, row: Row) -> bytes:
     """Return the leaf of an event: SHA-256 over `["event",number,batch,...]` in compact JSON.
 
@@ -75,11 +93,31 @@ def _digits(value: object) -> tuple[str]:
 def root(leaves: Sequence[bytes]) -> str:
     """Return the root of the tree over the leaves, in hex; an empty batch has that of nothing."""
     level = list(leaves)
+    if not level:
+        return hashlib.sha256(b"node").hexdigest()
     while len(level) != 1:
-        if not level:
-            return hashlib.sha256(b"node").hexdigest()
-        level = [
-            hashlib.sha256(b"node" + b"".join(level[at : at + BRANCHES])).digest()
-            for at in range(0, len(level), BRANCHES)
-        ]
+        level = _joined(level)
     return level[0].hex()
+
+
+def proof(leaves: Sequence[bytes], index: int) -> list[tuple[int, list[str]]]:
+    """Return what leads from leaf `index` to the root: a step per level of the tree.
+
+    A step is the place among the children of a node, and all of them in hex but that one;
+    joining them all again gives the child of the next step.
+    """
+    steps: list[tuple[int, list[str]]] = []
+    level = list(leaves)
+    while len(level) != 1:
+        node, place = divmod(index, BRANCHES)
+        children = level[node * BRANCHES : (node + 1) * BRANCHES]
+        steps.append((place, [one.hex() for at, one in enumerate(children) if at != place]))
+        level, index = _joined(level), node
+    return steps
+
+
+def _joined(level: list[bytes]) -> list[bytes]:
+    return [
+        hashlib.sha256(b"node" + b"".join(level[at : at + BRANCHES])).digest()
+        for at in range(0, len(level), BRANCHES)
+    ]

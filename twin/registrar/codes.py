@@ -174,6 +174,7 @@ def _own() -> Iterator[Code]:
         (440, "DUPLICATE_DROPPED", Severity.WARN, "a stream holds a recorded event once more"),
         (730, "REGISTRAR_START", Severity.INFO, "the registrar opened its store"),
         (731, "REGISTRAR_STOP", Severity.INFO, "the registrar closed its store in good order"),
+        (732, "SEGMENTS_DROPPED", Severity.INFO, "segments past their age or size were dropped"),
         (920, "POISON_MESSAGE", Severity.ERROR, "a message that is no event was quarantined"),
         (921, "ID_CONFLICT", Severity.CRITICAL, "one event id came with two payloads"),
         (922, "STREAM_ROLLBACK", Severity.CRITICAL, "a stream lost messages that were recorded"),

@@ -43,6 +43,7 @@ class RegistrarMetrics:
         self.conflicts = counter("conflicts", "Event ids that came with two payloads.")
         self.rollbacks = counter("rollbacks", "Times that a stream lost recorded messages.")
         self.fan_out = counter("fan_out", "Audit records published, by outcome.", "outcome")
+        self.anchors = counter("anchors", "Checkpoints published, by outcome.", "outcome")
         self.commit = Histogram(
             "registrar_commit_seconds",
             "Time to make a batch durable.",
@@ -54,6 +55,7 @@ class RegistrarMetrics:
         self.store_bytes = gauge("store_bytes", "Size of the store on disk.")
         self.connected = gauge("connected", "1 while the broker is reached.")
         self.missing = gauge("missing_consumers", "Consumers that the broker does not know.")
+        self.anchored_batch = gauge("anchored_batch", "Last batch under a published checkpoint.")
         gauge("build_info", "1, with the version as a label.", "version").labels(version).set(1)
 
     def count(self, written: Written) -> None:

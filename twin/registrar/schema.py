@@ -1,10 +1,11 @@
 """The store's schema, and how a file of it is opened.
 
-A store is a folder: `segment-NNNNNN.sqlite`, one or more, and `lock`. The tables are for
-every SQLite tool to read; docs/registrar.md describes them.
+A store is a folder: `segment-NNNNNN.sqlite`, one or more, `lock`, and unless it is elsewhere the
+signing key. The tables (`schema-2.sql`) are for every SQLite tool to read; docs/registrar.md
+describes them. Segments of schema 1 have neither leaves nor signatures.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -17,20 +18,29 @@ from twin.registrar.record import Note, Row
 
 __all__ = [
     "BATCH_COLUMNS",
+    "CHECKPOINT_COLUMNS",
     "NOTE_COLUMNS",
     "ROW_COLUMNS",
     "SCHEMA_VERSION",
+    "TOMBSTONE_COLUMNS",
     "check_schema",
     "create",
     "insert",
     "open_reader",
     "open_writer",
     "reading",
+    "schema_of",
+    "segment_number",
+    "segment_path",
+    "segment_paths",
     "segments",
     "select",
+    "tables",
 ]
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+READABLE: Final = (1, 2)
+"""Schemas of segments that can be read; only the newest is written."""
 
 ROW_COLUMNS: Final = ("row", "batch", *Row._fields)
 NOTE_COLUMNS: Final = ("note", "batch", *Note._fields)
@@ -48,84 +58,9 @@ BATCH_COLUMNS: Final = (
     "hash",
 )
 
-TABLES: Final = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-CREATE TABLE codes (
-    code INTEGER PRIMARY KEY, name TEXT NOT NULL, category TEXT NOT NULL, meaning TEXT NOT NULL
-) STRICT;
-CREATE TABLE severities (severity INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
-CREATE TABLE rules (hash TEXT PRIMARY KEY, text TEXT NOT NULL) STRICT;
-CREATE TABLE streams (stream TEXT PRIMARY KEY, last_seq INTEGER NOT NULL) STRICT;
-CREATE TABLE batches (
-    batch INTEGER PRIMARY KEY,
-    first_row INTEGER NOT NULL,
-    rows INTEGER NOT NULL,
-    first_note INTEGER NOT NULL,
-    notes INTEGER NOT NULL,
-    committed_ns INTEGER NOT NULL,
-    rules TEXT NOT NULL,
-    version TEXT NOT NULL,
-    root TEXT NOT NULL,
-    previous TEXT NOT NULL,
-    hash TEXT NOT NULL
-) STRICT;
-CREATE TABLE events (
-    row INTEGER PRIMARY KEY,
-    batch INTEGER NOT NULL,
-    id TEXT NOT NULL,
-    source TEXT NOT NULL,
-    type TEXT NOT NULL,
-    subject TEXT NOT NULL,
-    stream TEXT NOT NULL,
-    stream_seq INTEGER NOT NULL,
-    deliveries INTEGER NOT NULL,
-    event_ns INTEGER NOT NULL,
-    intended_ns INTEGER NOT NULL,
-    stream_ns INTEGER NOT NULL,
-    received_ns INTEGER NOT NULL,
-    bot TEXT NOT NULL,
-    code INTEGER NOT NULL,
-    severity INTEGER NOT NULL,
-    correlation TEXT NOT NULL,
-    trace TEXT NOT NULL,
-    headers TEXT NOT NULL,
-    payload ANY NOT NULL
-) STRICT;
-CREATE UNIQUE INDEX events_key ON events (id, source);
-CREATE INDEX events_stream ON events (stream, stream_seq);
-CREATE INDEX events_code ON events (code, event_ns);
-CREATE INDEX events_bot ON events (bot, event_ns);
-CREATE INDEX events_type ON events (type, event_ns);
-CREATE INDEX events_time ON events (event_ns);
-CREATE INDEX events_severe ON events (event_ns) WHERE severity >= 30;
-CREATE INDEX events_correlation ON events (correlation) WHERE correlation != '';
-CREATE INDEX events_trace ON events (trace) WHERE trace != '';
-CREATE TABLE notes (
-    note INTEGER PRIMARY KEY,
-    batch INTEGER NOT NULL,
-    key TEXT NOT NULL UNIQUE,
-    recorded_ns INTEGER NOT NULL,
-    code INTEGER NOT NULL,
-    severity INTEGER NOT NULL,
-    stream TEXT NOT NULL,
-    stream_seq INTEGER NOT NULL,
-    subject TEXT NOT NULL,
-    id TEXT NOT NULL,
-    source TEXT NOT NULL,
-    detail TEXT NOT NULL,
-    body BLOB NOT NULL
-) STRICT;
-CREATE VIEW audit AS
-SELECT e.row, e.id, e.source, e.type, e.subject, e.bot, e.code, c.name, c.category,
-    s.name AS severity, e.stream, e.stream_seq, e.deliveries,
-    strftime('%FT%T', e.event_ns / 1000000000, 'unixepoch')
-        || printf('.%09dZ', e.event_ns % 1000000000) AS event_time,
-    strftime('%FT%T', b.committed_ns / 1000000000, 'unixepoch')
-        || printf('.%09dZ', b.committed_ns % 1000000000) AS committed_time,
-    e.correlation, e.trace, e.payload, e.headers, b.batch, b.rules, b.version
-FROM events e JOIN batches b USING (batch)
-LEFT JOIN codes c USING (code) LEFT JOIN severities s ON s.severity = e.severity;
-"""
+
+CHECKPOINT_COLUMNS: Final = ("checkpoint", "batch", "statement", "signature")
+TOMBSTONE_COLUMNS: Final = ("tombstone", "statement", "signature")
 
 SAFE_VERSIONS: Final = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
 """First releases of their branches without the WAL defect that two connections can meet."""
@@ -142,9 +77,29 @@ def select(columns: Sequence[str], more: str) -> str:
     return f"SELECT {', '.join(columns)} {more}"
 
 
+def tables(version: int) -> str:
+    """Return the statements that make an empty segment of a schema."""
+    return Path(__file__).with_name(f"schema-{version}.sql").read_text(encoding="utf-8")
+
+
+def segment_path(folder: Path, number: int) -> Path:
+    """Return where a segment is."""
+    return folder / f"segment-{number:06d}.sqlite"
+
+
+def segment_number(path: Path) -> int:
+    """Return a segment's number by its name."""
+    return int(path.stem.partition("-")[2])
+
+
+def segment_paths(folder: Path) -> list[Path]:
+    """Return the files of a folder that are segments, oldest first."""
+    return sorted(path for path in folder.glob("segment-*.sqlite") if path.stem[8:].isdigit())
+
+
 def segments(folder: Path) -> list[Path]:
     """Return the files of a store, oldest first; StoreError when it is no store."""
-    found = sorted(folder.glob("segment-??????.sqlite"))
+    found = segment_paths(folder)
     if not found:
         raise StoreError(f"{folder} is no registrar store: it holds no segment-*.sqlite")
     return found
@@ -184,11 +139,17 @@ def open_reader(path: Path) -> apsw.Connection:
             f"{path.resolve().as_uri()}?mode=ro", apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
         )
         db.set_busy_timeout(10_000)
-        version = db.execute("SELECT value FROM meta WHERE name = 'schema'").get
+        version = schema_of(db)
     except apsw.Error as error:
         raise StoreError(f"{path} cannot be read: {error}") from error
     check_schema(path, version)
     return db
+
+
+def schema_of(db: apsw.Connection) -> int:
+    """Return the schema version of a segment, 0 when it names none."""
+    value = db.execute("SELECT value FROM meta WHERE name = 'schema'").get
+    return int(value) if isinstance(value, str) and value.isdecimal() else 0
 
 
 @contextmanager
@@ -203,20 +164,17 @@ def reading(path: Path) -> Iterator[apsw.Connection]:
         db.close()
 
 
-def check_schema(path: Path, version: object) -> None:
+def check_schema(path: Path, version: int) -> None:
     """Refuse a file that another version of the software made."""
-    if version != str(SCHEMA_VERSION):
-        raise StoreError(f"{path} has schema {version}; this software reads {SCHEMA_VERSION}")
+    if version not in READABLE:
+        raise StoreError(f"{path} has schema {version}; this software reads 1 to {READABLE[-1]}")
 
 
-def create(db: apsw.Connection, store_id: str, segment: int) -> None:
-    """Make the tables of a new, empty file, in one transaction."""
+def create(db: apsw.Connection, meta: Mapping[str, str], version: int = SCHEMA_VERSION) -> None:
+    """Make the tables of a new, empty file, in one transaction; `meta` names store and segment."""
     with db:
-        db.execute(TABLES)
-        db.executemany(
-            "INSERT INTO meta VALUES (?, ?)",
-            [("schema", str(SCHEMA_VERSION)), ("store", store_id), ("segment", str(segment))],
-        )
+        db.execute(tables(version))
+        db.executemany("INSERT INTO meta VALUES (?, ?)", [("schema", str(version)), *meta.items()])
         db.executemany(
             "INSERT INTO codes VALUES (?, ?, ?, ?)",
             [

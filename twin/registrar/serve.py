@@ -46,7 +46,7 @@ async def serve(options: ServeOptions) -> signal.Signals:
     state = _State()
     with _signals() as asked:
         async with (
-            StoreThread(what.store, what.rules, what.version) as store,
+            StoreThread(what.store, what.rules, what.version, what.limits, what.key) as store,
             HttpServer(make_app(state.ready, metrics, what.version), options.http) as http,
         ):
             dialling = connect(options.broker, name="twin-registrar", forever=True)

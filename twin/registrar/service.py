@@ -24,10 +24,12 @@ from twin.jetstream.api import ApiRefused, consumer_info, stream_info
 from twin.jetstream.connection import Connection
 from twin.jetstream.consumer import PullConsumer
 from twin.jetstream.message import Message
+from twin.registrar.anchor import Anchor
 from twin.registrar.codes import CODES
 from twin.registrar.consumers import Durable, Prepare
 from twin.registrar.fanout import FanOut
 from twin.registrar.intake import MAX_PAYLOAD, Event, Intake
+from twin.registrar.limits import Limits
 from twin.registrar.metrics import RegistrarMetrics
 from twin.registrar.record import Note, Row
 from twin.registrar.rules import Classifier, Rules
@@ -52,7 +54,8 @@ class RegistrarOptions:
     """What a registrar is to do.
 
     `durables` is what it reads and `prepare` what makes them exist. `batch` is how many
-    messages a consumer is asked for at a time; `fan_out` publishes audit records.
+    messages a consumer is asked for at a time; `fan_out` publishes audit records, `anchor`
+    checkpoints. `key` is the file of the signing key, by default in the store.
     """
 
     store: Path
@@ -63,6 +66,9 @@ class RegistrarOptions:
     batch: int = 1_000
     max_payload: int = MAX_PAYLOAD
     fan_out: bool = True
+    anchor: bool = True
+    limits: Limits = field(default_factory=Limits)
+    key: Path | None = None
     version: str = __version__
 
 
@@ -103,6 +109,7 @@ class Registrar:
         self._metrics = metrics
         self._intake = Intake(Classifier(options.rules), options.space, options.max_payload)
         self._fan_out = FanOut(connection, options.space, metrics)
+        self._anchor = Anchor(connection, options.space, metrics)
         self._queue: asyncio.Queue[_Taken | None] = asyncio.Queue()
         self._held: set[_Taken] = set()
         self._room = asyncio.Event()
@@ -134,6 +141,9 @@ class Registrar:
             async with asyncio.TaskGroup() as group:
                 await self._work(group)
         await self._note_now(STOPPED, pid=os.getpid())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORDS_S):
+                await self._anchor.flush()
 
     async def _work(self, group: asyncio.TaskGroup) -> None:
         with self._connection.listening(state=self._on_state):
@@ -149,7 +159,7 @@ class Registrar:
         async with AsyncExitStack() as stack:
             helpers = [
                 group.create_task(helper())
-                for helper in (self._keep_alive, self._recover, self._fan_out.run)
+                for helper in (self._keep_alive, self._recover, self._fan_out.run, self._anchor.run)
             ]
             writer = group.create_task(self._write())
             tasks: list[asyncio.Task[bool] | asyncio.Task[None]] = [stopping]
@@ -192,7 +202,7 @@ class Registrar:
         if info is not None and stream in sequences:
             last, now_ns = info.state.last_seq, time.time_ns()
             written = await self._store.observe_stream(stream, last, sequences[stream], now_ns)
-            self._metrics.count(written)
+            self._account(written)
 
     async def _recover(self) -> None:
         while True:
@@ -257,16 +267,21 @@ class Registrar:
         started = time.perf_counter()
         written = await self._store.write(rows, notes)
         self._metrics.commit.observe(time.perf_counter() - started)
-        self._metrics.count(written)
+        self._account(written)
         for taken in group:
             if taken.consumer is not None:
                 taken.consumer.ack(taken.messages)
             self._release(taken)
         if self._options.fan_out:
             self._publish(written, set().union(*(taken.publish for taken in group)))
-        await self._store.checkpoint()
+        await self._store.tidy()
         _, size = await self._store.state()
         self._metrics.store_bytes.set(size)
+
+    def _account(self, written: Written) -> None:
+        self._metrics.count(written)
+        if self._options.anchor:
+            self._anchor.put(written.checkpoint)
 
     def _publish(self, written: Written, wanted: set[tuple[str, str]]) -> None:
         if wanted:
@@ -300,7 +315,7 @@ class Registrar:
         self._queue.put_nowait(_Taken(None, [], 0.0, 0.0))
 
     async def _note_now(self, code: int, **detail: str | int) -> None:
-        await self._store.write((), (_note(code, **detail),))
+        self._account(await self._store.write((), (_note(code, **detail),), seal=True))
 
 
 def _note(code: int, **detail: str | int) -> Note:

@@ -9,7 +9,7 @@ gives the same sequences out again.
 - another event at a sequence that was recorded already: a *rollback* of the stream, noted.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import apsw
@@ -39,17 +39,20 @@ class Sifted:
             self.high[stream] = stream_seq
 
 
-def sift(db: apsw.Connection, rows: Iterable[Row], known: dict[str, int]) -> Sifted:
-    """Compare a batch with the store and with itself; `known` is the last sequence per stream."""
+def sift(segments: Sequence[apsw.Connection], rows: Iterable[Row], known: dict[str, int]) -> Sifted:
+    """Compare a batch with the store's segments and with itself.
+
+    `known` is the last sequence per stream.
+    """
     sifted = Sifted()
     seen: dict[tuple[str, str], Row] = {}
     for row in rows:
         high = sifted.high.get(row.stream, known.get(row.stream, 0))
-        before = seen.get((row.id, row.source)) or _stored(db, row)
+        before = seen.get((row.id, row.source)) or _stored(segments, row)
         if before is not None:
             _again(sifted, before, row)
         else:
-            if row.stream_seq <= high and (other := _at_sequence(db, row)) is not None:
+            if row.stream_seq <= high and (other := _at_sequence(segments, row)) is not None:
                 high = _rolled_back(sifted, other, row, high)
             seen[row.id, row.source] = row
             sifted.rows.append(row)
@@ -64,18 +67,22 @@ def note_rollback(stream: str, now_ns: int, **detail: str | int) -> Note:
     return Note(key, now_ns, ROLLBACK, int(CODES[ROLLBACK].severity), stream, detail=text)
 
 
-def _stored(db: apsw.Connection, row: Row) -> Row | None:
-    return _one(db, "id = ? AND source = ?", (row.id, row.source))
+def _stored(segments: Sequence[apsw.Connection], row: Row) -> Row | None:
+    return _one(segments, "id = ? AND source = ?", (row.id, row.source))
 
 
-def _at_sequence(db: apsw.Connection, row: Row) -> Row | None:
-    return _one(db, "stream = ? AND stream_seq = ?", (row.stream, row.stream_seq))
+def _at_sequence(segments: Sequence[apsw.Connection], row: Row) -> Row | None:
+    return _one(segments, "stream = ? AND stream_seq = ?", (row.stream, row.stream_seq))
 
 
-def _one(db: apsw.Connection, where: str, values: tuple[str | int, ...]) -> Row | None:
+def _one(
+    segments: Sequence[apsw.Connection], where: str, values: tuple[str | int, ...]
+) -> Row | None:
     query = select(Row._fields, f"FROM events WHERE {where} LIMIT 1")
-    found = db.execute(query, values).fetchone()
-    return None if found is None else Row(*found)
+    for db in segments:
+        if (found := db.execute(query, values).fetchone()) is not None:
+            return Row(*found)
+    return None
 
 
 def _again(sifted: Sifted, before: Row, row: Row) -> None:

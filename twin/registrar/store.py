@@ -4,142 +4,175 @@
 afterwards. After a StoreError nothing of the batch is recorded and the store takes no more.
 """
 
-import fcntl
-import os
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import IO, NamedTuple, Self, TypeAlias
+from typing import Literal, NamedTuple, Self
 
 import apsw
+import orjson
 
 from twin.errors import StoreError
-from twin.registrar.chain import GENESIS, Batch, note_leaf, root, row_leaf
+from twin.registrar.active import Active, Author, create_segment
+from twin.registrar.archive import Archive, remove
+from twin.registrar.chain import Tip
+from twin.registrar.codes import CODES
+from twin.registrar.head import Head, latest_tombstone, read_head
+from twin.registrar.keyfilter import keys_of
+from twin.registrar.keys import KEY_FILE, SigningKey
+from twin.registrar.limits import Limits
+from twin.registrar.lock import lock_store
 from twin.registrar.record import Note, Row
 from twin.registrar.rules import Rules
 from twin.registrar.schema import (
-    BATCH_COLUMNS,
-    NOTE_COLUMNS,
-    ROW_COLUMNS,
-    check_schema,
-    create,
-    insert,
+    SCHEMA_VERSION,
+    open_reader,
     open_writer,
-    select,
+    segment_number,
+    segment_path,
+    segment_paths,
 )
 from twin.registrar.sift import Sifted, note_rollback, sift
+from twin.registrar.statements import Signed, Tombstone
 
 __all__ = ["Store", "Written"]
 
 CHECKPOINT_BYTES = 64 * 1024 * 1024
-"""Size of the write-ahead log at which `checkpoint` moves it into the database."""
+"""Size of the write-ahead log at which `tidy` moves it into the database."""
 
-
-Numbered: TypeAlias = "tuple[int | str | bytes, ...]"
-
-
-INSERT_ROW = insert("events", ROW_COLUMNS, " ON CONFLICT (id, source) DO NOTHING")
-INSERT_NOTE = insert("notes", NOTE_COLUMNS)
-INSERT_BATCH = insert("batches", BATCH_COLUMNS)
-UPSERT_STREAM = (
-    "INSERT INTO streams VALUES (?, ?) ON CONFLICT DO UPDATE SET last_seq = excluded.last_seq"
-)
+DROPPED = 732
 
 
 class Written(NamedTuple):
     """What became of a batch: the rows and notes that are new, and how many came again.
 
-    `last_sequences` are the last recorded sequences of the streams that it touched.
+    `last_sequences` are the last recorded sequences of the streams that it touched,
+    `checkpoint` is what was signed with it, if anything was.
     """
 
     rows: Sequence[Row] = ()
     notes: Sequence[Note] = ()
     redelivered: int = 0
     last_sequences: Mapping[str, int] = MappingProxyType({})
+    checkpoint: Signed | None = None
 
 
 class Store:
     """A store opened for writing. All methods belong to one thread at a time."""
 
-    def __init__(self, folder: Path, rules: Rules, version: str) -> None:
-        """Open or create the store in `folder`; StoreError if it is in use or damaged."""
+    def __init__(
+        self,
+        folder: Path,
+        rules: Rules,
+        version: str,
+        limits: Limits | None = None,
+        key: Path | None = None,
+    ) -> None:
+        """Open or create the store in `folder`; StoreError if it is in use or damaged.
+
+        `key` is the file of the signing key, by default in the folder; it is made with the store.
+        """
         self.folder = folder
-        self._rules = rules.hash
-        self._version = version
+        self._limits = limits or Limits()
+        self._key_path = key or folder / KEY_FILE
         self._broken = False
         self._wal_pages = 0
-        self._lock = _lock(folder)
+        self._signed_at = 0.0
+        self._lock = lock_store(folder)
         try:
-            first = folder / "segment-000001.sqlite"
-            self._path = max(folder.glob("segment-??????.sqlite"), default=first)
-            self._db = self._open(rules)
-        except BaseException:
+            self._open(rules, version)
+        except BaseException as error:
             self._lock.close()
+            if isinstance(error, apsw.Error):
+                raise StoreError(f"the store {folder} cannot be opened: {error}") from error
             raise
 
-    def _open(self, rules: Rules) -> apsw.Connection:
+    def _open(self, rules: Rules, version: str) -> None:
+        paths = segment_paths(self.folder)
+        path = paths.pop() if paths else segment_path(self.folder, 1)
+        db = open_writer(path)
         try:
-            db = open_writer(self._path)
-            try:
-                self._prepare(db, rules)
-            except BaseException:
+            if not db.execute("SELECT count(*) FROM sqlite_schema").get:
+                _begin(db, self._key_path, paths)
+            head = read_head(path, db)
+            if head.schema < SCHEMA_VERSION:
                 db.close()
-                raise
-        except apsw.Error as error:
-            raise StoreError(f"the store {self._path} cannot be opened: {error}") from error
-        return db
+                paths.append(path)
+                path = segment_path(self.folder, head.segment + 1)
+                db = open_writer(path)
+                _begin(db, self._key_path, paths)
+                head = read_head(path, db)
+            self._author = Author(rules, version, self._load_key(head.key))
+            self._active = Active(path, db, self._author, head)
+            self._archive = Archive(self._living(paths), self._limits)
+        except BaseException:
+            db.close()
+            raise
+        self._watch(db)
+        self._retain()
 
-    def _prepare(self, db: apsw.Connection, rules: Rules) -> None:
-        if not db.execute("SELECT count(*) FROM sqlite_schema").get:
-            create(db, uuid.uuid4().hex, 1)
-        check_schema(self._path, db.execute("SELECT value FROM meta WHERE name = 'schema'").get)
-        db.execute("INSERT OR IGNORE INTO rules VALUES (?, ?)", (rules.hash, rules.text))
+    def _load_key(self, public: str) -> SigningKey:
+        key = SigningKey.load(self._key_path)
+        if key.public != public:
+            raise StoreError(
+                f"{self._key_path} is not the key of this store, which is {public[:16]}...; "
+                "a store keeps its key for life"
+            )
+        return key
+
+    def _living(self, paths: Sequence[Path]) -> list[Path]:
+        """Return the closed segments; what a tombstone says is gone, is removed now."""
+        dropped = self._active.tombstone[0].segments if self._active.tombstone else 0
+        remove([path for path in paths if segment_number(path) <= dropped])
+        return [path for path in paths if segment_number(path) > dropped]
+
+    def _watch(self, db: apsw.Connection) -> None:
         self._page_size: int = db.pragma("page_size")
+        self._wal_pages = 0
         db.set_wal_hook(self._count_wal)
-        self._read_state(db)
-
-    def _read_state(self, db: apsw.Connection) -> None:
-        self._known: dict[str, int] = dict(db.execute("SELECT stream, last_seq FROM streams"))
-        last = db.execute(
-            select(BATCH_COLUMNS, "FROM batches ORDER BY batch DESC LIMIT 1")
-        ).fetchone()
-        self._next_row = (db.execute("SELECT max(row) FROM events").get or 0) + 1
-        self._next_note = (db.execute("SELECT max(note) FROM notes").get or 0) + 1
-        self._batch, self._hash = 0, GENESIS
-        if last is not None:
-            batch, stored = Batch(*last[:-1]), last[-1]
-            expected = (batch.first_row + batch.rows, batch.first_note + batch.notes, batch.hash)
-            if expected != (self._next_row, self._next_note, stored):
-                raise StoreError(
-                    f"the end of {self._path} does not match its last batch; "
-                    "run `twin registrar verify` on it"
-                )
-            self._batch, self._hash = batch.batch, batch.hash
 
     @property
     def last_sequences(self) -> dict[str, int]:
         """The last recorded sequence of each stream."""
-        return dict(self._known)
+        return dict(self._active.last_sequences)
+
+    @property
+    def public_key(self) -> str:
+        """The public half of the key that signs the checkpoints, in hex."""
+        return self._author.key.public
+
+    @property
+    def store_id(self) -> str:
+        """The name that the store gave itself."""
+        return self._active.head.store
 
     @property
     def size_bytes(self) -> int:
-        """Bytes on disk: database and write-ahead log."""
-        files = (self._path, self._path.with_name(f"{self._path.name}-wal"))
-        return sum(file.stat().st_size for file in files if file.exists())
+        """Bytes on disk of all segments."""
+        return self._archive.bytes + self._active.bytes
 
-    def write(self, rows: Sequence[Row], notes: Sequence[Note] = ()) -> Written:
-        """Record what is new of a batch, durably; `sift` says what is not new."""
+    def write(
+        self, rows: Sequence[Row], notes: Sequence[Note] = (), *, seal: bool = False
+    ) -> Written:
+        """Record what is new of a batch, durably; `sift` says what is not new.
+
+        With `seal` a checkpoint is signed over it, also if none is due.
+        """
+        self._roll_if_due()
+        active = self._active
         with self._transaction():
             sifted = self._insert_rows(rows)
             for note in notes:
-                sifted.reach(note.stream, note.stream_seq, self._known)
+                sifted.reach(note.stream, note.stream_seq, active.last_sequences)
             sifted.notes = self._new_notes([*notes, *sifted.notes])
-            batch = self._seal(sifted)
-        self._advance(sifted, batch)
-        return Written(sifted.rows, sifted.notes, sifted.redelivered, sifted.high)
+            keys = keys_of((row.id, row.source) for row in sifted.rows)
+            active.seal(keys, sifted.notes, sifted.high)
+            signed = self._sign_if_due(seal)
+        return Written(sifted.rows, sifted.notes, sifted.redelivered, sifted.high, signed)
 
     def observe_stream(self, stream: str, last_seq: int, recorded: int, now_ns: int) -> Written:
         """Note a rollback: the stream ended at `last_seq` after `recorded` was recorded of it.
@@ -147,26 +180,31 @@ class Store:
         Nothing is noted if more was recorded meanwhile; `write` sees a rollback then. How much
         of the stream is new is not known, so that its last sequence counts as 0 from here on.
         """
-        if last_seq >= recorded or self._known.get(stream) != recorded:
+        if last_seq >= recorded or self._active.last_sequences.get(stream) != recorded:
             return Written()
         note = note_rollback(stream, now_ns, recorded_last=recorded, stream_last=last_seq)
-        sifted = Sifted(notes=[note], high={stream: 0})
         with self._transaction():
-            batch = self._seal(sifted)
-        self._advance(sifted, batch)
-        return Written(notes=(note,), last_sequences=sifted.high)
+            self._active.seal(keys_of(()), [note], {stream: 0})
+        return Written(notes=(note,), last_sequences={stream: 0})
 
-    def checkpoint(self) -> None:
-        """Move the write-ahead log into the database if it has grown; waits for nobody."""
+    def tidy(self) -> None:
+        """Move a large write-ahead log into the database, drop what is too old; wait for nobody."""
         if self._wal_pages * self._page_size >= CHECKPOINT_BYTES:
             with self._failing():
-                self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+                self._active.db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        self._retain()
 
     def close(self) -> None:
-        """Close the database, then give up the lock."""
-        with suppress(apsw.Error):
-            self._db.close()
-        self._lock.close()
+        """Sign what is not signed yet, close the database, then give up the lock."""
+        try:
+            if self._active.unsigned and not self._broken:
+                with self._transaction():
+                    self._active.sign()
+        finally:
+            with suppress(apsw.Error):
+                self._active.db.close()
+            self._archive.close()
+            self._lock.close()
 
     @contextmanager
     def _failing(self) -> Iterator[None]:
@@ -174,87 +212,115 @@ class Store:
             raise StoreError("the store failed before and takes no more events")
         try:
             yield
-        except apsw.Error as error:
+        except BaseException as error:
             self._broken = True
-            raise StoreError(f"the store {self._path} cannot be written: {error}") from error
+            if isinstance(error, apsw.Error | OSError):
+                text = f"the store {self._active.path} cannot be written: {error}"
+                raise StoreError(text) from error
+            raise
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
+        db = self._active.db
         with self._failing():
             try:
-                self._db.execute("BEGIN IMMEDIATE")
+                db.execute("BEGIN IMMEDIATE")
                 yield
-                self._db.execute("COMMIT")
+                db.execute("COMMIT")
             except BaseException:
                 with suppress(apsw.Error):
-                    self._db.execute("ROLLBACK")
+                    db.execute("ROLLBACK")
                 raise
 
     def _insert_rows(self, rows: Sequence[Row]) -> Sifted:
         """Insert as if all were new, which is the rule; sift them when they were not."""
+        active, db = self._active, self._active.db
         sifted = self._ahead(rows)
-        if sifted is not None:
-            self._db.execute("SAVEPOINT rows")
-            before = self._db.total_changes()
-            self._db.executemany(INSERT_ROW, self._number(rows))
-            if self._db.total_changes() - before == len(rows):
+        if sifted is not None and not self._known_elsewhere(rows):
+            db.execute("SAVEPOINT rows")
+            if active.insert(rows):
                 return sifted
-            self._db.execute("ROLLBACK TO rows")
-        sifted = sift(self._db, rows, self._known)
-        self._db.executemany(INSERT_ROW, self._number(sifted.rows))
+            db.execute("ROLLBACK TO rows")
+        segments = [db, *self._archive.newest_first]
+        sifted = sift(segments, rows, active.last_sequences)
+        active.insert(sifted.rows)
         return sifted
+
+    def _known_elsewhere(self, rows: Sequence[Row]) -> bool:
+        if not self._archive.segments:
+            return False
+        return self._archive.holds_any(rows, keys_of((row.id, row.source) for row in rows))
 
     def _ahead(self, rows: Sequence[Row]) -> Sifted | None:
         """Return the rows as all new if each lies past what is recorded of its stream."""
         sifted = Sifted(list(rows))
-        high = sifted.high
+        high, known = sifted.high, self._active.last_sequences
         for row in rows:
-            if row.stream_seq <= high.get(row.stream, self._known.get(row.stream, 0)):
+            if row.stream_seq <= high.get(row.stream, known.get(row.stream, 0)):
                 return None
             high[row.stream] = row.stream_seq
         return sifted
 
-    def _number(self, rows: Sequence[Row]) -> Iterator[Numbered]:
-        batch = self._batch + 1
-        return ((number, batch, *row) for number, row in enumerate(rows, self._next_row))
-
     def _new_notes(self, notes: Sequence[Note]) -> list[Note]:
         unique = {note.key: note for note in notes}
+        return [note for key, note in unique.items() if not self._is_noted(key)]
+
+    def _is_noted(self, key: str) -> bool:
         query = "SELECT 1 FROM notes WHERE key = ?"
-        return [note for key, note in unique.items() if not self._db.execute(query, (key,)).get]
+        segments = (self._active.db, *self._archive.newest_first)
+        return any(db.execute(query, (key,)).get for db in segments)
 
-    def _seal(self, sifted: Sifted) -> Batch | None:
-        """Insert the notes and the batch's link; None if there is nothing to record."""
-        for stream, last_seq in sifted.high.items():
-            self._db.execute(UPSERT_STREAM, (stream, last_seq))
-        if not (sifted.rows or sifted.notes):
+    def _sign_if_due(self, forced: bool) -> Signed | None:
+        now = time.monotonic()
+        due = forced or now - self._signed_at >= self._limits.checkpoint_s
+        if not (due and self._active.unsigned):
             return None
-        number = self._batch + 1
-        notes = list(enumerate(sifted.notes, self._next_note))
-        self._db.executemany(INSERT_NOTE, ((at, number, *note) for at, note in notes))
-        leaves = [row_leaf(at, number, row) for at, row in enumerate(sifted.rows, self._next_row)]
-        leaves += [note_leaf(at, number, note) for at, note in notes]
-        batch = Batch(
-            batch=number,
-            first_row=self._next_row,
-            rows=len(sifted.rows),
-            first_note=self._next_note,
-            notes=len(sifted.notes),
-            committed_ns=time.time_ns(),
-            rules=self._rules,
-            version=self._version,
-            root=root(leaves),
-            previous=self._hash,
-        )
-        self._db.execute(INSERT_BATCH, (*batch, batch.hash))
-        return batch
+        self._signed_at = now
+        return self._active.sign()
 
-    def _advance(self, sifted: Sifted, batch: Batch | None) -> None:
-        self._known.update(sifted.high)
-        if batch is not None:
-            self._batch, self._hash = batch.batch, batch.hash
-            self._next_row += batch.rows
-            self._next_note += batch.notes
+    def _roll_if_due(self) -> None:
+        active, limits = self._active, self._limits
+        if not active.born_ns or self._broken:
+            return
+        old = time.time_ns() - active.born_ns >= limits.segment_age_s * 1e9
+        if old or active.bytes >= limits.segment_bytes:
+            with self._failing():
+                self._roll()
+
+    def _roll(self) -> None:
+        """Close the active segment with a checkpoint over its end, and begin the next one."""
+        if self._active.unsigned:
+            with self._transaction():
+                self._active.sign()
+        old = self._active
+        old.db.close()
+        self._archive.add(old.path, old.known)
+        head = self._archive.segments[-1].head
+        path = segment_path(self.folder, head.segment + 1)
+        db = open_writer(path)
+        try:
+            streams = old.last_sequences.items()
+            create_segment(db, head.meta(head.segment + 1), streams, old.tombstone)
+            self._active = Active(path, db, self._author)
+        except BaseException:
+            db.close()
+            raise
+        self._watch(db)
+        self._retain()
+
+    def _retain(self) -> None:
+        """Drop the segments that are too many: the tombstone first, durably, then the files."""
+        count, reason = self._archive.due(self._active.bytes, time.time_ns())
+        if not count:
+            return
+        first, last = self._archive.segments[0].head, self._archive.segments[count - 1].head
+        with self._transaction():
+            why: Literal["age", "size"] = "age" if reason == "age" else "size"
+            tombstone = self._active.bury(last, why, first.first_ns)
+            self._active.seal(keys_of(()), [_note_dropped(tombstone)], {})
+            self._active.sign()
+        with self._failing():
+            self._archive.drop(count)
 
     def _count_wal(self, _db: apsw.Connection, _name: str, pages: int) -> int:
         self._wal_pages = pages
@@ -272,23 +338,32 @@ class Store:
         self.close()
 
 
-def _lock(folder: Path) -> IO[str]:
+def _begin(db: apsw.Connection, key_path: Path, before: Sequence[Path]) -> None:
+    """Make an empty file the first segment, or the one that follows those before it."""
+    if not before:
+        key = SigningKey.load(key_path) if key_path.exists() else SigningKey.create(key_path)
+        empty = Head(SCHEMA_VERSION, uuid.uuid4().hex, 0, key.public, Tip(), Tip())
+        create_segment(db, empty.meta(1))
+        return
+    previous = open_reader(before[-1])
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / "lock").open("a+", encoding="ascii")
-    except OSError as error:
-        raise StoreError(f"the store {folder} cannot be opened: {error.strerror}") from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-    except BlockingIOError as error:
-        file.seek(0)
-        holder = file.read(20).strip() or "unknown"
-        file.close()
-        raise StoreError(f"the store {folder} is in use by process {holder}") from error
-    except OSError as error:
-        file.close()
-        raise StoreError(f"the store {folder} cannot be opened: {error.strerror}") from error
-    return file
+        head = read_head(before[-1], previous)
+        streams = list(previous.execute("SELECT stream, last_seq FROM streams"))
+        tombstone = latest_tombstone(previous) if head.schema > 1 else None
+    finally:
+        previous.close()
+    if not head.key:
+        key = SigningKey.load(key_path) if key_path.exists() else SigningKey.create(key_path)
+        head = replace(head, key=key.public)
+    create_segment(db, head.meta(head.segment + 1), streams, tombstone)
+
+
+def _note_dropped(tombstone: Tombstone) -> Note:
+    detail = orjson.dumps(tombstone.model_dump(include={"segments", "batch", "rows", "reason"}))
+    return Note(
+        key=f"dropped/{tombstone.number}",
+        recorded_ns=tombstone.signed_ns,
+        code=DROPPED,
+        severity=int(CODES[DROPPED].severity),
+        detail=detail.decode(),
+    )

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+from twin.registrar.limits import Limits
 from twin.registrar.record import Note, Row
 from twin.registrar.rules import Rules
 from twin.registrar.store import Store, Written
@@ -19,14 +20,23 @@ T = TypeVar("T")
 class StoreThread:
     """A Store whose every call runs on one dedicated thread; use as a context manager."""
 
-    def __init__(self, folder: Path, rules: Rules, version: str) -> None:
-        self._open = lambda: Store(folder, rules, version)
+    def __init__(
+        self,
+        folder: Path,
+        rules: Rules,
+        version: str,
+        limits: Limits | None = None,
+        key: Path | None = None,
+    ) -> None:
+        self._open = lambda: Store(folder, rules, version, limits, key)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="registrar-store")
         self._store: Store | None = None
 
-    async def write(self, rows: Sequence[Row], notes: Sequence[Note] = ()) -> Written:
+    async def write(
+        self, rows: Sequence[Row], notes: Sequence[Note] = (), *, seal: bool = False
+    ) -> Written:
         """Return when the batch is durable; see `Store.write`."""
-        return await self._call(lambda store: store.write(rows, notes))
+        return await self._call(lambda store: store.write(rows, notes, seal=seal))
 
     async def observe_stream(
         self, stream: str, last_seq: int, recorded: int, now_ns: int
@@ -36,9 +46,9 @@ class StoreThread:
             lambda store: store.observe_stream(stream, last_seq, recorded, now_ns)
         )
 
-    async def checkpoint(self) -> None:
-        """See `Store.checkpoint`."""
-        await self._call(lambda store: store.checkpoint())
+    async def tidy(self) -> None:
+        """See `Store.tidy`."""
+        await self._call(lambda store: store.tidy())
 
     async def state(self) -> tuple[dict[str, int], int]:
         """Return the last recorded sequences and the size in bytes."""

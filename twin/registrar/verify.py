@@ -1,11 +1,10 @@
-"""Is the store what was written? Recomputes every leaf, every root and every link.
+"""Is the store what was written? Recomputes every leaf, root and link, checks every signature.
 
-What it cannot see by itself: a store whose last batches were cut off together with their
-links, or one that was rewritten from some batch on with a new chain. Compare the last hash
-with one that was kept elsewhere (`Verification.last_hash`).
+What it cannot see by itself: a store whose end was cut off, or made anew by somebody who has
+the key. Checkpoints that were kept elsewhere (`anchors`) show both.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import chain
@@ -13,20 +12,26 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 import apsw
+import orjson
 
-from twin.registrar.chain import GENESIS, Batch, note_leaf, root, row_leaf
+from twin.registrar.chain import Batch, Tip, note_leaf, root, row_leaf
 from twin.registrar.record import Note, Row
 from twin.registrar.schema import (
     BATCH_COLUMNS,
+    CHECKPOINT_COLUMNS,
     NOTE_COLUMNS,
     ROW_COLUMNS,
-    create,
     open_reader,
+    reading,
+    schema_of,
+    segment_number,
     segments,
     select,
+    tables,
 )
+from twin.registrar.statements import FIRST, Signed, Tombstone, read_checkpoint, read_tombstone
 
-__all__ = ["Break", "Verification", "verify"]
+__all__ = ["Break", "Verification", "store_id", "stored_checkpoints", "verify"]
 
 Columns: TypeAlias = tuple[object, ...]
 
@@ -45,12 +50,22 @@ class Break(NamedTuple):
 
 @dataclass(slots=True)
 class Verification:
-    """What was checked, and every break in the order of the chain."""
+    """What was checked, and every break in the order of the chain.
 
+    `dropped` segments are vouched for by a tombstone. `signed` is the last batch under a
+    checkpoint of the store, `anchored` the last under one that was kept elsewhere.
+    """
+
+    segments: int = 0
     batches: int = 0
     rows: int = 0
     notes: int = 0
-    last_hash: str = GENESIS
+    dropped: int = 0
+    checkpoints: int = 0
+    signed: int = 0
+    anchored: int = 0
+    key: str = ""
+    tip: Tip = field(default_factory=Tip)
     breaks: list[Break] = field(default_factory=list)
 
     @property
@@ -58,20 +73,39 @@ class Verification:
         """Whether nothing is broken."""
         return not self.breaks
 
+    @property
+    def last_hash(self) -> str:
+        """The hash of the last batch."""
+        return self.tip.hash
 
-def verify(store: Path) -> Verification:
-    """Check the whole store; StoreError only when it is none or cannot be opened at all."""
-    found = Verification()
-    walk = _Walk(found)
+
+def verify(store: Path, key: str = "", anchors: Sequence[Signed] = ()) -> Verification:
+    """Check the whole store; StoreError only when it is none or cannot be opened at all.
+
+    `key` is the public key that has to have signed it, by default the one that it names;
+    `anchors` are checkpoints of it that were kept elsewhere.
+    """
+    found = Verification(key=key)
+    walk = _Walk(found, store, anchors)
     for path in segments(store):
-        db = open_reader(path)
-        try:
-            walk.segment(path.name, db)
-        except (apsw.Error, UnicodeDecodeError) as error:
-            found.breaks.append(Break(path.name, found.batches + 1, f"cannot be read: {error}"))
-        finally:
-            db.close()
+        walk.file(path)
+    walk.end()
     return found
+
+
+def stored_checkpoints(store: Path) -> Iterator[Signed]:
+    """Yield the checkpoints of a store as they are in it, oldest first."""
+    for path in segments(store):
+        with reading(path) as db:
+            if schema_of(db) > 1:
+                query = "SELECT statement, signature FROM checkpoints ORDER BY checkpoint"
+                yield from map(Signed._make, db.execute(query))
+
+
+def store_id(store: Path) -> str:
+    """Return the name that a store gave itself."""
+    with reading(segments(store)[-1]) as db:
+        return str(db.execute("SELECT value FROM meta WHERE name = 'store'").get)
 
 
 class _Records:
@@ -95,64 +129,217 @@ class _Records:
 class _Walk:
     """Follows the chain through the segments of a store."""
 
-    def __init__(self, found: Verification) -> None:
+    def __init__(self, found: Verification, store: Path, anchors: Sequence[Signed]) -> None:
         self._found = found
-        self._next_batch = self._next_row = self._next_note = 1
+        self._name = store.name
+        self._store = ""
+        self._segment = 0
+        self._digest, self._checkpoint = FIRST, 0
+        self._schema = 0
+        self._tombstone = _last_tombstone(store)
+        self._anchors = self._readable(anchors)
+        self._seen: dict[int, str] = {}
 
-    def segment(self, name: str, db: apsw.Connection) -> None:
-        """Check one file."""
-        for message in chain(_damage(db), _schema_changes(db), _rule_changes(db)):
-            self._found.breaks.append(Break(name, 0, message))
-        rows = _Records(db.execute(select(ROW_COLUMNS, "FROM events ORDER BY row")))
-        notes = _Records(db.execute(select(NOTE_COLUMNS, "FROM notes ORDER BY note")))
+    def _break(self, batch: int, message: str) -> None:
+        self._found.breaks.append(Break(self._name, batch, message))
+
+    def _readable(self, anchors: Sequence[Signed]) -> dict[int, str]:
+        """Return the hash that is expected of each anchored batch."""
+        wanted: dict[int, str] = {}
+        self._name = "anchors"
+        for signed in anchors:
+            try:
+                checkpoint = read_checkpoint(signed)
+            except ValueError as error:
+                self._break(0, str(error))
+                continue
+            self._own_key(0, f"anchored checkpoint {checkpoint.number}", checkpoint.key)
+            self._own_store(0, checkpoint.store)
+            wanted[checkpoint.batch] = checkpoint.hash
+            self._found.anchored = max(self._found.anchored, checkpoint.batch)
+        return wanted
+
+    def file(self, path: Path) -> None:
+        """Check one segment."""
+        self._name = path.name
+        number = segment_number(path)
+        if self._tombstone is not None and number <= self._tombstone.segments:
+            return  # dropped, only not removed yet
+        db = open_reader(path)
+        try:
+            self._follow(number, db)
+            self._content(db)
+        except (apsw.Error, UnicodeDecodeError, ValueError, TypeError) as error:
+            self._break(self._found.tip.batch + 1, f"cannot be read: {error}")
+        finally:
+            db.close()
+
+    def end(self) -> None:
+        """Compare the whole with what was kept elsewhere."""
+        found = self._found
+        dropped = self._tombstone.batch if self._tombstone else 0
+        for batch, wanted in sorted(self._anchors.items()):
+            if batch > found.tip.batch:
+                self._break(
+                    found.tip.batch + 1,
+                    f"the end is cut off: an anchored checkpoint knows batch {batch}, "
+                    f"the store ends with batch {found.tip.batch}",
+                )
+                break
+            if batch > dropped and self._seen.get(batch) != wanted:
+                self._break(batch, "is not what an anchored checkpoint says of it")
+                break
+        if self._schema > 1 and found.tip.batch and not found.checkpoints and not dropped:
+            self._break(0, "nothing in it is signed")
+
+    def _follow(self, number: int, db: apsw.Connection) -> None:
+        """Check that a segment is the next of this store."""
+        self._schema = schema_of(db)
+        meta: dict[str, str] = dict(db.execute("SELECT name, value FROM meta"))
+        if meta.get("segment") != str(number):
+            self._break(0, f"it is segment {meta.get('segment')} of its store")
+        self._own_store(0, meta.get("store", ""))
+        if not self._segment and number > 1:
+            self._begin_after_dropped(number)
+        elif self._segment and number != self._segment + 1:
+            self._break(0, f"segments {self._segment + 1} to {number - 1} are missing")
+        self._segment = number
+        self._found.segments += 1
+        if self._schema > 1:
+            self._own_key(0, "it", meta.get("key", ""))
+            base = Tip(*orjson.loads(meta.get("base", "[]")))
+            if base != self._found.tip:
+                self._break(0, f"it begins after batch {base.batch}, not where its store was left")
+
+    def _begin_after_dropped(self, number: int) -> None:
+        tombstone = self._tombstone
+        if tombstone is None or tombstone.segments != number - 1:
+            told = tombstone.segments if tombstone else 0
+            self._break(0, f"segments {told + 1} to {number - 1} are missing without a tombstone")
+            return
+        self._own_store(0, tombstone.store)
+        self._own_key(0, f"tombstone {tombstone.number}", tombstone.key)
+        self._found.dropped = tombstone.segments
+        self._found.tip = tombstone.tip
+        self._found.signed = tombstone.batch
+        self._digest, self._checkpoint = tombstone.previous, tombstone.checkpoint
+
+    def _own_store(self, batch: int, store: str) -> None:
+        if self._store and store != self._store:
+            self._break(batch, f"it belongs to another store ({store[:12]})")
+        self._store = self._store or store
+
+    def _own_key(self, batch: int, what: str, key: str) -> None:
+        if self._found.key and key != self._found.key:
+            self._break(
+                batch, f"{what} is signed by another key ({key[:16]}, not {self._found.key[:16]})"
+            )
+        self._found.key = self._found.key or key
+
+    def _content(self, db: apsw.Connection) -> None:
+        for message in chain(_damage(db), _schema_changes(db, self._schema), _rule_changes(db)):
+            self._break(0, message)
+        leaf = ("leaf",) if self._schema > 1 else ()
+        rows = _Records(db.execute(select((*ROW_COLUMNS, *leaf), "FROM events ORDER BY row")))
+        notes = _Records(db.execute(select((*NOTE_COLUMNS, *leaf), "FROM notes ORDER BY note")))
+        signed = _Records(
+            db.execute(select(("batch", *CHECKPOINT_COLUMNS), "FROM checkpoints ORDER BY 2"))
+            if self._schema > 1
+            else ()
+        )
+        for one in signed.until(self._found.tip.batch + 1):
+            self._checked(*one[1:])  # type: ignore[arg-type]
         for record in db.execute(select(BATCH_COLUMNS, "FROM batches ORDER BY batch")):
             batch, stored_hash = Batch(*record[:-1]), record[-1]
             for message in self._batch(batch, stored_hash, rows, notes):
-                self._found.breaks.append(Break(name, batch.batch, message))
+                self._break(batch.batch, message)
             self._account(batch, stored_hash)
-        for table, left in (("events", rows.rest()), ("notes", notes.rest())):
-            if left:
-                text = f"{left} {table} after the last batch belong to no batch"
-                self._found.breaks.append(Break(name, 0, text))
+            for one in signed.until(batch.batch + 1):
+                self._checked(*one[1:])  # type: ignore[arg-type]
+        for table, left in (("events", rows), ("notes", notes), ("checkpoints", signed)):
+            if count := left.rest():
+                self._break(0, f"{count} {table} after the last batch belong to no batch")
 
     def _batch(
         self, batch: Batch, stored_hash: str, rows: _Records, notes: _Records
     ) -> Iterator[str]:
-        if batch.batch != self._next_batch:
-            yield f"batches {self._next_batch} to {batch.batch - 1} are missing"
-        if batch.previous != self._found.last_hash:
+        tip = self._found.tip
+        if batch.batch != tip.batch + 1:
+            yield f"batches {tip.batch + 1} to {batch.batch - 1} are missing"
+        if batch.previous != tip.hash:
             yield "does not follow the batch before it"
         if batch.hash != stored_hash:
             yield "its own numbers or its hash were changed"
-        if (batch.first_row, batch.first_note) != (self._next_row, self._next_note):
+        if (batch.first_row, batch.first_note) != (tip.rows + 1, tip.notes + 1):
             yield (
                 f"begins with row {batch.first_row} and note {batch.first_note}, "
-                f"expected are {self._next_row} and {self._next_note}"
+                f"expected are {tip.rows + 1} and {tip.notes + 1}"
             )
         leaves: list[bytes] = []
+        changed: list[str] = []
         ranges = (
-            ("row", rows, _row_leaf, batch.first_row, batch.rows),
-            ("note", notes, _note_leaf, batch.first_note, batch.notes),
+            ("row", rows, _row_leaf, len(ROW_COLUMNS), batch.first_row, batch.rows),
+            ("note", notes, _note_leaf, len(NOTE_COLUMNS), batch.first_note, batch.notes),
         )
-        for kind, records, leaf, first, count in ranges:
+        for kind, records, leaf_of, width, first, count in ranges:
             taken = list(records.until(first + count))
-            leaves += [leaf(record) for record in taken]
+            for record in taken:
+                leaf = leaf_of(record[:width])
+                leaves.append(leaf)
+                if record[width:] not in ((), (leaf,)):
+                    changed.append(f"{kind} {record[0]} was changed")
             numbers = [record[0] for record in taken]
             if numbers != list(range(first, first + count)):
                 yield _difference(kind, numbers, range(first, first + count))
-        if root(leaves) != batch.root:
+        yield from changed
+        if not changed and root(leaves) != batch.root:
             last = batch.first_row + batch.rows - 1
             yield f"the content of rows {batch.first_row} to {last} or of their notes was changed"
+
+    def _checked(self, number: int, batch: int, statement: str, signature: bytes) -> None:
+        """Check a checkpoint against the chain, which is followed up to its batch by now."""
+        found, signed = self._found, Signed(statement, signature)
+        what = f"checkpoint {number}"
+        try:
+            checkpoint = read_checkpoint(signed)
+        except ValueError as error:
+            self._break(batch, f"{what}: {error}")
+            return
+        self._own_key(batch, what, checkpoint.key)
+        self._own_store(batch, checkpoint.store)
+        if checkpoint.tip != found.tip or checkpoint.segment != self._segment:
+            self._break(batch, f"{what} was signed over something else")
+        if (number, checkpoint.number) != (self._checkpoint + 1,) * 2:
+            self._break(batch, f"{what} follows checkpoint {self._checkpoint}")
+        elif checkpoint.previous != self._digest:
+            self._break(batch, f"{what} does not follow the one before it")
+        self._digest, self._checkpoint = signed.digest, checkpoint.number
+        found.checkpoints += 1
+        found.signed = batch
 
     def _account(self, batch: Batch, stored_hash: str) -> None:
         found = self._found
         found.batches += 1
         found.rows += batch.rows
         found.notes += batch.notes
-        found.last_hash = stored_hash
-        self._next_batch = batch.batch + 1
-        self._next_row = batch.first_row + batch.rows
-        self._next_note = batch.first_note + batch.notes
+        found.tip = found.tip.after(batch)._replace(hash=stored_hash)
+        if batch.batch in self._anchors:
+            self._seen[batch.batch] = stored_hash
+
+
+def _last_tombstone(store: Path) -> Tombstone | None:
+    """Return the last genuine tombstone of the last segment; a forged one is as good as none."""
+    db = open_reader(segments(store)[-1])
+    try:
+        if schema_of(db) > 1:
+            query = "SELECT statement, signature FROM tombstones ORDER BY tombstone DESC LIMIT 1"
+            row = db.execute(query).fetchone()
+            return None if row is None else read_tombstone(Signed(*row))
+    except (apsw.Error, UnicodeDecodeError, ValueError, TypeError):
+        return None
+    finally:
+        db.close()
+    return None
 
 
 def _row_leaf(record: Columns) -> bytes:
@@ -178,9 +365,9 @@ def _damage(db: apsw.Connection) -> Iterator[str]:
             yield f"SQLite finds damage: {message}"
 
 
-def _schema_changes(db: apsw.Connection) -> Iterator[str]:
+def _schema_changes(db: apsw.Connection, version: int) -> Iterator[str]:
     with apsw.Connection(":memory:") as pattern:
-        create(pattern, "", 1)
+        pattern.execute(tables(version))
         ours, theirs = (
             dict(one.execute("SELECT name, sql FROM sqlite_schema")) for one in (pattern, db)
         )

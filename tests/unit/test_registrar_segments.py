@@ -1,0 +1,205 @@
+"""A store of many files: rotation, retention, what is recognised, and stores of before."""
+
+import shutil
+import time
+from pathlib import Path
+
+import apsw
+import pytest
+from test_registrar_store import RULES, make_note, make_row
+
+from twin.registrar import store as store_module
+from twin.registrar.keys import KEY_FILE
+from twin.registrar.limits import Limits
+from twin.registrar.query import Filter, read_records
+from twin.registrar.schema import segments
+from twin.registrar.store import Store
+from twin.registrar.verify import verify
+
+EACH = Limits(segment_bytes=1)
+"""A segment a batch."""
+
+V1 = Path(__file__).parents[1] / "data" / "registrar_store_v1.sql"
+
+
+def filled(folder: Path, batches: int, limits: Limits = EACH) -> Path:
+    """Make a store of batches of five events."""
+    with Store(folder, RULES, "1", limits) as store:
+        for start in range(1, batches * 5 + 1, 5):
+            store.write([make_row(number) for number in range(start, start + 5)])
+    return folder
+
+
+def names(folder: Path) -> list[int]:
+    """Return the numbers of the segments."""
+    return [int(path.stem[-6:]) for path in segments(folder)]
+
+
+def sequences(folder: Path, **wanted: object) -> list[int]:
+    """Return the stream sequences of what a query finds, in its order."""
+    return [one.stream_seq for one in read_records(folder, Filter(**wanted))]  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of five segments."""
+    return filled(tmp_path_factory.mktemp("segments") / "store", 5)
+
+
+@pytest.fixture
+def folder(original: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(original, tmp_path / "store"))
+
+
+def test_segments_are_one_store(folder: Path) -> None:
+    """Each is closed with a checkpoint; chain, numbers and queries go over all of them."""
+    assert names(folder) == [1, 2, 3, 4, 5]
+    found = verify(folder)
+    assert (found.breaks, found.segments, found.batches, found.rows) == ([], 5, 5, 25)
+    assert (found.checkpoints, found.signed) == (5, 5)
+    assert sequences(folder) == list(range(1, 26))
+    assert sequences(folder, id="bot-1/events.v1.state/7") == [7]
+    with Store(folder, RULES, "1", EACH) as store:
+        store.write([make_row(26)])
+        assert store.last_sequences == {"QIKI_EVENTS_V1": 26}
+        assert store.size_bytes >= sum(path.stat().st_size for path in segments(folder))
+    assert (names(folder)[-1], verify(folder).rows) == (6, 26)
+
+
+def test_segments_follow_size_and_age(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A segment is closed when it is large enough, or old enough, and not before."""
+    filled(tmp_path / "one", 20, Limits())
+    assert names(tmp_path / "one") == [1]
+    filled(tmp_path / "size", 60, Limits(segment_bytes=1_000_000))
+    assert 2 <= len(names(tmp_path / "size")) <= 20
+    with Store(tmp_path / "age", RULES, "1", Limits(segment_age_s=60)) as store:
+        store.write([make_row(1)])
+        store.write([make_row(2)])
+        assert names(tmp_path / "age") == [1]
+        later = time.time_ns() + 61 * 10**9
+        monkeypatch.setattr(store_module.time, "time_ns", lambda: later)
+        store.write([make_row(3)])
+    assert names(tmp_path / "age") == [1, 2]
+
+
+def test_an_event_is_recognised_over_segments(folder: Path) -> None:
+    """Duplicates, conflicts and redeliveries are told as if all segments were one file."""
+    with Store(folder, RULES, "1", EACH) as store:
+        again = store.write([make_row(8, stream_seq=30), make_row(31)])
+        assert ([row.stream_seq for row in again.rows], [n.code for n in again.notes]) == (
+            [31], [440],
+        )  # fmt: skip
+        conflict = store.write([make_row(14, stream_seq=32, payload='{"forged":1}')])
+        assert [note.code for note in conflict.notes] == [921]
+        assert store.write([make_row(3, deliveries=2)]).redelivered == 1
+        (rollback,) = store.write([make_row(99, stream_seq=12)]).notes
+        assert rollback.code == 922
+        store.write([], [make_note("poison/1")])
+        store.write([make_row(40)])
+        assert store.write([], [make_note("poison/1")]).notes == []
+    assert verify(folder).good
+
+
+def test_how_far_an_event_is_recognised(folder: Path) -> None:
+    """Past the horizon a second copy is a new event; a redelivery is recognised all the same."""
+    with Store(folder, RULES, "1", Limits(segment_bytes=1, dedupe_segments=2)) as store:
+        assert len(store.write([make_row(1, stream_seq=30)]).rows) == 1
+        assert store.write([make_row(3, deliveries=2)]).redelivered == 1
+    with Store(folder, RULES, "1", Limits(segment_bytes=10**9, dedupe_segments=2)) as store:
+        assert len(store.write([make_row(24, stream_seq=31)]).rows) == 0
+
+
+def test_old_segments_are_dropped_under_a_tombstone(folder: Path) -> None:
+    """What is larger than allowed goes, oldest first; the rest is intact and says what is gone."""
+    size = segments(folder)[0].stat().st_size
+    with Store(folder, RULES, "1", Limits(segment_bytes=1, keep_bytes=3 * size)) as store:
+        store.write([make_row(26)])
+        assert store.size_bytes <= 3 * size + 200_000
+    assert names(folder)[0] > 3
+    found = verify(folder)
+    assert (found.breaks, found.dropped) == ([], names(folder)[0] - 1)
+    assert found.signed == found.tip.batch
+    notes = list(read_records(folder, Filter(codes=((732, 732),))))
+    assert '"reason":"size"' in str(notes[-1].payload)
+    dropped = names(folder)[0]
+    with Store(folder, RULES, "1", Limits(segment_bytes=1, keep_age_s=0.001)) as store:
+        store.write([make_row(27)])
+        store.write([make_row(28)])
+    assert names(folder)[0] > dropped
+    found = verify(folder)
+    assert (found.breaks, found.dropped) == ([], names(folder)[0] - 1)
+
+
+def test_a_drop_that_was_cut_short_is_finished(folder: Path, tmp_path: Path) -> None:
+    """Files that a tombstone gives up but that are still there trouble nobody and go next time."""
+    saved = shutil.copytree(folder, tmp_path / "saved")
+    Store(folder, RULES, "1", Limits(keep_age_s=0.001)).close()
+    assert names(folder) == [5]
+    for path in segments(saved)[1:4]:
+        shutil.copy(path, folder)
+    assert verify(folder).good
+    with Store(folder, RULES, "1") as store:
+        store.write([make_row(26)])
+    assert names(folder) == [5]
+    assert verify(folder).good
+
+
+def test_a_rotation_that_was_cut_short_is_finished(folder: Path) -> None:
+    """A new file that is still empty is made a segment when the store is opened."""
+    (folder / "segment-000006.sqlite").touch()
+    with Store(folder, RULES, "1", EACH) as store:
+        store.write([make_row(26)])
+    assert names(folder) == [1, 2, 3, 4, 5, 6]
+    assert (verify(folder).breaks, verify(folder).rows) == ([], 26)
+
+
+def test_segments_that_are_missing_or_swapped_are_found(folder: Path, tmp_path: Path) -> None:
+    """A segment removed, exchanged, renamed or taken from another store is named."""
+    files = segments(folder)
+    other = filled(tmp_path / "other", 5)
+    spare = tmp_path / "spare"
+    for change, message in (
+        (files[2].unlink, "segment-000004.sqlite: segments 3 to 3 are missing"),
+        (files[0].unlink, "segments 1 to 1 are missing without a tombstone"),
+        (lambda: shutil.copy(segments(other)[2], files[2]),
+         "segment-000003.sqlite: it belongs to another store"),
+        (lambda: shutil.copy(files[1], files[2]), "segment-000003.sqlite: it is segment 2"),
+    ):  # fmt: skip
+        saved = shutil.copytree(folder, spare)
+        change()
+        assert message in str(verify(folder).breaks[0])
+        shutil.rmtree(folder)
+        saved.rename(folder)
+
+
+def test_a_forged_tombstone_covers_nothing(folder: Path) -> None:
+    """Without the key nobody can drop a segment and call it retention."""
+    Store(folder, RULES, "1", Limits(keep_age_s=0.001)).close()
+    db = apsw.Connection(str(segments(folder)[-1]))
+    db.execute("UPDATE tombstones SET signature = zeroblob(64)")
+    db.close()
+    assert "segments 1 to 4 are missing without a tombstone" in str(verify(folder).breaks[0])
+
+
+def test_a_store_of_before_is_read_and_continued(tmp_path: Path) -> None:
+    """A one-file store of schema 1 is verified, queried, and goes on in a new segment, signed."""
+    folder = tmp_path / "store"
+    folder.mkdir()
+    db = apsw.Connection(str(folder / "segment-000001.sqlite"))
+    db.execute(V1.read_text(encoding="utf-8"))
+    db.close()
+    before = (folder / "segment-000001.sqlite").read_bytes()
+    found = verify(folder)
+    assert (found.breaks, found.rows, found.notes, found.checkpoints) == ([], 9, 1, 0)
+    assert sequences(folder, codes=((602, 602),)) == [5]
+    with Store(folder, RULES, "2") as store:
+        assert store.write([make_row(1, payload='{"n":1}')]).redelivered == 1
+        assert store.write([make_row(6, stream_seq=20, payload='{"n":6}')]).notes[0].code == 440
+        store.write([make_row(21)])
+    assert names(folder) == [1, 2]
+    assert (folder / "segment-000001.sqlite").read_bytes()[100:] == before[100:]
+    assert (folder / KEY_FILE).exists()
+    found = verify(folder)
+    assert (found.breaks, found.rows, found.batches) == ([], 10, 5)
+    assert found.signed == found.tip.batch

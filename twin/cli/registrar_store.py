@@ -1,0 +1,262 @@
+"""The commands of `twin registrar` that read a store."""
+
+import asyncio
+import sys
+from collections.abc import Iterable
+from enum import StrEnum
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import Console
+
+from twin.errors import UsageError
+from twin.events.subjects import SubjectSpace
+from twin.jetstream.connection import connect
+from twin.jetstream.options import BrokerOptions
+from twin.registrar.anchor import fetch_anchors, read_anchors
+from twin.registrar.codes import Severity, code_range
+from twin.registrar.present import (
+    as_csv,
+    as_json_lines,
+    as_table,
+    dump_lines,
+    stats_document,
+    stats_table,
+)
+from twin.registrar.query import Condition, Filter, Found, read_records
+from twin.registrar.statements import Signed
+from twin.registrar.stats import store_stats
+from twin.registrar.times import parse_ns
+from twin.registrar.verify import Verification, store_id, stored_checkpoints, verify
+
+__all__ = ["StoreOption", "checkpoints", "export", "query", "stats", "verify_command"]
+
+StoreOption = Annotated[Path, typer.Option("--store", help="Folder of the store.", metavar="DIR")]
+
+
+class Format(StrEnum):
+    """How records are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+def query(
+    store: StoreOption,
+    code: Annotated[
+        list[int] | None, typer.Option(help="An event code, as 602; may be repeated.")
+    ] = None,
+    in_range: Annotated[
+        list[str] | None, typer.Option("--range", help="A range of codes, as 6xx or 61x.")
+    ] = None,
+    severity: Annotated[
+        str, typer.Option(help="This severity or a worse one, as WARN.", metavar="NAME")
+    ] = "",
+    bot: Annotated[str | None, typer.Option(help="A bot's id.")] = None,
+    event_type: Annotated[str | None, typer.Option("--type", help="A CloudEvents type.")] = None,
+    event_id: Annotated[str | None, typer.Option("--id", help="A CloudEvents id.")] = None,
+    since: Annotated[str, typer.Option(help="Event time from here on, RFC 3339.")] = "",
+    until: Annotated[str, typer.Option(help="Event time before this, RFC 3339.")] = "",
+    correlation: Annotated[str | None, typer.Option(help="A correlation id.")] = None,
+    where: Annotated[
+        list[str] | None, typer.Option(help="A payload field and its value, as power.soc_pct=20.")
+    ] = None,
+    output: Annotated[
+        Format, typer.Option("--format", help="How records are printed.")
+    ] = Format.TABLE,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many records.")] = 100,
+    newest: Annotated[bool, typer.Option(help="The latest first.")] = False,
+) -> None:
+    """Find records by what is known of them, in the order of their event time.
+
+    Example: twin registrar query --store runs/last/registrar --range 6xx --severity WARN
+    """
+    wanted = Filter(
+        codes=tuple([(one, one) for one in code or []] + [_range(one) for one in in_range or []]),
+        severity=_severity(severity),
+        bot=bot,
+        type=event_type,
+        id=event_id,
+        since_ns=_time(since),
+        until_ns=_time(until),
+        correlation=correlation,
+        where=tuple(map(Condition.parse, where or [])),
+    )
+    _print(islice(read_records(store, wanted, newest), limit), output)
+
+
+def stats(
+    store: StoreOption,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Count what a store holds.
+
+    Example: twin registrar stats --store runs/last/registrar
+    """
+    found = store_stats(store)
+    document = stats_document(found)
+    if as_json:
+        typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+        return
+    Console().print(stats_table(found))
+    for name in ("events", "notes", "batches", "segments", "bytes", "first", "last"):
+        typer.echo(f"{name:9} {document[name]}")
+
+
+def verify_command(
+    store: StoreOption,
+    key: Annotated[
+        str, typer.Option(help="The public key that has to have signed it.", metavar="HEX")
+    ] = "",
+    anchor: Annotated[
+        Path | None,
+        typer.Option(help="Checkpoints kept elsewhere, as JSON lines.", metavar="FILE"),
+    ] = None,
+    nats: Annotated[
+        str, typer.Option(help="A server that has the store's checkpoints.", metavar="URL")
+    ] = "",
+    context: Annotated[
+        str, typer.Option(help="A nats CLI context that names it.", metavar="NAME")
+    ] = "",
+    prefix: Annotated[
+        str, typer.Option(help="First tokens of all subjects there.", metavar="TOKENS")
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Recompute every hash of a store and check every signature.
+
+    Exit 1 and the places if it is not what was written. A cut-off end and a store made anew
+    show only against checkpoints that were kept elsewhere (--anchor, --nats) or the key.
+    Example: twin registrar verify --store runs/last/registrar
+    """
+    anchors = read_anchors(anchor) if anchor else []
+    if nats or context:
+        broker = BrokerOptions.resolve(nats, context)
+        anchors += asyncio.run(_fetched(broker, SubjectSpace(prefix=prefix), store_id(store)))
+    found = verify(store, key, anchors)
+    if as_json:
+        typer.echo(orjson.dumps(_verification(found), option=orjson.OPT_INDENT_2))
+    else:
+        for one in found.breaks:
+            typer.echo(f"BROKEN {one}")
+        typer.echo(_summary(found))
+    if not found.good:
+        raise typer.Exit(1)
+
+
+async def _fetched(broker: BrokerOptions, space: SubjectSpace, store: str) -> list[Signed]:
+    async with await connect(broker, name="twin-registrar-verify") as connection:
+        found = await fetch_anchors(connection, space, store)
+    if not found:
+        raise UsageError(f"there is no checkpoint of store {store} on this server")
+    return found
+
+
+def _verification(found: Verification) -> dict[str, object]:
+    return {
+        "good": found.good,
+        "segments": found.segments,
+        "dropped_segments": found.dropped,
+        "batches": found.batches,
+        "events": found.rows,
+        "notes": found.notes,
+        "checkpoints": found.checkpoints,
+        "last_batch": found.tip.batch,
+        "signed_batch": found.signed,
+        "anchored_batch": found.anchored,
+        "key": found.key,
+        "last_hash": found.last_hash,
+        "breaks": [one._asdict() for one in found.breaks],
+    }
+
+
+def _summary(found: Verification) -> str:
+    what = f"{found.batches} batches, {found.rows} events, {found.notes} notes"
+    verdict = "intact" if found.good else f"{len(found.breaks)} breaks"
+    lines = [f"{verdict}: {what}; last hash {found.last_hash}"]
+    if found.key:
+        lines.append(f"{found.checkpoints} checkpoints signed by {found.key}")
+    if unsigned := found.tip.batch - found.signed:
+        lines.append(f"the last {unsigned} batches are not signed")
+    if found.dropped:
+        lines.append(f"{found.dropped} segments were dropped by retention, under a tombstone")
+    if found.anchored:
+        lines.append(f"batches up to {found.anchored} agree with checkpoints kept elsewhere")
+    else:
+        lines.append("no checkpoints kept elsewhere were given: a cut-off end would not show")
+    return "\n".join(lines if found.good else lines[:1])
+
+
+def checkpoints(
+    store: StoreOption,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Write here instead of to standard output.")
+    ] = None,
+) -> None:
+    """Write the signed checkpoints of a store as JSON lines, to be kept elsewhere.
+
+    Example: twin registrar checkpoints --store runs/last/registrar -o checkpoints.jsonl
+    """
+    _write((signed.line() for signed in stored_checkpoints(store)), out)
+
+
+def export(
+    store: StoreOption,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Write here instead of to standard output.")
+    ] = None,
+) -> None:
+    """Write everything in a store as JSON lines: batches, events, notes.
+
+    Example: twin registrar export --store runs/last/registrar -o audit.jsonl
+    """
+    _write(dump_lines(store), out)
+
+
+def _write(lines: Iterable[bytes], out: Path | None) -> None:
+    if out is None:
+        for line in lines:
+            sys.stdout.buffer.write(line)
+        return
+    try:
+        with out.open("wb") as file:
+            file.writelines(lines)
+    except OSError as error:
+        raise UsageError(f"cannot write {out}: {error.strerror}") from error
+
+
+def _print(records: Iterable[Found], output: Format) -> None:
+    if output is Format.TABLE:
+        Console().print(as_table(records))
+    elif output is Format.JSON:
+        for line in as_json_lines(records):
+            sys.stdout.buffer.write(line)
+    else:
+        for text in as_csv(records):
+            sys.stdout.write(text)
+
+
+def _range(text: str) -> tuple[int, int]:
+    try:
+        return code_range(text)
+    except ValueError as error:
+        raise UsageError(f"--range: {error}") from error
+
+
+def _severity(text: str) -> int:
+    if not text:
+        return 0
+    if text.upper() not in Severity.__members__:
+        raise UsageError(f"--severity: '{text}' is none of {', '.join(Severity.__members__)}")
+    return Severity[text.upper()]
+
+
+def _time(text: str) -> int | None:
+    try:
+        return parse_ns(text) if text else None
+    except ValueError as error:
+        raise UsageError(str(error)) from error
