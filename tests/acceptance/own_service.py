@@ -51,6 +51,7 @@ async def main(intrude: bool) -> None:
         print("ready", flush=True)  # noqa: T201 - what `ready: {log: ...}` waits for
         headers = {"ce-id": "x/telemetry/1", "ce-source": "urn:someone:else"}
         await js.publish("qiki.telemetry", b"{}", headers=headers)
+        await js.publish("qiki.telemetry", b"{}")
         await client.close()
         sys.exit(7)
     await js.add_stream(StreamConfig(name="COPIES", subjects=["copy.>"]))

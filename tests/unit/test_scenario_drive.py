@@ -193,7 +193,7 @@ async def test_condition_fires_once() -> None:
             faults.check(0, {"fleet.x": value}, Timeline()) for value in (2.0, 0.5, 0.4, 3.0, 0.2)
         ]
         await faults.finish()
-    assert hits == [[], ["fleet.x < 1"], [], [], []]
+    assert [[one.condition for one in hit] for hit in hits] == [[], ["fleet.x < 1"], [], [], []]
     assert broker.done == ["pause", "resume"]
 
 
@@ -280,3 +280,34 @@ def test_condition_notation_is_checked(when: object) -> None:
     """What is no comparison of a metric with a number is refused when the file is read."""
     with pytest.raises(ValueError, match=r"condition|either"):
         ScheduledEvent.model_validate({"when": when, "do": {"fault": "broker.kill"}})
+
+
+async def test_condition_that_is_repeated_fires_each_time_after_it_was_held() -> None:
+    """It must hold without a break, be false before it fires again, and be over before that."""
+    pause = BrokerPause.model_validate({"fault": "broker.pause", "for": "1ms"})
+    event = ScheduledEvent(when="broker.up > 0", hold="2s", repeat=2, do=pause)
+    broker = Fragile()
+    seen = []
+    async with asyncio.TaskGroup() as group:
+        faults = FaultRunner((event,), {"broker": broker}, Unbreakable(), group)
+        for second, up in enumerate([1, 1, 0, 1, 1, 1, 1, 0, 1, 1, 1, 0, 1, 1, 1]):
+            state = {"broker.up": float(up)}
+            hits = faults.check(second * 1000 * MS, state, Timeline())
+            seen += [(second, one.event, one.fault) for one in hits]
+            await faults.finish()
+    assert seen == [(5, 1, 1), (10, 1, 2)]
+    assert broker.done == ["pause", "resume"] * 2
+    assert [entry.outcome for entry in faults.log.entries] == ["fired", "fired"]
+
+
+async def test_condition_waits_until_its_last_firing_is_over() -> None:
+    """What happens to the condition while the fault lasts starts no second one."""
+    event = ScheduledEvent(
+        when="fleet.x > 1", repeat=True, do=BrokerKill(fault="broker.kill", restart_after="1h")
+    )
+    async with asyncio.TaskGroup() as group:
+        faults = FaultRunner((event,), {"broker": Fragile()}, Unbreakable(), group)
+        hits = [faults.check(0, {"fleet.x": x}, Timeline()) for x in (2.0, 0.0, 2.0)]
+        assert [len(hit) for hit in hits] == [1, 0, 0]
+        for task in faults._tasks:
+            task.cancel()

@@ -192,3 +192,59 @@ def test_load_shapes_that_cannot_be_are_refused_where_they_stand(tmp_path: Path)
         [found] = problems(tmp_path, text)
         assert found.startswith("7:")
         assert words in found
+
+
+def test_conditions_can_watch_the_broker_and_its_consumers(tmp_path: Path) -> None:
+    """Publisher, broker, consumers and streams are known by name; others are refused."""
+    good = "[{when: consumer.registrar.backlog > 9, hold: 1s, repeat: 3, do: {fault: broker.kill}}]"
+    for one in ("stream.QIKI_EVENTS_V1.fill", "publish.waiting", "consumer.registrar.status.warn"):
+        text = good.replace("consumer.registrar.backlog", one)
+        assert load_scenario(write(tmp_path, f"{MINIMAL}events: {text}\n"))
+    for one, words in {
+        "consumer.registrat.backlog": "did you mean 'consumer.registrar.backlog'",
+        "stream.QIKI_EVENTS_V1.full": "did you mean 'stream.QIKI_EVENTS_V1.fill'",
+    }.items():
+        text = good.replace("consumer.registrar.backlog", one)
+        [found] = problems(tmp_path, f"{MINIMAL}events: {text}\n")
+        assert words in found
+    for text, words in {
+        "[{at: 1s, hold: 1s, do: {fault: broker.kill}}]": "belong to `when`",
+        "[{when: broker.up < 1, repeat: true, do: {fault: power.eclipse}}]": "no `for`",
+    }.items():
+        [found] = problems(tmp_path, f"{MINIMAL}events: {text}\n")
+        assert words in found
+
+
+def test_pieces_are_put_under_a_scenario_and_keep_their_places(tmp_path: Path) -> None:
+    """Mappings merge, the scenario wins, lists join; errors point into the piece's own file."""
+    write(tmp_path, MINIMAL)
+    piece = tmp_path / "pieces" / "shared.yaml"
+    piece.parent.mkdir()
+    piece.write_text(
+        "fleet: {scouts: {count: 9, spec: builtin:scout}}\n"
+        "guarantees: {gaps: 0}\n"
+        "phases: [{name: boot, duration: '${low}s'}]\n"
+    )
+    text = f"include: [../pieces/shared.yaml]\n{MINIMAL}guarantees: {{reordered: null}}\n"
+    scenario = load_scenario(write(tmp_path, text)).scenario
+    assert (scenario.fleet["scouts"].count, scenario.fleet["scouts"].spec) == (3, "builtin:scout")
+    assert [phase.name for phase in scenario.phases] == ["boot", "all"]
+    assert scenario.phases[0].duration == 20 * 10**9
+    assert (scenario.guarantees.gaps, scenario.guarantees.reordered) == (0, None)
+    assert "include" not in dump_scenario(scenario)
+    piece.write_text("fleet: {scouts: {cuont: 9}}\n")
+    [found] = problems(tmp_path, text)
+    assert "pieces/shared.yaml:1:18: " in found
+    for name, words in {
+        "../../etc/passwd": "outside the project folder",
+        "../pieces/none.yaml": "there is no file",
+    }.items():
+        [found] = problems(tmp_path, text.replace("../pieces/shared.yaml", name))
+        assert words in found
+
+
+def test_a_guarantee_on_a_consumer_that_is_not_there_is_found(tmp_path: Path) -> None:
+    """By name, with a hint."""
+    text = f"{MINIMAL}guarantees: {{consumers: {{registar: {{exhausted: 0}}}}}}\n"
+    [found] = problems(tmp_path, text)
+    assert "did you mean 'registrar'" in found

@@ -17,6 +17,7 @@ __all__ = [
     "parse_headers",
     "percent_decode",
     "percent_encode",
+    "readable_headers",
 ]
 
 VERSION: Final = "NATS/1.0"
@@ -64,6 +65,14 @@ def header_lines(block: bytes) -> list[tuple[str, str]]:
 def parse_headers(block: bytes) -> dict[str, str]:
     """Return the headers as written, without decoding values; the first of equal names counts."""
     return dict(reversed(header_lines(block)))
+
+
+def readable_headers(block: bytes) -> dict[str, str]:
+    """Return the headers of somebody's message: none where there is no block, or a broken one."""
+    try:
+        return parse_headers(block)
+    except HeaderError:
+        return {}
 
 
 def percent_encode(text: str) -> str:

@@ -3,8 +3,9 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, TypeAlias, cast
+from typing import NamedTuple, Protocol, TypeAlias, cast
 
 from twin.chaos.consumer import SimulatedConsumer
 from twin.chaos.faultlog import FaultEntry, FaultLog
@@ -30,7 +31,7 @@ from twin.scenario.triggers import EdgeTrigger
 from twin.scenario.values import NS_PER_S
 from twin.simulation.inputs import Heal, Input, Start
 
-__all__ = ["Breakable", "FaultRunner", "Killable", "Victim"]
+__all__ = ["Breakable", "FaultRunner", "Firing", "Killable", "Victim"]
 
 CONFIRM_NS = 2 * NS_PER_S
 CONFIRM_STEP_NS = NS_PER_S // 10
@@ -70,6 +71,30 @@ Victim: TypeAlias = Killable | SimulatedConsumer | BreakableStream
 """What a fault that lasts in wall time may act on."""
 
 
+class Firing(NamedTuple):
+    """A condition that fired: of which event, counted from 1, and under which id in the log."""
+
+    condition: str
+    event: int
+    fault: int
+
+
+@dataclass(slots=True)
+class _Conditional:
+    """An event with a condition, and the entry of its newest firing."""
+
+    number: int
+    trigger: EdgeTrigger
+    event: ScheduledEvent
+    entry: FaultEntry
+    fired: bool = False
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it has fired and is not over."""
+        return self.fired and self.entry.healed_wall_ns is None and self.entry.outcome != "failed"
+
+
 class FaultRunner:
     """Starts the faults of a run; every declared fault is in the log, whether it fires or not.
 
@@ -98,7 +123,9 @@ class FaultRunner:
         ]
         self._timed = [(event, entry) for event, entry in declared if event.at is not None]
         self._conditional = [
-            (EdgeTrigger(event.when), event, entry) for event, entry in declared if event.when
+            _Conditional(number, EdgeTrigger(event.when, event.hold, event.times), event, entry)
+            for number, (event, entry) in enumerate(declared, 1)
+            if event.when
         ]
 
     def schedule(self, timeline: Timeline, wall: Callable[[int], int]) -> None:
@@ -107,14 +134,27 @@ class FaultRunner:
             at = event.at or 0
             timeline.add(at, partial(self._start, event.do, entry, at, wall(at), timeline))
 
-    def check(self, sim_ns: int, snapshot: Mapping[str, float], timeline: Timeline) -> list[str]:
-        """Start what the fleet's state triggers now; return the conditions that fired."""
+    def check(self, sim_ns: int, state: Mapping[str, float], timeline: Timeline) -> list[Firing]:
+        """Start what the state of the run triggers now; return what fired.
+
+        An event that fires again must be over: what happens to its condition meanwhile is
+        not looked at.
+        """
         hits = []
-        for trigger, event, entry in self._conditional:
-            if trigger.fires(snapshot):
-                self._start(event.do, entry, sim_ns, time.time_ns(), timeline)
-                hits.append(trigger.text)
+        for one in self._conditional:
+            if one.lasts or not one.trigger.fires(state, sim_ns):
+                continue
+            if one.fired:
+                one.entry = self.log.declare(one.event.do.fault, one.entry.target, None)
+            one.fired = True
+            self._start(one.event.do, one.entry, sim_ns, time.time_ns(), timeline)
+            hits.append(Firing(one.trigger.text, one.number, one.entry.id))
         return hits
+
+    @property
+    def begun(self) -> bool:
+        """Whether any fault has been started."""
+        return any(entry.intended_wall_ns is not None for entry in self.log.entries)
 
     async def finish(self) -> None:
         """Wait until every fault that was started is over."""

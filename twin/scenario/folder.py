@@ -37,6 +37,7 @@ class RunFolder:
         self.nats_log = path / "nats-server.log"
         self.services = path / "services"
         self.registrar_log = path / "registrar.log"
+        self.rollbacks_log = path / "rollbacks.log"
         self.announce = path / "registrar.announce.json"
         self.scenario = path / "scenario.yaml"
         self.specs = path / "specs"

@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import BinaryIO
+from typing import BinaryIO, Literal, NamedTuple
 
 import orjson
 
 from twin.chaos.faultlog import FaultLog
 from twin.errors import TwinError
 from twin.events.event import Event
-from twin.jetstream.publisher import Publisher
+from twin.jetstream.publisher import PublishCounts, Publisher
 from twin.report.progress import Snapshot
 from twin.scenario.commands import Commands
 from twin.scenario.drive import Timeline, drive
@@ -24,9 +24,10 @@ from twin.scenario.policies import Policies
 from twin.scenario.values import NS_PER_S
 from twin.simulation.pacing import Pacer
 from twin.simulation.world import World
-from twin.verdict.manifest import PhaseWindow
+from twin.verdict.conditions import parse_condition
+from twin.verdict.manifest import PhaseWindow, SteadyLook
 
-__all__ = ["Live", "Watch"]
+__all__ = ["Live", "Lived", "Watch"]
 
 Watch = Callable[[Snapshot], None]
 SAMPLE_NS = NS_PER_S
@@ -37,7 +38,8 @@ class Live:
     """A run between its first and its last event.
 
     `emitted` is where the world's sink appends. `backlog` and `connected` say what the
-    monitor and the connection know now; `watch` is shown where the run stands. `commands`
+    monitor and the connection know now, `around` all that conditions can watch beside the
+    fleet; `watch` is shown where the run stands. `commands`
     from the bus reach the world while this lasts.
     """
 
@@ -48,14 +50,16 @@ class Live:
     publisher: Publisher
     targets: Mapping[str, Victim]
     backlog: Callable[[], int | None]
+    around: Callable[[PublishCounts], dict[str, float]]
     connected: Callable[[], bool]
     watch: Watch
     commands: Commands
     phase: str = ""
     _windows: list[PhaseWindow] = field(default_factory=list)
+    _steady: dict[str, SteadyLook] = field(default_factory=dict)
     _policies: Policies | None = None
 
-    async def run(self) -> tuple[FaultLog, tuple[PhaseWindow, ...]]:
+    async def run(self) -> "Lived":
         """Return once the scenario's time has passed and every fault is over."""
         scenario = self.plan.scenario
         pacer = Pacer(self.plan.pace.speed, time.time_ns())
@@ -88,7 +92,8 @@ class Live:
                 )
                 self._leave()
                 await faults.finish()
-        return faults.log, tuple(self._windows)
+                self._steadily("after", scenario.duration_ns, self._state(self.world.snapshot()))
+        return Lived(faults.log, tuple(self._windows), tuple(self._steady.values()))
 
     def tell(self, phase: str, sim_ns: int | None = None) -> None:
         """Show where the run stands."""
@@ -108,6 +113,19 @@ class Live:
             )
         )
 
+    def _state(self, fleet: Mapping[str, float]) -> dict[str, float]:
+        """Return all that conditions can watch."""
+        return {**fleet, **self.around(self.publisher.counts)}
+
+    def _steadily(
+        self, when: Literal["before", "after"], sim_ns: int, state: Mapping[str, float]
+    ) -> None:
+        """Note what the metrics of the steady state are now."""
+        metrics = [parse_condition(one).metric for one in self.plan.scenario.steady_state]
+        if metrics:
+            values = {metric: state.get(metric) for metric in metrics}
+            self._steady[when] = SteadyLook(when=when, sim_ns=sim_ns, values=values)
+
     def _enter(self, phase: PhaseWindow) -> None:
         self._leave()
         self._windows.append(phase.model_copy(update={"start_wall_ns": time.time_ns()}))
@@ -126,10 +144,13 @@ class Live:
         inputs: BinaryIO,
         sim_ns: int,
     ) -> None:
-        """Take a sample, and let conditions on the fleet's state fire."""
+        """Take a sample, and let conditions on the state of the run fire."""
         fleet = self.world.snapshot()
-        for condition in faults.check(sim_ns, fleet, timeline):
-            inputs.write(orjson.dumps({"sim_ns": sim_ns, "condition": condition}) + b"\n")
+        state = self._state(fleet)
+        if not faults.begun:
+            self._steadily("before", sim_ns, state)
+        for firing in faults.check(sim_ns, state, timeline):
+            inputs.write(orjson.dumps({"sim_ns": sim_ns, **firing._asdict()}) + b"\n")
         for decision in self._policies.look() if self._policies else ():
             inputs.write(orjson.dumps({"sim_ns": sim_ns, "policy": decision}) + b"\n")
         row = {
@@ -141,6 +162,14 @@ class Live:
         }
         samples.write(orjson.dumps(row) + b"\n")
         self.tell(self.phase, sim_ns)
+
+
+class Lived(NamedTuple):
+    """What happened while the fleet lived."""
+
+    faults: FaultLog
+    phases: tuple[PhaseWindow, ...]
+    steady: tuple[SteadyLook, ...]
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twin.errors import InputError, Problem, TwinError
+from twin.scenario.include import with_included
 from twin.scenario.model import Fleet, Scenario
 from twin.scenario.parameters import Scalar, put_in
 from twin.scenario.rehearse import rehearse
@@ -34,7 +35,10 @@ class LoadedScenario:
 def load_scenario(reference: str, given: Mapping[str, Scalar] | None = None) -> LoadedScenario:
     """Read a scenario file or `builtin:NAME`; raises InputError with every Problem found."""
     file = resolve("scenarios", reference)
-    document = put_in(load_document(reference, "scenarios"), given or {})
+    document = load_document(reference, "scenarios")
+    if not reference.startswith(PREFIX):
+        document = with_included(document, file.parent, _project_root(file))
+    document = put_in(document, given or {})
     scenario = parse(Scenario, document)
     problems: list[Problem] = []
     groups = [

@@ -9,6 +9,7 @@ from twin.events.subjects import Layout
 from twin.scenario.actions import Action, HardwareFault, lasts_in_wall_time
 from twin.scenario.bus_actions import ConsumerFault
 from twin.scenario.outside import Observer, Role, Service, Watch
+from twin.scenario.rollback import Rollback
 from twin.scenario.shapes import Load
 from twin.scenario.triggers import ConditionText
 from twin.scenario.values import NS_PER_S, Duration, Model, StartValue, format_duration
@@ -22,6 +23,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,47
 PATH = r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)+$"
 DottedPath = Annotated[str, StringConstraints(pattern=PATH)]
 MAX_BOTS = 100_000
+MAX_REPEATS = 1000
 MAX_DURATION_NS = 24 * 3600 * 1_000_000_000
 
 
@@ -129,16 +131,27 @@ class ScheduledEvent(Model):
     """Something that is done to the run, at a moment or when a condition becomes true."""
 
     at: Duration | None = Field(default=None, description="Simulated time since the start.")
-    when: ConditionText | None = Field(
-        default=None, description="Fires once, when it becomes true."
+    when: ConditionText | None = Field(default=None, description="Fires when it becomes true.")
+    hold: Duration = Field(0, description="How long the condition must hold before it fires.")
+    repeat: Annotated[int, Field(ge=1, le=1000)] | bool = Field(
+        default=False, description="Fires each time that it becomes true, or so many times."
     )
     do: Action
+
+    @property
+    def times(self) -> int:
+        """How often it fires at most."""
+        return MAX_REPEATS if self.repeat is True else max(1, int(self.repeat))
 
     @model_validator(mode="after")
     def one_trigger(self) -> "ScheduledEvent":
         """Refuse both triggers, and none."""
         if (self.at is None) == (self.when is None):
             raise ValueError("an event needs either `at` or `when`")
+        if self.when is None and (self.hold or self.repeat):
+            raise ValueError("`hold` and `repeat` belong to `when`")
+        if self.repeat and isinstance(self.do, HardwareFault) and self.do.for_ is None:
+            raise ValueError(f"{self.do.fault} has no `for`: it could not happen again")
         return self
 
     @model_validator(mode="after")
@@ -174,6 +187,9 @@ class Scenario(Model):
 
     schema_version: Literal[1]
     name: Name
+    include: tuple[str, ...] = Field(
+        default=(), description="Files inside the project whose keys are put under these."
+    )
     description: str = ""
     tags: tuple[Name, ...] = ()
     seed: int = Field(default=1, ge=0, lt=2**63)
@@ -192,6 +208,12 @@ class Scenario(Model):
         NOTHING_AMISS
     )
     expect: tuple[Expectation, ...] = ()
+    steady_state: tuple[ConditionText, ...] = Field(
+        default=(), description="Conditions that hold before the first fault and after the last."
+    )
+    rollbacks: tuple[Rollback, ...] = Field(
+        default=(), description="Commands of yours that are run at the end, however it ends."
+    )
     limits: Limits = Limits()
     services: dict[Name, Service] = Field(
         default_factory=dict, description="Processes of yours, which the run starts and stops."

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 
 from twin.scenario.values import NS_PER_S, Duration, Model
 
-__all__ = ["Observer", "Ready", "Role", "Service", "Sql", "Watch", "silenced_keys"]
+__all__ = ["Observer", "Ready", "Role", "Service", "Sql", "Watch", "Word", "silenced_keys"]
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,47}$")]
 Key = Annotated[str, StringConstraints(pattern=r"^(id|hash|[A-Za-z_][\w-]*(\.[\w-]+)+)$")]

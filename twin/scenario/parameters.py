@@ -73,7 +73,8 @@ def _node(
         try:
             return replace(node, value=_text(node.value, values))
         except LookupError as error:
-            problems.append(Problem(document.file, node.line, node.column, error.args[0]))
+            file = node.file or document.file
+            problems.append(Problem(file, node.line, node.column, error.args[0]))
     return node
 
 

@@ -132,6 +132,7 @@ class Plan:
                 thresholds=scenario.thresholds,
                 guarantees=scenario.guarantees,
                 expect=scenario.expect,
+                steady_state=scenario.steady_state,
                 limits=scenario.limits,
             ),
             owns_streams=settings.shared_server and not settings.prefix,

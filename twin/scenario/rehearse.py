@@ -15,14 +15,15 @@ from twin.events.subjects import SubjectSpace
 from twin.scenario.actions import HardwareFault
 from twin.scenario.bus_actions import StreamFault
 from twin.scenario.model import Pace, Scenario
+from twin.scenario.run_state import state_names
 from twin.scenario.shapes import multiple
-from twin.scenario.triggers import EdgeTrigger
 from twin.simulation.fleet import FleetGroup
 from twin.simulation.inputs import Start
 from twin.simulation.predict import natural_rate
 from twin.simulation.world import World
 from twin.spec.findings import did_you_mean
 from twin.spec.yaml import Document
+from twin.verdict.conditions import parse_condition
 from twin.verdict.thresholds import parse_selector, parse_threshold
 
 __all__ = ["rehearse"]
@@ -42,7 +43,7 @@ def rehearse(
     except UsageError as error:
         yield document.problem(("fleet",), str(error), key=True)
         return
-    yield from _conditions(document, scenario, world)
+    yield from _conditions(document, scenario, groups, world)
     yield from _malfunctions(document, scenario, groups, world)
 
 
@@ -85,10 +86,20 @@ def _rates(
                 yield document.problem(("phases", index, "load"), str(error))
 
 
+def _readable(groups: Sequence[FleetGroup]) -> list[str]:
+    """Return the streams that hold events of the run."""
+    own = (one.stream for group in groups for one in group.spec.event_bus.custom)
+    return [name for name in dict.fromkeys([*SUBJECTS, *own]) if name != COMMANDS_STREAM]
+
+
+def _roles(scenario: Scenario) -> list[str]:
+    """Return the consumers that are watched."""
+    return [*scenario.consumers, *scenario.watch, "registrar"]
+
+
 def _bus(document: Document, scenario: Scenario, groups: Sequence[FleetGroup]) -> Iterator[Problem]:
     """Look at the streams and consumers that are named."""
-    streams = [*SUBJECTS, *(one.stream for group in groups for one in group.spec.event_bus.custom)]
-    readable = [name for name in dict.fromkeys(streams) if name != COMMANDS_STREAM]
+    readable = _readable(groups)
     named: list[tuple[tuple[str | int, ...], str]] = [
         (("consumers", name, "stream"), one.stream) for name, one in scenario.consumers.items()
     ]
@@ -99,22 +110,33 @@ def _bus(document: Document, scenario: Scenario, groups: Sequence[FleetGroup]) -
         if stream not in readable:
             text = f"there is no stream {stream!r}{did_you_mean(stream, readable)}"
             yield document.problem(path, text)
-    roles = [*scenario.consumers, *scenario.watch, "registrar"]
+    roles = _roles(scenario)
     for index, one in enumerate(scenario.expect):
         if one.lag is not None and one.lag.consumer not in roles:
             name = one.lag.consumer
             text = f"there is no consumer {name!r}{did_you_mean(name, roles)}"
             yield document.problem(("expect", index, "lag", "consumer"), text)
+    for name in scenario.guarantees.consumers:
+        if name not in roles:
+            text = f"there is no consumer {name!r}{did_you_mean(name, roles)}"
+            yield document.problem(("guarantees", "consumers", name), text, key=True)
 
 
-def _conditions(document: Document, scenario: Scenario, world: World) -> Iterator[Problem]:
-    known = list(world.snapshot())
+def _conditions(
+    document: Document, scenario: Scenario, groups: Sequence[FleetGroup], world: World
+) -> Iterator[Problem]:
+    known = [*world.snapshot(), *state_names(_roles(scenario), _readable(groups))]
+    texts: list[tuple[tuple[str | int, ...], str]] = [
+        (("steady_state", index), text) for index, text in enumerate(scenario.steady_state)
+    ]
     for index, event in enumerate(scenario.events):
         if event.when is not None:
-            metric = EdgeTrigger(event.when).condition.metric
-            if metric not in known:
-                text = f"there is no {metric!r} to watch{did_you_mean(metric, known)}"
-                yield document.problem(("events", index, "when"), text)
+            texts.append((("events", index, "when"), event.when))
+    for path, condition in texts:
+        metric = parse_condition(condition).metric
+        if metric not in known:
+            text = f"there is no {metric!r} to watch{did_you_mean(metric, known)}"
+            yield document.problem(path, text)
 
 
 def _malfunctions(

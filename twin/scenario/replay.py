@@ -13,7 +13,7 @@ from pathlib import Path
 from twin.events.digest import payload_hash
 from twin.events.event import Event, SourceTable
 from twin.events.subjects import Layout, SubjectSpace
-from twin.scenario.actions import HardwareFault
+from twin.scenario.actions import Action, HardwareFault
 from twin.scenario.facts import machine, versions
 from twin.scenario.load import LoadedScenario
 from twin.scenario.plan import rate_steps
@@ -133,21 +133,15 @@ def _agenda(run_dir: Path, loaded: LoadedScenario) -> _Agenda:
     agenda = _Agenda()
     for step in rate_steps(loaded.scenario, loaded.groups):
         agenda.add(step.start_ns, BEFORE, step.rate)
-    waiting: list[tuple[str, int, HardwareFault]] = []
-    for number, event in enumerate(loaded.scenario.events, 1):
-        if not isinstance(event.do, HardwareFault):
-            continue
+    events = loaded.scenario.events
+    for number, event in enumerate(events, 1):
         if event.at is not None:
             _break(agenda, event.at, number, event.do)
-        elif event.when is not None:
-            waiting.append((str(event.when), number, event.do))
     for row in read_rows(run_dir / "inputs.jsonl"):
         sim_ns = int(str(row.get("sim_ns", 0)))
         if "condition" in row:
-            hit = next((one for one in waiting if one[0] == row["condition"]), None)
-            if hit is not None:
-                waiting.remove(hit)
-                _break(agenda, sim_ns, *hit[1:])
+            number, fault = int(str(row.get("event"))), int(str(row.get("fault")))
+            _break(agenda, sim_ns, fault, events[number - 1].do)
         elif "command" in row:  # it came after that instant, and works at the next beat
             agenda.add(sim_ns + 1, BEFORE, _command(row))
         elif "policy" in row:
@@ -155,7 +149,10 @@ def _agenda(run_dir: Path, loaded: LoadedScenario) -> _Agenda:
     return agenda
 
 
-def _break(agenda: _Agenda, sim_ns: int, number: int, fault: HardwareFault) -> None:
+def _break(agenda: _Agenda, sim_ns: int, number: int, fault: Action) -> None:
+    """Add a malfunction under its number in the log of faults; what is none changes no bot."""
+    if not isinstance(fault, HardwareFault):
+        return
     agenda.add(sim_ns, INPUT, Start(str(number), fault, fault.on))
     if fault.for_ is not None:
         agenda.add(sim_ns + fault.for_, INPUT, Heal(str(number)))

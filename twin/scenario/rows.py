@@ -12,7 +12,7 @@ import apsw
 import orjson
 
 from twin.errors import InfrastructureError, StoreError
-from twin.events.cloudevents import parse_headers
+from twin.events.headers import readable_headers
 from twin.jetstream.api import stream_state
 from twin.jetstream.connection import Connection
 from twin.jetstream.scan import scan
@@ -168,7 +168,7 @@ async def _of_stream(connection: Connection, stream: str) -> AsyncIterator[Row]:
         state = await stream_state(connection, stream)
         async for batch in scan(connection, stream, state.first_seq, state.last_seq):
             for message in batch:
-                headers = parse_headers(message.headers)
+                headers = readable_headers(message.headers)
                 yield Row(
                     headers.get("ce-id", ""),
                     headers.get("ce-source", ""),

@@ -34,12 +34,15 @@ from twin.scenario.drain import deliveries, drain
 from twin.scenario.facts import machine, versions
 from twin.scenario.faults import Victim
 from twin.scenario.folder import RunFolder
-from twin.scenario.live import Live, Watch
+from twin.scenario.hearing import Hearing
+from twin.scenario.live import Live, Lived, Watch
 from twin.scenario.load import LoadedScenario
 from twin.scenario.monitors import LagMonitor, Reads, faithfully, metrics_page
 from twin.scenario.outside import Role
 from twin.scenario.plan import Plan, Settings
+from twin.scenario.rollback import Rollbacks
 from twin.scenario.room import with_room
+from twin.scenario.run_state import run_state
 from twin.scenario.scan import StreamScan, states
 from twin.scenario.services import DEFAULT_COMMAND, RegistrarProcess
 from twin.scenario.shed import ShedLog
@@ -49,7 +52,6 @@ from twin.verdict.manifest import (
     Clocks,
     Manifest,
     ObserverFacts,
-    PhaseWindow,
     PublishCounts,
     ScenarioFacts,
     ServiceFacts,
@@ -163,6 +165,8 @@ class _Run:
         crew = Crew(
             self.plan, self.folder, self.connection, self.loaded.file.parent, self.services_env()
         )
+        rollbacks = self.rollbacks()
+        stack.push_async_callback(rollbacks.run)
         consumers = self.plan.topology.consumers + await crew.start(stack)
         delivered = await deliveries(self.connection, consumers)
         advisories = await stack.enter_async_context(
@@ -176,14 +180,16 @@ class _Run:
             self.connection, consumers, advisories, self.folder.lag, self.options.monitor_reads
         )
         stack.enter_context(metrics_page(monitor, self.folder.metrics_url))
+        hearing = Hearing(self.connection, self.plan.space, self.plan.scenario.expect)
+        await hearing.start()
         started = (time.time_ns(), time.monotonic_ns())
         readers = self.readers()
         async with AsyncExitStack() as beside:
             await beside.enter_async_context(_background(monitor.run(), "lag-monitor"))
             for name, reader in readers.items():
                 await beside.enter_async_context(_background(reader.run(), name))
-            lived = await self.live(registrar, monitor, {**crew.processes, **readers})
-            lived.tell("drain")
+            past = await self.live(registrar, monitor, {**crew.processes, **readers})
+            past.tell("drain")
             watched = await drain(
                 self.connection,
                 consumers,
@@ -192,27 +198,31 @@ class _Run:
                 delivered,
             )
             unsettled = await crew.settle()
+            await hearing.rest(past.lived.phases[-1].end_wall_ns or 0)
+            await hearing.write(self.folder.path)
             own = await _stop(registrar) if registrar else None
-            streams = await self.scan(lived.sources, before, crew).write(self.folder)
-            seen = await crew.collect(lived.sources, unsettled, alive=True)
+            streams = await self.scan(past.sources, before, crew).write(self.folder)
+            seen = await crew.collect(past.sources, unsettled, alive=True)
         with suppress(InfrastructureError):  # without the server there is nothing to tidy
             await remove(self.connection, [one.declared for one in readers.values()])
         ended = await crew.stop()
-        seen += await crew.collect(lived.sources, unsettled, alive=False)
+        seen += await crew.collect(past.sources, unsettled, alive=False)
         if own is not None:
             ended = (own, *ended)
-            seen = (self.export(lived.sources, own), *seen)
+            seen = (self.export(past.sources, own), *seen)
         return manifest.model_copy(
             update={
-                "phases": lived.phases,
+                "phases": past.lived.phases,
                 "streams": streams,
                 "consumers": watched,
                 "observers": seen,
-                "publish": lived.counts,
+                "publish": past.counts,
                 "services": (*ended, *self.broker_facts()),
+                "rollbacks": await rollbacks.run(),
+                "steady": past.lived.steady,
                 "clocks": _clocks(started),
                 "ended_ns": time.time_ns(),
-                "digest": lived.digest,
+                "digest": past.digest,
                 "versions": versions(self.connection.server_version),
             }
         )
@@ -246,7 +256,7 @@ class _Run:
         registrar: RegistrarProcess | None,
         monitor: LagMonitor,
         others: Mapping[str, Victim],
-    ) -> "_Lived":
+    ) -> "_Past":
         """Let the fleet live and publish, until every event has an outcome."""
         sources = SourceTable()
         with FileJournal(self.folder.journal) as journal:
@@ -264,18 +274,19 @@ class _Run:
                     publisher=publisher,
                     targets={**self.targets(registrar), **others},
                     backlog=partial(monitor.backlog, self.shown_role()),
+                    around=partial(self.around, monitor),
                     connected=lambda: self.connection.up,
                     watch=self.watch,
                     commands=commands,
                 )
-                faults, phases = await live.run()
+                lived = await live.run()
                 live.tell("flush")
                 alive = self.server is None or self.server.running
                 await publisher.flush(FLUSH_S if alive else FLUSH_DEAD_S)
                 counts = _publish_counts(publisher.counts, shed.count, world)
         self.folder.write_sources(sources)
-        faults.save(self.folder.faults)
-        return _Lived(sources, phases, counts, world.digest(), live.tell)
+        lived.faults.save(self.folder.faults)
+        return _Past(sources, lived, counts, world.digest(), live.tell)
 
     def world(self, sources: SourceTable, sink: Taker, shed: ShedLog, answer: Taker) -> World:
         """Return the fleet in its simulated world, before its first instant."""
@@ -291,6 +302,17 @@ class _Run:
             answer=answer,
         )
 
+    def around(self, monitor: LagMonitor, counts: Counts) -> dict[str, float]:
+        """Return what conditions can watch beside the fleet."""
+        sampler = monitor.sampler
+        return run_state(
+            self.connection.up,
+            counts,
+            sampler.latest.values(),
+            sampler.latest_streams,
+            self.plan.space,
+        )
+
     def shown_role(self) -> str:
         """Return whose backlog is shown while the run lasts."""
         return next(iter(self.plan.scenario.watch), "") if self.external else "registrar"
@@ -299,6 +321,15 @@ class _Run:
     def external(self) -> bool:
         """Whether somebody else is the registrar."""
         return Role.REGISTRAR in self.plan.scenario.external
+
+    def rollbacks(self) -> Rollbacks:
+        """Return the commands that are run at the end, however it comes."""
+        return Rollbacks(
+            self.plan.scenario.rollbacks,
+            env=self.services_env() | {"TWIN_RUN_ID": self.plan.run_id},
+            cwd=self.loaded.file.parent,
+            log=self.folder.rollbacks_log,
+        )
 
     def services_env(self) -> dict[str, str]:
         """Return how a user's services reach the broker."""
@@ -397,11 +428,11 @@ class _Run:
 
 
 @dataclass(frozen=True, slots=True)
-class _Lived:
+class _Past:
     """What is left of a fleet's life, beside its files."""
 
     sources: SourceTable
-    phases: tuple[PhaseWindow, ...]
+    lived: Lived
     counts: PublishCounts
     digest: str
     tell: Callable[[str], None]

@@ -7,9 +7,9 @@ from typing import BinaryIO
 import orjson
 
 from twin.errors import InfrastructureError
-from twin.events.cloudevents import parse_headers
 from twin.events.digest import payload_hash
 from twin.events.event import NO_SOURCE, TWIN_SOURCE, SourceTable, attribute
+from twin.events.headers import readable_headers
 from twin.events.subjects import SubjectSpace
 from twin.jetstream.api import StreamState, stream_state
 from twin.jetstream.connection import Connection
@@ -82,7 +82,7 @@ class StreamScan:
         self, copies: TableWriter, number: int, stream: str, message: Message
     ) -> dict[str, str | int | None] | None:
         """Append one message; return a line for `strange.jsonl` when it is not an event of ours."""
-        headers = parse_headers(message.headers)
+        headers = readable_headers(message.headers)
         event_id, ce_source = headers.get("ce-id", ""), headers.get("ce-source", "")
         subject = self.space.logical(message.subject)
         source, seq, why = attribute(self.sources, self.run_id, event_id, ce_source, subject)

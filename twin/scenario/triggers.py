@@ -1,68 +1,47 @@
-"""When an event of a scenario fires: at a moment, or when a condition becomes true."""
+"""When an event of a scenario fires: each time that a condition becomes true, and stays so."""
 
-import operator
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import BeforeValidator
 
-__all__ = ["Condition", "ConditionText", "EdgeTrigger", "parse_condition"]
+from twin.verdict.conditions import parse_condition
 
-COMPARE: dict[str, Callable[[float, float], bool]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "==": operator.eq,
-    "!=": operator.ne,
-}
-CONDITION = re.compile(
-    r"\s*([A-Za-z_][\w.-]*)\s*(<=|>=|==|!=|<|>)\s*([+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*"
-)
+__all__ = ["ConditionText", "EdgeTrigger"]
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """`metric operator number`, over the world's snapshot."""
-
-    metric: str
-    compare: str
-    bound: float
-
-    def holds(self, snapshot: Mapping[str, float]) -> bool:
-        """Evaluate; a metric that has no value yet does not hold."""
-        value = snapshot.get(self.metric)
-        return value is not None and COMPARE[self.compare](value, self.bound)
-
-
-def parse_condition(text: object) -> str:
-    """Return `text` when it is a condition, as in `fleet.haulers.power.soc_pct.p10 < 20`."""
-    if not isinstance(text, str) or not CONDITION.fullmatch(text):
-        raise ValueError(
-            f"{text!r} is no condition: write `metric < number` with one of {' '.join(COMPARE)}"
-        )
+def checked_condition(text: object) -> object:
+    """Refuse what is no condition."""
+    parse_condition(text)
     return text
 
 
-ConditionText = Annotated[str, BeforeValidator(parse_condition)]
+ConditionText = Annotated[str, BeforeValidator(checked_condition)]
 
 
 class EdgeTrigger:
-    """Fires once, at the first instant at which its condition holds."""
+    """Fires when its condition becomes true, or has then held for `hold_ns`, `times` at most.
 
-    def __init__(self, text: str) -> None:
-        match = CONDITION.fullmatch(text)
-        if match is None:
-            raise ValueError(text)
+    After it has fired the condition must have been false once before it can fire again.
+    """
+
+    def __init__(self, text: str, hold_ns: int = 0, times: int = 1) -> None:
         self.text = text
-        self.condition = Condition(match[1], match[2], float(match[3]))
-        self.fired = False
+        self.condition = parse_condition(text)
+        self._hold_ns = hold_ns
+        self._left = times
+        self._since_ns: int | None = None
+        self._armed = True
 
-    def fires(self, snapshot: Mapping[str, float]) -> bool:
-        """Tell whether the event is due now; true at most once."""
-        if self.fired or not self.condition.holds(snapshot):
+    def fires(self, snapshot: Mapping[str, float], sim_ns: int = 0) -> bool:
+        """Tell whether the event is due now; to be asked in the order of time."""
+        if not self.condition.holds(snapshot):
+            self._since_ns, self._armed = None, True
             return False
-        self.fired = True
+        if self._since_ns is None:
+            self._since_ns = sim_ns
+        if not self._armed or not self._left or sim_ns - self._since_ns < self._hold_ns:
+            return False
+        self._armed = False
+        self._left -= 1
         return True

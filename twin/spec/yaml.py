@@ -48,7 +48,8 @@ _WORDS: Mapping[str, bool | float | None] = {
 class Node:
     """A value and where it begins; line and column count from 1.
 
-    `size` counts its nodes and `height` its levels, aliases expanded.
+    `size` counts its nodes and `height` its levels, aliases expanded. `file` is given where
+    it is another than the document's.
     """
 
     value: Plain
@@ -58,6 +59,7 @@ class Node:
     height: int = 0
     keys: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     children: Mapping[str | int, "Node"] = field(default_factory=dict)
+    file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,20 +79,23 @@ class Document:
 
         Where the path leaves the document, the position of the last part that exists.
         """
-        node, place = self.root, (self.root.line, self.root.column)
+        return self._place(path, key=key)[1:]
+
+    def problem(self, path: KeyPath, message: str, *, key: bool = False) -> Problem:
+        """Return a Problem at the value (or key) at `path`."""
+        return Problem(*self._place(path, key=key), message)
+
+    def _place(self, path: KeyPath, *, key: bool) -> tuple[str, int, int]:
+        node, place = self.root, (self.file, self.root.line, self.root.column)
         for step in path:
             if step not in node.children:
                 break
             child = node.children[step]
-            place = (child.line, child.column)
+            place = (child.file or self.file, child.line, child.column)
             if key and isinstance(step, str):
-                place = node.keys[step]
+                place = (child.file or self.file, *node.keys[step])
             node = child
         return place
-
-    def problem(self, path: KeyPath, message: str, *, key: bool = False) -> Problem:
-        """Return a Problem at the value (or key) at `path`."""
-        return Problem(self.file, *self.position(path, key=key), message)
 
 
 def read_document(path: str | Path, name: str | None = None) -> Document:

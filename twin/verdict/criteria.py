@@ -1,9 +1,11 @@
 """What a run must meet: thresholds, guarantees, expectations, and the limits of validity."""
 
 import builtins
+import re
 from typing import Annotated, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -11,6 +13,8 @@ from pydantic import (
     StringConstraints,
     model_validator,
 )
+
+from twin.spec.durations import NS_PER_S, Duration
 
 __all__ = [
     "AuditMatch",
@@ -26,6 +30,7 @@ CodeRange = Annotated[str, StringConstraints(pattern=r"^[1-9]xx$")]
 LagStatus = Literal[
     "WARN", "STALLED", "REWIND", "PAUSED", "MISSING", "SATURATED", "OVERRUN", "EXHAUSTED", "UNKNOWN"
 ]
+Subject = Annotated[str, StringConstraints(pattern=r"^[^.\s]+(\.[^.\s]+)*$")]
 Most = Annotated[int | None, Field(ge=0, description="The largest number that passes.")]
 
 
@@ -35,11 +40,18 @@ class Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+class ConsumerGuarantees(Model):
+    """The most messages that one consumer may have given up; None judges nothing."""
+
+    exhausted: Most = None
+    terminated: Most = None
+
+
 class Guarantees(Model):
     """The most events that may fall into each class of docs/verdicts.md; None judges nothing.
 
     Without a guarantee on `exhausted` or `terminated`, an unrecorded event that a consumer
-    gave up counts as lost.
+    gave up counts as lost. `consumers` bounds single ones by their role.
     """
 
     lost: Most = None
@@ -50,6 +62,15 @@ class Guarantees(Model):
     gaps: Most = None
     exhausted: Most = None
     terminated: Most = None
+    consumers: dict[str, ConsumerGuarantees] = Field(
+        default_factory=dict, description="Of single consumers, by the name of their role."
+    )
+
+    @property
+    def judges(self) -> bool:
+        """Whether anything is bounded at all."""
+        bounds = (self, *self.consumers.values())
+        return any(most is not None for one in bounds for name, most in one if name != "consumers")
 
 
 class Bounds(Model):
@@ -159,18 +180,83 @@ class LagMatch(Model):
         return f"lag of {self.consumer} {self.status}"
 
 
-class Expectation(Model):
-    """One entry of a scenario's `expect`: on the audit log, or on a consumer's lag."""
+def at_places(value: str) -> str:
+    """Refuse what is no place in a message."""
+    if not PLACE.fullmatch(value):
+        raise ValueError(
+            f"{value!r} is no place in a message: write payload.a.b, header.ce-id or subject.0"
+        )
+    return value
+
+
+PLACE = re.compile(r"payload(\.[\w-]+)+|header\.[\w-]+|subject\.\d+")
+Place = Annotated[str, AfterValidator(at_places)]
+Scalar = str | int | float | bool | None
+
+
+class Expectation(Bounds):
+    """One entry of a scenario's `expect`: on audit records, a consumer's lag, or messages.
+
+    Messages `on` a subject are counted (`count`, `min`, `max`); or `per` message on another
+    subject there are so many (1 if not given) with the same values at the places of `match`,
+    `within` a time; or each comes `after` one of another subject with the same values.
+    """
 
     audit: AuditMatch | None = None
     lag: LagMatch | None = None
+    on: Subject | None = Field(default=None, description="A subject, * and > allowed.")
+    where: dict[Place, Scalar] = Field(
+        default_factory=dict,
+        description="Only messages `on` with these values, as payload.kind: x.",
+    )
+    per: Subject | None = Field(default=None, description="The subject of causes.")
+    after: Subject | None = Field(default=None, description="What comes before, on this subject.")
+    given: dict[Place, Scalar] = Field(
+        default_factory=dict, description="Only messages `per` or `after` with these."
+    )
+    match: dict[Place, Place] = Field(
+        default_factory=dict, description="Place in the message `on`: place in the other one."
+    )
+    within: Duration | None = Field(default=None, gt=0, le=60 * NS_PER_S)
 
     @model_validator(mode="after")
     def one_kind(self) -> Self:
-        """Refuse both, and neither."""
-        if (self.audit is None) == (self.lag is None):
-            raise ValueError("an expectation is either on audit or on lag")
+        """Refuse several kinds, none, and parts of one kind in another."""
+        if sum(kind is not None for kind in (self.audit, self.lag, self.on)) != 1:
+            raise ValueError("an expectation is either on audit, on lag, or `on` a subject")
+        parts = (self.where, self.per, self.after, self.given, self.match, self.within)
+        if self.on is None and (any(parts) or not self.empty):
+            raise ValueError("count, where, per, after, given, match and within belong to `on`")
+        if self.on is not None:
+            self._check_bus()
         return self
+
+    def _check_bus(self) -> None:
+        if self.per is not None and self.after is not None:
+            raise ValueError("give either `per` or `after`")
+        other = self.per if self.per is not None else self.after
+        if other is None and (self.match or self.given or self.within is not None):
+            raise ValueError("match, given and within need `per` or `after`")
+        if other is not None and not self.match:
+            raise ValueError("say by `match` which messages belong together")
+        if other is None and self.empty:
+            raise ValueError("say how many: count, min or max")
+        if self.after is not None and not (self.empty and self.within is None):
+            raise ValueError("`after` is about order alone: count and within belong to `per`")
+        if self.per is not None and self.within is None:
+            raise ValueError("say `within` what time of its cause a message comes")
+
+    @property
+    def name(self) -> str:
+        """What an expectation on messages is about, as reports print it."""
+        what = f"on {self.on}{_braces(self.where)}"
+        if self.per is not None:
+            return f"{what} per {self.per}{_braces(self.given)}"
+        return f"{what} after {self.after}{_braces(self.given)}" if self.after is not None else what
+
+
+def _braces(where: dict[str, Scalar]) -> str:
+    return f"{{{','.join(f'{place}={value}' for place, value in where.items())}}}" if where else ""
 
 
 class Limits(Model):
@@ -189,9 +275,13 @@ class Limits(Model):
 
 
 class Criteria(Model):
-    """Everything that a recorded run is judged by; thresholds are texts in k6's grammar."""
+    """Everything that a recorded run is judged by; thresholds are texts in k6's grammar.
+
+    `steady_state` are conditions, as texts, that hold before the first fault and at the end.
+    """
 
     thresholds: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     guarantees: Guarantees = Guarantees()
     expect: tuple[Expectation, ...] = ()
+    steady_state: tuple[str, ...] = ()
     limits: Limits = Limits()

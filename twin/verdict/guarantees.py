@@ -1,12 +1,13 @@
 """Guarantees: how many events each class may hold, over all hops."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from twin.verdict.criteria import Guarantees
 from twin.verdict.ledger import EventClass, Ledger
 from twin.verdict.manifest import PROVABLE, Manifest
 from twin.verdict.result import Check, Example, Reason, ReasonKind
+from twin.verdict.validity import invalid
 
 __all__ = ["check_guarantees"]
 
@@ -77,7 +78,33 @@ def check_guarantees(
                 limit=float(limit),
             )
         )
+    for check in _of_consumers(guarantees, manifest):
+        checks.append(check)
+        if check.ok is None:
+            reasons.append(invalid("guarantee", f"{check.name}: cannot be judged: {check.note}"))
+        elif not check.ok:
+            message = f"{check.name}: {check.measured:g} messages given up, {check.limit} allowed"
+            reasons.append(
+                Reason(kind=ReasonKind.BROKEN, check=f"guarantee.{check.name}", message=message)
+            )
     return checks, reasons
+
+
+def _of_consumers(guarantees: Guarantees, manifest: Manifest) -> Iterator[Check]:
+    """Yield a check for each bound on what a single consumer gave up."""
+    for role, bounds in guarantees.consumers.items():
+        own = [one for one in manifest.consumers if one.role == role]
+        for kind in ("exhausted", "terminated"):
+            limit = getattr(bounds, kind)
+            if limit is None:
+                continue
+            check = Check(name=f"{kind} of {role}", ok=None, limit=f"at most {limit}")
+            if not own or not all(one.advisories_read for one in own):
+                note = "its advisories were not all read" if own else "it was never watched"
+                yield check.model_copy(update={"note": note})
+                continue
+            count = sum(getattr(one, kind) for one in own)
+            yield check.model_copy(update={"ok": count <= limit, "measured": float(count)})
 
 
 def _measured(

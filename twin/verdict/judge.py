@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from twin.errors import UsageError
+from twin.verdict.bus_expectations import check_bus, read_bus
 from twin.verdict.counts import subject_counts
 from twin.verdict.evaluation import Evaluated, Evaluator
 from twin.verdict.examples import examples
@@ -30,6 +31,7 @@ from twin.verdict.result import (
     Result,
     Verdict,
 )
+from twin.verdict.steady import check_steady
 from twin.verdict.summary import lag_results, latency_rows, totals
 from twin.verdict.thresholds import parse_thresholds
 from twin.verdict.validity import invalid, validity_reasons
@@ -88,9 +90,12 @@ def _judge_sealed(run_dir: Path, manifest: Manifest, criteria: Criteria) -> Resu
     expectations = tuple(
         [check_audit(one.audit, audit, bots) for one in criteria.expect if one.audit]
         + [check_lag(one.lag, statuses, faults) for one in criteria.expect if one.lag]
+        + check_bus(criteria.expect, read_bus(run_dir))
+        + check_steady(criteria.steady_state, manifest)
     )
     reasons += [reason for one in expectations if (reason := _expectation_reason(one))]
     reasons += _dead_services(manifest)
+    reasons += _failed_rollbacks(manifest)
     reasons += _misplaced(ledger)
     return _result(manifest, criteria, reasons).model_copy(
         update={
@@ -162,10 +167,11 @@ def _expectation_reason(one: Check) -> Reason | None:
     note = f": {one.note}" if one.note else ""
     if one.ok is None:
         return invalid("expectation", f"{one.name}: cannot be judged{note}")
+    found = f"{one.samples} recorded, " if one.name.startswith("audit") else ""
     return Reason(
         kind=ReasonKind.BROKEN,
         check="expectation",
-        message=f"{one.name}: {one.samples} recorded, expected {one.limit}{note}",
+        message=f"{one.name}: {found}expected {one.limit}{note}",
         measured=one.measured,
     )
 
@@ -181,6 +187,20 @@ def _dead_services(manifest: Manifest) -> list[Reason]:
         )
         for one in manifest.services
         if not one.own and one.exit_code is not None and not one.expected
+    ]
+
+
+def _failed_rollbacks(manifest: Manifest) -> list[Reason]:
+    """What a rollback did not put back stays broken after the run."""
+    return [
+        Reason(
+            kind=ReasonKind.BROKEN,
+            check="rollback",
+            message=f"rollback `{one.command}`: "
+            + (one.detail or f"it ended with exit code {one.exit_code}"),
+        )
+        for one in manifest.rollbacks
+        if one.exit_code != 0
     ]
 
 

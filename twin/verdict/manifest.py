@@ -35,8 +35,10 @@ __all__ = [
     "PhaseWindow",
     "Predicted",
     "PublishCounts",
+    "RollbackFacts",
     "ScenarioFacts",
     "ServiceFacts",
+    "SteadyLook",
     "StreamFacts",
     "WatchedConsumer",
     "required_evidence",
@@ -182,6 +184,22 @@ class ServiceFacts(Model):
     own: bool = True
 
 
+class RollbackFacts(Model):
+    """How a command of the scenario's `rollbacks` ended; without an exit code it did not."""
+
+    command: str
+    exit_code: int | None
+    detail: str = ""
+
+
+class SteadyLook(Model):
+    """What the metrics of `steady_state` were before the first fault, or after the last."""
+
+    when: Literal["before", "after"]
+    sim_ns: int
+    values: dict[str, float | None]
+
+
 class Clocks(Model):
     """What the clocks did while the run lasted."""
 
@@ -248,6 +266,8 @@ class Manifest(Model):
     digest_note: str = ""
     clocks: Clocks = Clocks()
     services: tuple[ServiceFacts, ...] = ()
+    rollbacks: tuple[RollbackFacts, ...] = ()
+    steady: tuple[SteadyLook, ...] = ()
     versions: dict[str, str] = Field(default_factory=dict)
     machine: dict[str, str | int | float] = Field(default_factory=dict)
     criteria: Criteria = Criteria()

@@ -75,12 +75,8 @@ def run_reasons(manifest: Manifest, criteria: Criteria, faults: list[Fault]) -> 
 
 
 def _criteria(manifest: Manifest, criteria: Criteria) -> Iterator[Reason]:
-    guarantees = criteria.guarantees.model_dump()
-    if not (
-        any(criteria.thresholds.values())
-        or criteria.expect
-        or any(v is not None for v in guarantees.values())
-    ):
+    asked = any(criteria.thresholds.values()) or criteria.expect or criteria.steady_state
+    if not (asked or criteria.guarantees.judges):
         yield invalid("nothing", "nothing was asked: no threshold, guarantee or expectation")
     if not manifest.streams:
         yield invalid("nothing", "no stream was scanned")
