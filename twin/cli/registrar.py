@@ -10,6 +10,7 @@ import typer
 from twin.cli.registrar_store import (
     StoreOption,
     checkpoints,
+    evidence,
     export,
     query,
     stats,
@@ -147,6 +148,7 @@ for name, command in (
     ("stats", stats),
     ("verify", verify_command),
     ("checkpoints", checkpoints),
+    ("evidence", evidence),
     ("export", export),
 ):
     app.command(name)(command)

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import Iterable
 from enum import StrEnum
 from itertools import islice
@@ -12,12 +13,13 @@ import orjson
 import typer
 from rich.console import Console
 
+from twin.cli.record_filter import filtered
 from twin.errors import UsageError
 from twin.events.subjects import SubjectSpace
 from twin.jetstream.connection import connect
 from twin.jetstream.options import BrokerOptions
 from twin.registrar.anchor import fetch_anchors, read_anchors
-from twin.registrar.codes import Severity, code_range
+from twin.registrar.evidence import write_pack
 from twin.registrar.present import (
     as_csv,
     as_json_lines,
@@ -26,13 +28,12 @@ from twin.registrar.present import (
     stats_document,
     stats_table,
 )
-from twin.registrar.query import Condition, Filter, Found, read_records
+from twin.registrar.query import Filter, Found, read_records
 from twin.registrar.statements import Signed
 from twin.registrar.stats import store_stats
-from twin.registrar.times import parse_ns
 from twin.registrar.verify import Verification, store_id, stored_checkpoints, verify
 
-__all__ = ["StoreOption", "checkpoints", "export", "query", "stats", "verify_command"]
+__all__ = ["StoreOption", "checkpoints", "evidence", "export", "query", "stats", "verify_command"]
 
 StoreOption = Annotated[Path, typer.Option("--store", help="Folder of the store.", metavar="DIR")]
 
@@ -45,26 +46,10 @@ class Format(StrEnum):
     CSV = "csv"
 
 
+@filtered
 def query(
+    wanted: Filter,
     store: StoreOption,
-    code: Annotated[
-        list[int] | None, typer.Option(help="An event code, as 602; may be repeated.")
-    ] = None,
-    in_range: Annotated[
-        list[str] | None, typer.Option("--range", help="A range of codes, as 6xx or 61x.")
-    ] = None,
-    severity: Annotated[
-        str, typer.Option(help="This severity or a worse one, as WARN.", metavar="NAME")
-    ] = "",
-    bot: Annotated[str | None, typer.Option(help="A bot's id.")] = None,
-    event_type: Annotated[str | None, typer.Option("--type", help="A CloudEvents type.")] = None,
-    event_id: Annotated[str | None, typer.Option("--id", help="A CloudEvents id.")] = None,
-    since: Annotated[str, typer.Option(help="Event time from here on, RFC 3339.")] = "",
-    until: Annotated[str, typer.Option(help="Event time before this, RFC 3339.")] = "",
-    correlation: Annotated[str | None, typer.Option(help="A correlation id.")] = None,
-    where: Annotated[
-        list[str] | None, typer.Option(help="A payload field and its value, as power.soc_pct=20.")
-    ] = None,
     output: Annotated[
         Format, typer.Option("--format", help="How records are printed.")
     ] = Format.TABLE,
@@ -75,18 +60,25 @@ def query(
 
     Example: twin registrar query --store runs/last/registrar --range 6xx --severity WARN
     """
-    wanted = Filter(
-        codes=tuple([(one, one) for one in code or []] + [_range(one) for one in in_range or []]),
-        severity=_severity(severity),
-        bot=bot,
-        type=event_type,
-        id=event_id,
-        since_ns=_time(since),
-        until_ns=_time(until),
-        correlation=correlation,
-        where=tuple(map(Condition.parse, where or [])),
-    )
     _print(islice(read_records(store, wanted, newest), limit), output)
+
+
+@filtered
+def evidence(
+    wanted: Filter,
+    store: StoreOption,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The zip file.", metavar="FILE")],
+    limit: Annotated[int, typer.Option(min=1, help="Refuse to pack more records.")] = 100_000,
+) -> None:
+    """Pack what is found with the proof that it is in the log, and a verifier that needs no log.
+
+    Example: twin registrar evidence --store runs/last/registrar --code 602 -o evidence.zip
+    """
+    found = list(islice(read_records(store, wanted), limit + 1))
+    if len(found) > limit:
+        raise UsageError(f"more than {limit} records match; narrow it down or raise --limit")
+    packed = write_pack(store, found, wanted.document(), out, time.time_ns())
+    typer.echo(f"{packed.records} records in {out}, signed by {packed.key}")
 
 
 def stats(
@@ -238,25 +230,3 @@ def _print(records: Iterable[Found], output: Format) -> None:
     else:
         for text in as_csv(records):
             sys.stdout.write(text)
-
-
-def _range(text: str) -> tuple[int, int]:
-    try:
-        return code_range(text)
-    except ValueError as error:
-        raise UsageError(f"--range: {error}") from error
-
-
-def _severity(text: str) -> int:
-    if not text:
-        return 0
-    if text.upper() not in Severity.__members__:
-        raise UsageError(f"--severity: '{text}' is none of {', '.join(Severity.__members__)}")
-    return Severity[text.upper()]
-
-
-def _time(text: str) -> int | None:
-    try:
-        return parse_ns(text) if text else None
-    except ValueError as error:
-        raise UsageError(str(error)) from error

@@ -15,7 +15,7 @@ import orjson
 
 from twin.registrar.record import Note, Row
 
-__all__ = ["GENESIS", "Batch", "Tip", "note_leaf", "proof", "root", "row_leaf"]
+__all__ = ["GENESIS", "Batch", "Tip", "digits", "note_leaf", "proof", "root", "row_leaf"]
 
 GENESIS = "0" * 64
 """What the first batch of a store names as its predecessor."""
@@ -81,10 +81,11 @@ def note_leaf(number: int, batch: int, note: Note) -> bytes:
 
 
 def _leaf(fields: tuple[object, ...]) -> bytes:
-    return hashlib.sha256(orjson.dumps(fields, default=_digits)).digest()
+    return hashlib.sha256(orjson.dumps(fields, default=digits)).digest()
 
 
-def _digits(value: object) -> tuple[str]:
+def digits(value: object) -> tuple[str]:
+    """Return bytes as they appear in a leaf: an array of one text; for orjson's `default`."""
     if isinstance(value, bytes):
         return (value.hex(),)
     raise TypeError(f"{value!r} is no field of a record")

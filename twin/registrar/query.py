@@ -81,6 +81,11 @@ class Filter:
             values += [path, value]
         return " AND ".join(terms) or "true", values
 
+    def document(self) -> dict[str, object]:
+        """Return what was asked for, as JSON has it."""
+        given = {field: getattr(self, field) for field in self.__slots__}
+        return {name: value for name, value in given.items() if value not in (None, (), 0)}
+
     @property
     def pinned(self) -> bool:
         """Whether something narrower than a code leads to the records."""

@@ -1,0 +1,177 @@
+"""Evidence packs: checked alone and offline; whoever tampers with one is found out."""
+
+import json
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from test_registrar_query import run
+from test_registrar_store import RULES, make_note, make_row
+
+from twin.registrar.limits import Limits
+from twin.registrar.store import Store
+
+Change = Callable[[dict[str, bytes]], None]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Batches of one and of many events, with notes, over two segments, few of them signed."""
+    folder = tmp_path_factory.mktemp("evidence") / "store"
+    odd = make_row(3, id='q"\\\u00e9\n\x07\x7f', payload=b"\x01\xff", code=602)
+    for limits in (Limits(checkpoint_s=3600), Limits(checkpoint_s=3600, segment_bytes=1)):
+        with Store(folder, RULES, "1", limits) as opened:
+            if limits.segment_bytes == 1:
+                opened.write([make_row(500, code=602)])
+                continue
+            opened.write([make_row(1, code=602)])
+            opened.write([make_row(2)])
+            opened.write([odd], [make_note("poison/1")])
+            opened.write([make_row(n, code=602 if n % 70 == 0 else 101) for n in range(4, 300)])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pack(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pack of the events of one code, and of the quarantined message."""
+    out = tmp_path_factory.mktemp("pack") / "F.zip"
+    code, output = run("evidence", "--store", store, "--code", "602", "--range", "9xx", "-o", out)
+    assert (code, output.startswith("8 records in")) == (0, True)
+    return out
+
+
+def offline(pack: Path, folder: Path, *more: str) -> tuple[int, str]:
+    """Check a pack with the verifier that is in it, in a bare interpreter elsewhere."""
+    folder.mkdir(exist_ok=True)
+    verifier = folder / "verify.py"
+    with zipfile.ZipFile(pack) as content:
+        verifier.write_bytes(content.read("verify.py"))
+    blocked = (
+        "import sys; sys.modules['twin'] = sys.modules['socket'] = None; sys.argv = sys.argv[1:]"
+    )
+    program = f"{blocked}; exec(compile(open(sys.argv[0]).read(), sys.argv[0], 'exec'))"
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(verifier), str(pack), *more],
+        capture_output=True, text=True, timeout=60, check=False, cwd=folder,
+    )  # fmt: skip
+    assert not done.stderr
+    return done.returncode, done.stdout
+
+
+def test_a_pack_is_checked_alone(pack: Path, store: Path, tmp_path: Path) -> None:
+    """The packed verifier, without this package and without network, accepts what is genuine."""
+    key = json.loads(run("verify", "--store", store, "--json")[1])["key"]
+    code, output = offline(pack, tmp_path, "--key", key)
+    assert (code, output.startswith("8 records are what store")) == (0, True)
+    assert key in output
+    code, output = offline(pack, tmp_path)
+    assert "whose key that is the pack cannot prove" in output
+    code, output = offline(pack, tmp_path, "--key", "00" * 32)
+    assert (code, "REFUSED: the pack is signed by" in output) == (1, True)
+    with zipfile.ZipFile(pack) as content:
+        assert len(content.read("verify.py").splitlines()) < 200
+        records = [json.loads(line) for line in content.read("records.jsonl").splitlines()]
+    assert [one["leaf"][1] for one in records if one["leaf"][0] == "event"] == [
+        1, 3, 70, 140, 210, 280, 300,
+    ]  # fmt: skip
+
+
+def edit(name: str, old: bytes, new: bytes) -> Change:
+    """Return a change of one file."""
+
+    def change(files: dict[str, bytes]) -> None:
+        assert old in files[name]
+        files[name] = files[name].replace(old, new, 1)
+
+    return change
+
+
+def cut(name: str, line: int) -> Change:
+    """Return a change that takes a line out."""
+
+    def change(files: dict[str, bytes]) -> None:
+        lines = files[name].splitlines(keepends=True)
+        files[name] = b"".join(lines[:line] + lines[line + 1 :])
+
+    return change
+
+
+def twice(files: dict[str, bytes]) -> None:
+    """Pack a record twice in the place of another."""
+    lines = files["records.jsonl"].splitlines(keepends=True)
+    files["records.jsonl"] = b"".join([lines[0], *lines[:-1]])
+
+
+def moved(files: dict[str, bytes]) -> None:
+    """Give a record the proof of another."""
+    lines = [json.loads(line) for line in files["records.jsonl"].splitlines()]
+    lines[4]["proof"], lines[5]["proof"] = lines[5]["proof"], lines[4]["proof"]
+    files["records.jsonl"] = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+
+
+TAMPERED: dict[str, tuple[Change, str]] = {
+    "an edited event": (edit("records.jsonl", b'"bot-1",602', b'"bot-2",602'), "event 1 is not"),
+    "an edited note": (edit("records.jsonl", b'\\"x\\"', b'\\"y\\"'), "note 1 is not"),
+    "another number": (edit("records.jsonl", b'["event",70,', b'["event",71,'), "event 71 is not"),
+    "a record less": (cut("records.jsonl", 0), "claims 8 records and has 7"),
+    "a record twice": (twice, "event 1 is in the pack twice"),
+    "another's proof": (moved, "is not what was recorded"),
+    "an edited batch": (edit("batches.jsonl", b"[1,1,1,1,0,", b"[1,1,1,1,1,"), "batch 1"),
+    "a batch less": (cut("batches.jsonl", 1), "no checkpoint vouches for batch"),
+    "a forged checkpoint": (edit("checkpoints.jsonl", b'"rows\\":', b'"rows\\": '), "not signed"),
+    "a checkpoint less": (cut("checkpoints.jsonl", 2), "no checkpoint vouches for batch"),
+    "another key": (edit("manifest.json", b'"key": "', b'"key": "0'), "not signed"),
+    "another store": (edit("manifest.json", b'"store": "', b'"store": "0'), "another store"),
+    "junk": (edit("records.jsonl", b"[", b"]"), "cannot be read"),
+}
+
+
+@pytest.mark.parametrize("case", TAMPERED)
+def test_a_tampered_pack_is_refused(pack: Path, tmp_path: Path, case: str) -> None:
+    """Whatever is changed in a pack, the verifier refuses it and says what is wrong."""
+    change, message = TAMPERED[case]
+    with zipfile.ZipFile(pack) as content:
+        files = {name: content.read(name) for name in content.namelist()}
+    change(files)
+    changed = tmp_path / "changed.zip"
+    with zipfile.ZipFile(changed, "w") as content:
+        for name, text in files.items():
+            content.writestr(name, text)
+    code, output = offline(changed, tmp_path)
+    assert code == 1
+    assert output.startswith("REFUSED: ")
+    assert message in output
+
+
+def test_a_cut_pack_is_refused(pack: Path, tmp_path: Path) -> None:
+    """Half a zip file is refused without a traceback."""
+    half = tmp_path / "half.zip"
+    verifier = tmp_path / "v"
+    verifier.mkdir()
+    half.write_bytes(pack.read_bytes()[:-200])
+    with zipfile.ZipFile(pack) as content:
+        (verifier / "verify.py").write_bytes(content.read("verify.py"))
+    done = subprocess.run(
+        [sys.executable, str(verifier / "verify.py"), str(half)],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout.startswith("REFUSED"), done.stderr) == (1, True, "")
+
+
+def test_evidence_is_not_given_of_nothing_or_of_what_is_not_signed(
+    store: Path, tmp_path: Path
+) -> None:
+    """No match is bad usage; what no checkpoint covers yet, or was edited, is an error."""
+    out = tmp_path / "F.zip"
+    assert run("evidence", "--store", store, "--code", "100", "-o", out)[0] == 2
+    assert run("evidence", "--store", store, "--limit", "3", "-o", out)[0] == 2
+    folder = tmp_path / "open"
+    with Store(folder, RULES, "1", Limits(checkpoint_s=3600)) as opened:
+        opened.write([make_row(1)])
+        opened.write([make_row(2)])
+        code, output = run("evidence", "--store", folder, "-o", out)
+        assert (code, "batch 2 is not signed yet" in output) == (4, True)
+    assert not out.exists()

@@ -1,0 +1,89 @@
+"""The options by which records are found, shared by the commands that find them."""
+
+from collections.abc import Callable
+from functools import wraps
+from inspect import signature
+from typing import Annotated, Any
+
+import typer
+
+from twin.errors import UsageError
+from twin.registrar.codes import Severity, code_range
+from twin.registrar.query import Condition, Filter
+from twin.registrar.times import parse_ns
+
+__all__ = ["filtered"]
+
+
+def filtered(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of a filter; it takes the filter as `wanted`."""
+    own = signature(command, eval_str=True).parameters
+    options = signature(_filter, eval_str=True).parameters
+    shown = {name: one for name, one in own.items() if name != "wanted"} | dict(options)
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        wanted = _filter(**{name: given.pop(name) for name in options})
+        command(wanted=wanted, **given)
+
+    run.__annotations__ = {name: one.annotation for name, one in shown.items()}
+    made = signature(command).replace(
+        parameters=[one.replace(kind=one.KEYWORD_ONLY) for one in shown.values()]
+    )
+    run.__signature__ = made  # type: ignore[attr-defined]  # typer reads the options from it
+    return run
+
+
+def _filter(
+    code: Annotated[
+        list[int] | None, typer.Option(help="An event code, as 602; may be repeated.")
+    ] = None,
+    in_range: Annotated[
+        list[str] | None, typer.Option("--range", help="A range of codes, as 6xx or 61x.")
+    ] = None,
+    severity: Annotated[
+        str, typer.Option(help="This severity or a worse one, as WARN.", metavar="NAME")
+    ] = "",
+    bot: Annotated[str | None, typer.Option(help="A bot's id.")] = None,
+    event_type: Annotated[str | None, typer.Option("--type", help="A CloudEvents type.")] = None,
+    event_id: Annotated[str | None, typer.Option("--id", help="A CloudEvents id.")] = None,
+    since: Annotated[str, typer.Option(help="Event time from here on, RFC 3339.")] = "",
+    until: Annotated[str, typer.Option(help="Event time before this, RFC 3339.")] = "",
+    correlation: Annotated[str | None, typer.Option(help="A correlation id.")] = None,
+    where: Annotated[
+        list[str] | None, typer.Option(help="A payload field and its value, as power.soc_pct=20.")
+    ] = None,
+) -> Filter:
+    return Filter(
+        codes=tuple([(one, one) for one in code or []] + [_range(one) for one in in_range or []]),
+        severity=_severity(severity),
+        bot=bot,
+        type=event_type,
+        id=event_id,
+        since_ns=_time(since),
+        until_ns=_time(until),
+        correlation=correlation,
+        where=tuple(map(Condition.parse, where or [])),
+    )
+
+
+def _range(text: str) -> tuple[int, int]:
+    try:
+        return code_range(text)
+    except ValueError as error:
+        raise UsageError(f"--range: {error}") from error
+
+
+def _severity(text: str) -> int:
+    if not text:
+        return 0
+    if text.upper() not in Severity.__members__:
+        raise UsageError(f"--severity: '{text}' is none of {', '.join(Severity.__members__)}")
+    return Severity[text.upper()]
+
+
+def _time(text: str) -> int | None:
+    try:
+        return parse_ns(text) if text else None
+    except ValueError as error:
+        raise UsageError(str(error)) from error
