@@ -1,17 +1,23 @@
 """A store of many files: rotation, retention, what is recognised, and stores of before."""
 
+import json
 import shutil
 import time
 from pathlib import Path
 
 import apsw
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from test_registrar_store import RULES, make_note, make_row
 
 from twin.registrar import store as store_module
+from twin.registrar.coverage import coverage
+from twin.registrar.intervals import Intervals
 from twin.registrar.keys import KEY_FILE
 from twin.registrar.limits import Limits
 from twin.registrar.query import Filter, read_records
+from twin.registrar.record import Note
 from twin.registrar.schema import segments
 from twin.registrar.store import Store
 from twin.registrar.verify import verify
@@ -203,3 +209,71 @@ def test_a_store_of_before_is_read_and_continued(tmp_path: Path) -> None:
     found = verify(folder)
     assert (found.breaks, found.rows, found.batches) == ([], 10, 5)
     assert found.signed == found.tip.batch
+
+
+def gap(stream: str, number: int, **causes: list[list[int]]) -> Note:
+    """Return a note on holes, as the registrar writes it."""
+    detail = json.dumps(causes)
+    return Note(f"gap/{stream}/{number}", number, 441, 20, stream, detail=detail)
+
+
+def test_coverage_is_put_together_from_records_and_notes(tmp_path: Path) -> None:
+    """Holes get the cause that was noted, `unknown` below and `open` above what was looked at."""
+    stream = "QIKI_EVENTS_V1"
+    with Store(tmp_path / "s", RULES, "1", EACH) as store:
+        store.write([make_row(n) for n in (1, 2, 5, 6)], [make_note("poison/3", 3)])
+        store.write([make_row(n) for n in (9, 12, 20)], covered={stream: 3})
+        store.write([], [gap(stream, 1, filtered=[[4, 4]], down=[[7, 8, 50, 60]])])
+        store.write([make_row(30)], covered={stream: 12})
+        assert store.account(stream) == (12, [20, 30])
+    found = [(one.first, one.last, one.cause, one.to_ns) for one in coverage(tmp_path / "s")]
+    assert found == [
+        (1, 3, "recorded", 0), (4, 4, "filtered", 0), (5, 6, "recorded", 0), (7, 8, "down", 60),
+        (9, 9, "recorded", 0), (10, 11, "unknown", 0), (12, 12, "recorded", 0),
+        (13, 19, "open", 0), (20, 20, "recorded", 0), (21, 29, "open", 0), (30, 30, "recorded", 0),
+    ]  # fmt: skip
+
+
+def test_coverage_outlives_retention(tmp_path: Path) -> None:
+    """What dropped segments said of a stream's sequences is in the tombstone."""
+    stream = "QIKI_EVENTS_V1"
+    with Store(tmp_path / "s", RULES, "1", EACH) as store:
+        store.write([make_row(n) for n in (1, 2, 5)])
+        store.write([make_row(6)], [gap(stream, 1, filtered=[[3, 3]])], covered={stream: 6})
+        store.write([make_row(7)])
+    before = coverage(tmp_path / "s")
+    Store(tmp_path / "s", RULES, "1", Limits(keep_age_s=0.001)).close()
+    assert names(tmp_path / "s") == [3]
+    assert coverage(tmp_path / "s") == before
+    assert [one.cause for one in before] == ["recorded", "filtered", "unknown", "recorded"]
+
+
+def test_a_stream_that_began_anew_is_covered_twice(tmp_path: Path) -> None:
+    """After a rollback sequences are given out again, and accounted for by themselves."""
+    with Store(tmp_path / "s", RULES, "1", EACH) as store:
+        store.write([make_row(n) for n in range(1, 11)])
+        store.write([make_row(n + 100, stream_seq=n) for n in (8, 9, 11)])
+        assert store.account("QIKI_EVENTS_V1") == (7, [8, 9, 11])
+        store.observe_stream("QIKI_EVENTS_V1", 4, 11, 5)
+        assert store.account("QIKI_EVENTS_V1") == (4, [])
+        store.write([make_row(205, stream_seq=5)])
+    found = [(one.epoch, one.first, one.last, one.cause) for one in coverage(tmp_path / "s")]
+    assert found == [
+        (1, 1, 10, "recorded"), (2, 8, 9, "recorded"), (2, 10, 10, "unknown"),
+        (2, 11, 11, "recorded"), (3, 5, 5, "recorded"),
+    ]  # fmt: skip
+
+
+@given(st.lists(st.tuples(st.integers(1, 40), st.integers(0, 5)), max_size=15))
+def test_intervals_are_sets(spans: list[tuple[int, int]]) -> None:
+    """Intervals hold what was added, and their holes are the rest, in whatever order it comes."""
+    known = Intervals()
+    for first, length in spans:
+        known.add(first, first + length)
+    held = {n for first, length in spans for n in range(first, first + length + 1)}
+    assert {n for first, last in known for n in range(first, last + 1)} == held
+    holes = {n for first, last in known.holes(3, 44) for n in range(first, last + 1)}
+    assert holes == {*range(3, 45)} - held
+    assert {n for a, b in known.within(10, 20) for n in range(a, b + 1)} == held & {*range(10, 21)}
+    known.forget(15)
+    assert {n for first, last in known for n in range(first, last + 1)} == held - {*range(16)}

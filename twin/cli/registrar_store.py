@@ -19,6 +19,7 @@ from twin.events.subjects import SubjectSpace
 from twin.jetstream.connection import connect
 from twin.jetstream.options import BrokerOptions
 from twin.registrar.anchor import fetch_anchors, read_anchors
+from twin.registrar.coverage import coverage
 from twin.registrar.evidence import write_pack
 from twin.registrar.present import (
     as_csv,
@@ -28,10 +29,11 @@ from twin.registrar.present import (
     stats_document,
     stats_table,
 )
+from twin.registrar.present_verify import verification_document, verification_lines
 from twin.registrar.query import Filter, Found, read_records
 from twin.registrar.statements import Signed
 from twin.registrar.stats import store_stats
-from twin.registrar.verify import Verification, store_id, stored_checkpoints, verify
+from twin.registrar.verify import store_id, stored_checkpoints, verify
 
 __all__ = ["StoreOption", "checkpoints", "evidence", "export", "query", "stats", "verify_command"]
 
@@ -117,11 +119,15 @@ def verify_command(
     prefix: Annotated[
         str, typer.Option(help="First tokens of all subjects there.", metavar="TOKENS")
     ] = "",
+    with_coverage: Annotated[
+        bool, typer.Option("--coverage", help="Also account for every sequence of each stream.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Recompute every hash of a store and check every signature.
 
-    Exit 1 and the places if it is not what was written. A cut-off end and a store made anew
+    Exit 1 and the places if it is not what was written, with --coverage also if nobody knows
+    why a sequence is missing. A cut-off end and a store made anew
     show only against checkpoints that were kept elsewhere (--anchor, --nats) or the key.
     Example: twin registrar verify --store runs/last/registrar
     """
@@ -130,13 +136,14 @@ def verify_command(
         broker = BrokerOptions.resolve(nats, context)
         anchors += asyncio.run(_fetched(broker, SubjectSpace(prefix=prefix), store_id(store)))
     found = verify(store, key, anchors)
+    stretches = coverage(store) if with_coverage else None
     if as_json:
-        typer.echo(orjson.dumps(_verification(found), option=orjson.OPT_INDENT_2))
+        document = verification_document(found, stretches)
+        typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
     else:
-        for one in found.breaks:
-            typer.echo(f"BROKEN {one}")
-        typer.echo(_summary(found))
-    if not found.good:
+        for text in verification_lines(found, stretches or ()):
+            typer.echo(text)
+    if not found.good or any(one.cause == "unknown" for one in stretches or ()):
         raise typer.Exit(1)
 
 
@@ -146,41 +153,6 @@ async def _fetched(broker: BrokerOptions, space: SubjectSpace, store: str) -> li
     if not found:
         raise UsageError(f"there is no checkpoint of store {store} on this server")
     return found
-
-
-def _verification(found: Verification) -> dict[str, object]:
-    return {
-        "good": found.good,
-        "segments": found.segments,
-        "dropped_segments": found.dropped,
-        "batches": found.batches,
-        "events": found.rows,
-        "notes": found.notes,
-        "checkpoints": found.checkpoints,
-        "last_batch": found.tip.batch,
-        "signed_batch": found.signed,
-        "anchored_batch": found.anchored,
-        "key": found.key,
-        "last_hash": found.last_hash,
-        "breaks": [one._asdict() for one in found.breaks],
-    }
-
-
-def _summary(found: Verification) -> str:
-    what = f"{found.batches} batches, {found.rows} events, {found.notes} notes"
-    verdict = "intact" if found.good else f"{len(found.breaks)} breaks"
-    lines = [f"{verdict}: {what}; last hash {found.last_hash}"]
-    if found.key:
-        lines.append(f"{found.checkpoints} checkpoints signed by {found.key}")
-    if unsigned := found.tip.batch - found.signed:
-        lines.append(f"the last {unsigned} batches are not signed")
-    if found.dropped:
-        lines.append(f"{found.dropped} segments were dropped by retention, under a tombstone")
-    if found.anchored:
-        lines.append(f"batches up to {found.anchored} agree with checkpoints kept elsewhere")
-    else:
-        lines.append("no checkpoints kept elsewhere were given: a cut-off end would not show")
-    return "\n".join(lines if found.good else lines[:1])
 
 
 def checkpoints(

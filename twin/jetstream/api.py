@@ -22,6 +22,8 @@ __all__ = [
     "call",
     "consumer_info",
     "consumer_infos",
+    "stored_subject",
+    "stream_gaps",
     "stream_info",
     "stream_state",
 ]
@@ -248,8 +250,42 @@ async def last_sequence(connection: Connection, stream: str, subject: str) -> in
     return _StoredMessage.model_validate_json(answer).message.seq
 
 
+async def stream_gaps(
+    connection: Connection, stream: str
+) -> tuple[StreamState, list[tuple[int, int]]] | None:
+    """Return a stream's state and what was deleted inside it, as intervals; None without it."""
+    try:
+        answer = await call(connection, f"STREAM.INFO.{stream}", {"deleted_details": True})
+    except ApiRefused as refused:
+        if refused.err_code == STREAM_NOT_FOUND:
+            return None
+        raise
+    state = _DetailedInfo.model_validate_json(answer).state
+    return state, [(sequence, sequence) for sequence in sorted(state.deleted or ())]
+
+
+async def stored_subject(connection: Connection, stream: str, sequence: int) -> str | None:
+    """Return the subject of a stored message, None when it is not there."""
+    try:
+        answer = await call(connection, f"STREAM.MSG.GET.{stream}", {"seq": sequence})
+    except ApiRefused as refused:
+        if refused.code == 404 and refused.err_code != STREAM_NOT_FOUND:
+            return None
+        raise
+    return _StoredMessage.model_validate_json(answer).message.subject
+
+
+class _DetailedState(StreamState):
+    deleted: tuple[int, ...] | None = None
+
+
+class _DetailedInfo(_Answer):
+    state: _DetailedState
+
+
 class _Stored(_Answer):
     seq: int
+    subject: str = ""
 
 
 class _StoredMessage(_Answer):

@@ -5,7 +5,7 @@ commit, so after a failed one it is of no more use.
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
@@ -36,20 +36,22 @@ INSERT_BATCH: Final = insert("batches", BATCH_COLUMNS)
 INSERT_CHECKPOINT: Final = insert("checkpoints", CHECKPOINT_COLUMNS)
 INSERT_TOMBSTONE: Final = insert("tombstones", TOMBSTONE_COLUMNS)
 UPSERT_STREAM: Final = (
-    "INSERT INTO streams VALUES (?, ?) ON CONFLICT DO UPDATE SET last_seq = excluded.last_seq"
+    "INSERT INTO streams (stream, last_seq) VALUES (?, ?) "
+    "ON CONFLICT DO UPDATE SET last_seq = excluded.last_seq"
 )
+COVER: Final = "UPDATE streams SET covered = ? WHERE stream = ?"
 
 
 def create_segment(
     db: apsw.Connection,
     meta: dict[str, str],
-    streams: Iterable[tuple[str, int]] = (),
+    streams: Iterable[tuple[str, int, int]] = (),
     tombstone: tuple[Tombstone, Signed] | None = None,
 ) -> None:
     """Make an empty segment in one transaction, with what it has to know of those before it."""
     with db:
         create(db, meta)
-        db.executemany(UPSERT_STREAM, streams)
+        db.executemany("INSERT INTO streams VALUES (?, ?, ?)", streams)
         if tombstone is not None:
             _bury(db, *tombstone)
 
@@ -164,7 +166,17 @@ class Active:
         )
         return signed
 
-    def bury(self, dropped: Head, reason: Literal["age", "size"], first_ns: int) -> Tombstone:
+    def cover(self, floors: Mapping[str, int]) -> None:
+        """Remember up to where every sequence of each stream is accounted for."""
+        self.db.executemany(COVER, [(floor, stream) for stream, floor in floors.items()])
+
+    def bury(
+        self,
+        dropped: Head,
+        reason: Literal["age", "size"],
+        first_ns: int,
+        coverage: list[tuple[str, int, int, int, str]],
+    ) -> Tombstone:
         """Sign that all segments up to `dropped` are no more."""
         before = self.tombstone[0].number if self.tombstone else 0
         statement = Tombstone(
@@ -182,6 +194,7 @@ class Active:
             reason=reason,
             first_ns=self.tombstone[0].first_ns if self.tombstone else first_ns,
             last_ns=dropped.last_ns,
+            coverage=coverage,
         )
         self.tombstone = statement, sign(self._key, statement)
         _bury(self.db, *self.tombstone)

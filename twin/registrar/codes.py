@@ -172,6 +172,7 @@ def _readings() -> Iterator[Code]:
 def _own() -> Iterator[Code]:
     rows = [
         (440, "DUPLICATE_DROPPED", Severity.WARN, "a stream holds a recorded event once more"),
+        (441, "STREAM_GAP", Severity.INFO, "why sequences of a stream are not recorded"),
         (730, "REGISTRAR_START", Severity.INFO, "the registrar opened its store"),
         (731, "REGISTRAR_STOP", Severity.INFO, "the registrar closed its store in good order"),
         (732, "SEGMENTS_DROPPED", Severity.INFO, "segments past their age or size were dropped"),

@@ -28,11 +28,14 @@ from twin.registrar.anchor import Anchor
 from twin.registrar.codes import CODES
 from twin.registrar.consumers import Durable, Prepare
 from twin.registrar.fanout import FanOut
+from twin.registrar.gaps import GapWatch
 from twin.registrar.intake import MAX_PAYLOAD, Event, Intake
+from twin.registrar.intervals import Span
 from twin.registrar.limits import Limits
 from twin.registrar.metrics import RegistrarMetrics
 from twin.registrar.record import Note, Row
 from twin.registrar.rules import Classifier, Rules
+from twin.registrar.sift import rolled_back_to
 from twin.registrar.store import Written
 from twin.registrar.thread import StoreThread
 
@@ -44,6 +47,9 @@ WAIT_S: Final = 0.2
 BURST: Final = 100
 RETRY_S: Final = 0.25
 LAST_WORDS_S: Final = 1.0
+GAPS_S: Final = 1.0
+PAUSE_S: Final = 0.05
+ROLLBACK: Final = 922
 DEFAULT_ACK_WAIT_S: Final = 5.0
 UNAVAILABLE: Final = 503
 CONNECTED, DISCONNECTED, STARTED, STOPPED = 410, 411, 730, 731
@@ -77,9 +83,11 @@ class _Taken:
     """A batch on its way: what is to be recorded of it, and what to acknowledge then."""
 
     consumer: PullConsumer | None
+    stream: str
     messages: list[Message]
     keep_alive_s: float
     signalled: float
+    unrecorded: list[int] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     publish: set[tuple[str, str]] = field(default_factory=set)
@@ -109,6 +117,8 @@ class Registrar:
         self._metrics = metrics
         self._intake = Intake(Classifier(options.rules), options.space, options.max_payload)
         self._fan_out = FanOut(connection, options.space, metrics)
+        self._gaps = GapWatch(connection, options.durables)
+        self._down: Span = (0, 0)
         self._anchor = Anchor(connection, options.space, metrics)
         self._queue: asyncio.Queue[_Taken | None] = asyncio.Queue()
         self._held: set[_Taken] = set()
@@ -136,6 +146,8 @@ class Registrar:
 
     async def run(self) -> None:
         """Record until stopped."""
+        last_ns = await self._store.last_commit_ns()
+        self._down = (last_ns, time.time_ns()) if last_ns else (0, 0)
         await self._note_now(STARTED, pid=os.getpid(), rules=self._options.rules.hash)
         with first_of_group():
             async with asyncio.TaskGroup() as group:
@@ -152,26 +164,42 @@ class Registrar:
             stopping = group.create_task(self._stopping.wait())
             await asyncio.wait({preparing, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if preparing.done():
+                await self._go_on()
                 await self._consume(group, stopping)
             preparing.cancel()
+
+    async def _go_on(self) -> None:
+        """Account for the streams from where the store was left."""
+        last, _ = await self._store.state()
+        for stream in {durable.stream for durable in self._options.durables}:
+            floor, recorded = await self._store.account(stream)
+            self._gaps.begin(stream, floor, recorded, last.get(stream, 0), self._down)
 
     async def _consume(self, group: asyncio.TaskGroup, stopping: asyncio.Task[bool]) -> None:
         async with AsyncExitStack() as stack:
             helpers = [
                 group.create_task(helper())
-                for helper in (self._keep_alive, self._recover, self._fan_out.run, self._anchor.run)
+                for helper in (
+                    self._keep_alive,
+                    self._recover,
+                    self._watch_gaps,
+                    self._fan_out.run,
+                    self._anchor.run,
+                )
             ]
             writer = group.create_task(self._write())
             tasks: list[asyncio.Task[bool] | asyncio.Task[None]] = [stopping]
             for durable in self._options.durables:
                 consumer = PullConsumer(self._connection, *durable, batch=self._options.batch)
                 self._consumers.append(await stack.enter_async_context(consumer))
-                tasks.append(group.create_task(self._read(consumer, self._ack_wait_s[durable] / 3)))
+                keep_alive_s = self._ack_wait_s[durable] / 3
+                tasks.append(group.create_task(self._read(consumer, durable.stream, keep_alive_s)))
             self.consuming.set()
             await asyncio.wait(tasks)
             self._queue.put_nowait(None)
             await writer
             await self._last_words()
+            await self._settle_gaps()
             for helper in helpers:
                 helper.cancel()
 
@@ -210,12 +238,12 @@ class Registrar:
             self._rose.clear()
             await self._prepare()
 
-    async def _read(self, consumer: PullConsumer, keep_alive_s: float) -> None:
+    async def _read(self, consumer: PullConsumer, stream: str, keep_alive_s: float) -> None:
         while not self._stopping.is_set():
             await self._room.wait()
             messages = await consumer.next_batch(WAIT_S)
             if messages:
-                taken = _Taken(consumer, messages, keep_alive_s, time.monotonic())
+                taken = _Taken(consumer, stream, messages, keep_alive_s, time.monotonic())
                 self._hold(taken)
                 await self._decode(taken)
                 self._queue.put_nowait(taken)
@@ -246,6 +274,8 @@ class Registrar:
                     taken.publish.add((record.row.id, record.row.source))
             elif record is not None:
                 taken.notes.append(record)
+            else:
+                taken.unrecorded.append(message.stream_seq)
             if number % BURST == 0:
                 await asyncio.sleep(0)
 
@@ -265,12 +295,13 @@ class Registrar:
         notes = [note for taken in group for note in taken.notes] + self._own_notes
         self._own_notes = []
         started = time.perf_counter()
-        written = await self._store.write(rows, notes)
+        written = await self._store.write(rows, notes, covered=self._gaps.floors)
         self._metrics.commit.observe(time.perf_counter() - started)
         self._account(written)
         for taken in group:
             if taken.consumer is not None:
                 taken.consumer.ack(taken.messages)
+                self._gaps.delivered(taken.stream, taken.messages, taken.unrecorded)
             self._release(taken)
         if self._options.fan_out:
             self._publish(written, set().union(*(taken.publish for taken in group)))
@@ -280,6 +311,9 @@ class Registrar:
 
     def _account(self, written: Written) -> None:
         self._metrics.count(written)
+        for note in written.notes:
+            if note.code == ROLLBACK:
+                self._gaps.reset(note.stream, rolled_back_to(note))
         if self._options.anchor:
             self._anchor.put(written.checkpoint)
 
@@ -299,6 +333,24 @@ class Registrar:
             missing = sum(consumer.missing for consumer in self._consumers)
             self._metrics.missing.set(missing)
 
+    async def _watch_gaps(self) -> None:
+        while True:
+            await asyncio.sleep(GAPS_S)
+            await self._explain_gaps()
+
+    async def _explain_gaps(self) -> None:
+        notes = await self._gaps.explain(time.time_ns())
+        if notes:
+            self._account(await self._store.write((), notes, covered=self._gaps.floors))
+
+    async def _settle_gaps(self) -> None:
+        """Explain what can be explained before leaving."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORDS_S):
+                while self._gaps.open and self._connection.up:
+                    await self._explain_gaps()
+                    await asyncio.sleep(PAUSE_S)
+
     async def _last_words(self) -> None:
         """Send what is left to send; an acknowledgement that is lost only means a redelivery."""
         with suppress(TimeoutError, BrokerUnreachable):
@@ -312,10 +364,11 @@ class Registrar:
         self._own_notes.append(_note(CONNECTED if up else DISCONNECTED))
         if up:
             self._rose.set()
-        self._queue.put_nowait(_Taken(None, [], 0.0, 0.0))
+        self._queue.put_nowait(_Taken(None, "", [], 0.0, 0.0))
 
     async def _note_now(self, code: int, **detail: str | int) -> None:
-        self._account(await self._store.write((), (_note(code, **detail),), seal=True))
+        notes, floors = (_note(code, **detail),), self._gaps.floors
+        self._account(await self._store.write((), notes, seal=True, covered=floors))
 
 
 def _note(code: int, **detail: str | int) -> Note:

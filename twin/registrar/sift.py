@@ -19,7 +19,7 @@ from twin.registrar.codes import CODES
 from twin.registrar.record import Note, Row
 from twin.registrar.schema import select
 
-__all__ = ["Sifted", "note_rollback", "sift"]
+__all__ = ["Sifted", "note_rollback", "rolled_back_to", "sift"]
 
 DUPLICATE, CONFLICT, ROLLBACK = 440, 921, 922
 
@@ -65,6 +65,12 @@ def note_rollback(stream: str, now_ns: int, **detail: str | int) -> Note:
     text = orjson.dumps(detail).decode()
     key = f"rollback/{stream}/{now_ns}"
     return Note(key, now_ns, ROLLBACK, int(CODES[ROLLBACK].severity), stream, detail=text)
+
+
+def rolled_back_to(note: Note) -> int:
+    """Return the last sequence below which a stream with this note of a rollback was kept."""
+    detail: dict[str, int] = orjson.loads(note.detail)
+    return detail["sequence"] - 1 if "sequence" in detail else detail["stream_last"]
 
 
 def _stored(segments: Sequence[apsw.Connection], row: Row) -> Row | None:

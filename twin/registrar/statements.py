@@ -6,7 +6,7 @@ fields; tools that know JSON and Ed25519 can check them.
 
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final, Literal, NamedTuple, TypeAlias, TypeVar
+from typing import Final, Literal, NamedTuple, TypeVar
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -18,7 +18,6 @@ __all__ = [
     "FIRST",
     "Checkpoint",
     "Signed",
-    "Span",
     "Tombstone",
     "read_checkpoint",
     "read_tombstone",
@@ -28,12 +27,9 @@ __all__ = [
 FIRST: Final = "0" * 64
 """What the first checkpoint names as its predecessor."""
 
-Span: TypeAlias = tuple[int, int]
-"""First and last sequence of an interval."""
-
 
 class _Statement(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     store: str
     key: str
@@ -65,7 +61,7 @@ class Tombstone(_Statement):
     """Segments 1 to `segments` were dropped; the chain goes on after `batch`.
 
     `checkpoint` and `previous` are the number and the digest of the last checkpoint in them,
-    `coverage` holds per stream what they said of its sequences: a cause and its intervals.
+    `coverage` is what they said of their streams: stream, epoch, first and last sequence, cause.
     """
 
     kind: Literal["tombstone"] = "tombstone"
@@ -76,7 +72,7 @@ class Tombstone(_Statement):
     reason: Literal["age", "size"]
     first_ns: int
     last_ns: int
-    coverage: dict[str, dict[str, list[tuple[int, int]]]] = {}
+    coverage: list[tuple[str, int, int, int, str]]
 
 
 Statement = TypeVar("Statement", Checkpoint, Tombstone)

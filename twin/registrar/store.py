@@ -21,6 +21,7 @@ from twin.registrar.active import Active, Author, create_segment
 from twin.registrar.archive import Archive, remove
 from twin.registrar.chain import Tip
 from twin.registrar.codes import CODES
+from twin.registrar.coverage import coverage_of, recorded_above
 from twin.registrar.head import Head, latest_tombstone, read_head
 from twin.registrar.keyfilter import keys_of
 from twin.registrar.keys import KEY_FILE, SigningKey
@@ -35,8 +36,9 @@ from twin.registrar.schema import (
     segment_number,
     segment_path,
     segment_paths,
+    select,
 )
-from twin.registrar.sift import Sifted, note_rollback, sift
+from twin.registrar.sift import Sifted, note_rollback, rolled_back_to, sift
 from twin.registrar.statements import Signed, Tombstone
 
 __all__ = ["Store", "Written"]
@@ -44,7 +46,7 @@ __all__ = ["Store", "Written"]
 CHECKPOINT_BYTES = 64 * 1024 * 1024
 """Size of the write-ahead log at which `tidy` moves it into the database."""
 
-DROPPED = 732
+DROPPED, ROLLBACK = 732, 922
 
 
 class Written(NamedTuple):
@@ -156,11 +158,17 @@ class Store:
         return self._archive.bytes + self._active.bytes
 
     def write(
-        self, rows: Sequence[Row], notes: Sequence[Note] = (), *, seal: bool = False
+        self,
+        rows: Sequence[Row],
+        notes: Sequence[Note] = (),
+        *,
+        seal: bool = False,
+        covered: Mapping[str, int] = MappingProxyType({}),
     ) -> Written:
         """Record what is new of a batch, durably; `sift` says what is not new.
 
-        With `seal` a checkpoint is signed over it, also if none is due.
+        With `seal` a checkpoint is signed over it, also if none is due. `covered` is up to where
+        every sequence of a stream is accounted for.
         """
         self._roll_if_due()
         active = self._active
@@ -171,6 +179,10 @@ class Store:
             sifted.notes = self._new_notes([*notes, *sifted.notes])
             keys = keys_of((row.id, row.source) for row in sifted.rows)
             active.seal(keys, sifted.notes, sifted.high)
+            lost = {
+                note.stream: rolled_back_to(note) for note in sifted.notes if note.code == ROLLBACK
+            }
+            active.cover({**covered, **lost})
             signed = self._sign_if_due(seal)
         return Written(sifted.rows, sifted.notes, sifted.redelivered, sifted.high, signed)
 
@@ -185,7 +197,22 @@ class Store:
         note = note_rollback(stream, now_ns, recorded_last=recorded, stream_last=last_seq)
         with self._transaction():
             self._active.seal(keys_of(()), [note], {stream: 0})
+            self._active.cover({stream: last_seq})
         return Written(notes=(note,), last_sequences={stream: 0})
+
+    def account(self, stream: str) -> tuple[int, list[int]]:
+        """Return up to where a stream is accounted for, and the recorded sequences above that."""
+        query = "SELECT covered FROM streams WHERE stream = ?"
+        floor = self._active.db.execute(query, (stream,)).get or 0
+        segments = [self._active.db, *self._archive.newest_first]
+        return floor, sorted(recorded_above(segments, stream, floor))
+
+    @property
+    def last_commit_ns(self) -> int:
+        """When the store was last written to, 0 if it never was."""
+        latest = "SELECT committed_ns FROM batches ORDER BY batch DESC LIMIT 1"
+        segments = (self._active.db, *self._archive.newest_first)
+        return next((found for db in segments if (found := db.execute(latest).get)), 0)
 
     def tidy(self) -> None:
         """Move a large write-ahead log into the database, drop what is too old; wait for nobody."""
@@ -299,7 +326,7 @@ class Store:
         path = segment_path(self.folder, head.segment + 1)
         db = open_writer(path)
         try:
-            streams = old.last_sequences.items()
+            streams = self._archive.segments[-1].db.execute("SELECT * FROM streams")
             create_segment(db, head.meta(head.segment + 1), streams, old.tombstone)
             self._active = Active(path, db, self._author)
         except BaseException:
@@ -316,7 +343,9 @@ class Store:
         first, last = self._archive.segments[0].head, self._archive.segments[count - 1].head
         with self._transaction():
             why: Literal["age", "size"] = "age" if reason == "age" else "size"
-            tombstone = self._active.bury(last, why, first.first_ns)
+            told = self._active.tombstone[0].coverage if self._active.tombstone else []
+            gone = coverage_of((one.db for one in self._archive.segments[:count]), told)
+            tombstone = self._active.bury(last, why, first.first_ns, gone)
             self._active.seal(keys_of(()), [_note_dropped(tombstone)], {})
             self._active.sign()
         with self._failing():
@@ -348,7 +377,8 @@ def _begin(db: apsw.Connection, key_path: Path, before: Sequence[Path]) -> None:
     previous = open_reader(before[-1])
     try:
         head = read_head(before[-1], previous)
-        streams = list(previous.execute("SELECT stream, last_seq FROM streams"))
+        column = "covered" if head.schema > 1 else "last_seq"
+        streams = list(previous.execute(select(["stream", "last_seq", column], "FROM streams")))
         tombstone = latest_tombstone(previous) if head.schema > 1 else None
     finally:
         previous.close()

@@ -1,10 +1,10 @@
 """The store on a thread of its own, for a service that must not block."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self, TypeVar
 
 from twin.registrar.limits import Limits
@@ -33,10 +33,23 @@ class StoreThread:
         self._store: Store | None = None
 
     async def write(
-        self, rows: Sequence[Row], notes: Sequence[Note] = (), *, seal: bool = False
+        self,
+        rows: Sequence[Row],
+        notes: Sequence[Note] = (),
+        *,
+        seal: bool = False,
+        covered: Mapping[str, int] = MappingProxyType({}),
     ) -> Written:
         """Return when the batch is durable; see `Store.write`."""
-        return await self._call(lambda store: store.write(rows, notes, seal=seal))
+        return await self._call(lambda store: store.write(rows, notes, seal=seal, covered=covered))
+
+    async def account(self, stream: str) -> tuple[int, list[int]]:
+        """See `Store.account`."""
+        return await self._call(lambda store: store.account(stream))
+
+    async def last_commit_ns(self) -> int:
+        """See `Store.last_commit_ns`."""
+        return await self._call(lambda store: store.last_commit_ns)
 
     async def observe_stream(
         self, stream: str, last_seq: int, recorded: int, now_ns: int
