@@ -1,6 +1,8 @@
 """The closed segments of a store: what they hold is looked up, and they are dropped when old."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from twin.registrar.limits import Limits
 from twin.registrar.record import Row
 from twin.registrar.schema import open_reader, segment_number
 
-__all__ = ["Archive", "Closed", "remove"]
+__all__ = ["Archive", "Closed", "file_digest", "remove"]
 
 
 @dataclass(slots=True)
@@ -97,13 +99,24 @@ class Archive:
         """Remove the oldest segments from the disk."""
         gone, self.segments = self.segments[:count], self.segments[count:]
         for one in gone:
-            one.db.close()
+            with suppress(apsw.Error):
+                one.db.close()
         remove([one.path for one in gone])
 
     def close(self) -> None:
         """Close all."""
         for one in self.segments:
-            one.db.close()
+            with suppress(apsw.Error):
+                one.db.close()
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a segment's file, in hex; empty while it has a write-ahead log."""
+    log = path.with_name(f"{path.name}-wal")
+    if log.exists() and log.stat().st_size:
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def remove(paths: Sequence[Path]) -> None:

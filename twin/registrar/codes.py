@@ -175,6 +175,7 @@ def _own() -> Iterator[Code]:
         (441, "STREAM_GAP", Severity.INFO, "why sequences of a stream are not recorded"),
         (730, "REGISTRAR_START", Severity.INFO, "the registrar opened its store"),
         (731, "REGISTRAR_STOP", Severity.INFO, "the registrar closed its store in good order"),
+        (733, "SEGMENT_CLOSED", Severity.INFO, "a segment was closed; no byte of it changes again"),
         (732, "SEGMENTS_DROPPED", Severity.INFO, "segments past their age or size were dropped"),
         (920, "POISON_MESSAGE", Severity.ERROR, "a message that is no event was quarantined"),
         (921, "ID_CONFLICT", Severity.CRITICAL, "one event id came with two payloads"),

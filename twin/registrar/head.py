@@ -58,6 +58,13 @@ def read_head(path: Path, db: apsw.Connection) -> Head:
     """Read it; StoreError when the file's end is not what its last batch says."""
     schema = schema_of(db)
     check_schema(path, schema)
+    try:
+        return _head(path, db, schema)
+    except (TypeError, ValueError, KeyError) as error:
+        raise StoreError(f"{path} is damaged; run `twin registrar verify` on it") from error
+
+
+def _head(path: Path, db: apsw.Connection, schema: int) -> Head:
     meta: dict[str, str] = dict(db.execute("SELECT name, value FROM meta"))
     base = Tip(*orjson.loads(meta["base"])) if "base" in meta else Tip()
     tip = _tip(path, db, base)

@@ -18,7 +18,7 @@ import orjson
 
 from twin.errors import StoreError
 from twin.registrar.active import Active, Author, create_segment
-from twin.registrar.archive import Archive, remove
+from twin.registrar.archive import Archive, Closed, file_digest, remove
 from twin.registrar.chain import Tip
 from twin.registrar.codes import CODES
 from twin.registrar.coverage import coverage_of, recorded_above
@@ -46,7 +46,7 @@ __all__ = ["Store", "Written"]
 CHECKPOINT_BYTES = 64 * 1024 * 1024
 """Size of the write-ahead log at which `tidy` moves it into the database."""
 
-DROPPED, ROLLBACK = 732, 922
+DROPPED, CLOSED, ROLLBACK = 732, 733, 922
 
 
 class Written(NamedTuple):
@@ -111,11 +111,17 @@ class Store:
             self._author = Author(rules, version, self._load_key(head.key))
             self._active = Active(path, db, self._author, head)
             self._archive = Archive(self._living(paths), self._limits)
+            try:
+                self._watch(db)
+                self._closings = self._closed_notes()
+                self._retain()
+            except BaseException:
+                self._archive.close()
+                raise
         except BaseException:
-            db.close()
+            with suppress(apsw.Error):
+                db.close()
             raise
-        self._watch(db)
-        self._retain()
 
     def _load_key(self, public: str) -> SigningKey:
         key = SigningKey.load(self._key_path)
@@ -177,6 +183,8 @@ class Store:
             for note in notes:
                 sifted.reach(note.stream, note.stream_seq, active.last_sequences)
             sifted.notes = self._new_notes([*notes, *sifted.notes])
+            if sifted.rows or sifted.notes:
+                sifted.notes += self._closings
             keys = keys_of((row.id, row.source) for row in sifted.rows)
             active.seal(keys, sifted.notes, sifted.high)
             lost = {
@@ -184,6 +192,8 @@ class Store:
             }
             active.cover({**covered, **lost})
             signed = self._sign_if_due(seal)
+        if sifted.notes:
+            self._closings = []
         return Written(sifted.rows, sifted.notes, sifted.redelivered, sifted.high, signed)
 
     def observe_stream(self, stream: str, last_seq: int, recorded: int, now_ns: int) -> Written:
@@ -292,6 +302,16 @@ class Store:
         unique = {note.key: note for note in notes}
         return [note for key, note in unique.items() if not self._is_noted(key)]
 
+    def _closed_notes(self) -> list[Note]:
+        """Return the digests of closed segments that are not noted yet, for the next batch."""
+        waiting = [
+            one
+            for one in self._archive.segments
+            if not self._is_noted(f"closed/{one.head.segment}")
+        ]
+        digests = [(one, file_digest(one.path)) for one in waiting]
+        return [_note_closed(one, digest, time.time_ns()) for one, digest in digests if digest]
+
     def _is_noted(self, key: str) -> bool:
         query = "SELECT 1 FROM notes WHERE key = ?"
         segments = (self._active.db, *self._archive.newest_first)
@@ -330,9 +350,11 @@ class Store:
             create_segment(db, head.meta(head.segment + 1), streams, old.tombstone)
             self._active = Active(path, db, self._author)
         except BaseException:
-            db.close()
+            with suppress(apsw.Error):
+                db.close()
             raise
         self._watch(db)
+        self._closings = self._closed_notes()
         self._retain()
 
     def _retain(self) -> None:
@@ -386,6 +408,17 @@ def _begin(db: apsw.Connection, key_path: Path, before: Sequence[Path]) -> None:
         key = SigningKey.load(key_path) if key_path.exists() else SigningKey.create(key_path)
         head = replace(head, key=key.public)
     create_segment(db, head.meta(head.segment + 1), streams, tombstone)
+
+
+def _note_closed(one: Closed, digest: str, now_ns: int) -> Note:
+    detail = {"segment": one.head.segment, "bytes": one.path.stat().st_size, "sha256": digest}
+    return Note(
+        key=f"closed/{one.head.segment}",
+        recorded_ns=now_ns,
+        code=CLOSED,
+        severity=int(CODES[CLOSED].severity),
+        detail=orjson.dumps(detail).decode(),
+    )
 
 
 def _note_dropped(tombstone: Tombstone) -> Note:

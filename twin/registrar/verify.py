@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import apsw
 import orjson
 
+from twin.registrar.archive import file_digest
 from twin.registrar.chain import Batch, Tip, note_leaf, root, row_leaf
 from twin.registrar.record import Note, Row
 from twin.registrar.schema import (
@@ -33,6 +34,7 @@ from twin.registrar.statements import FIRST, Signed, Tombstone, read_checkpoint,
 
 __all__ = ["Break", "Verification", "store_id", "stored_checkpoints", "verify"]
 
+CLOSED: Final = 733
 Columns: TypeAlias = tuple[object, ...]
 
 
@@ -139,6 +141,8 @@ class _Walk:
         self._tombstone = _last_tombstone(store)
         self._anchors = self._readable(anchors)
         self._seen: dict[int, str] = {}
+        self._files: dict[int, Path] = {}
+        self._closed: dict[int, str] = {}
 
     def _break(self, batch: int, message: str) -> None:
         self._found.breaks.append(Break(self._name, batch, message))
@@ -165,18 +169,25 @@ class _Walk:
         number = segment_number(path)
         if self._tombstone is not None and number <= self._tombstone.segments:
             return  # dropped, only not removed yet
+        self._files[number] = path
         db = open_reader(path)
         try:
             self._follow(number, db)
             self._content(db)
+            self._closed |= dict(_closings(db))
         except (apsw.Error, UnicodeDecodeError, ValueError, TypeError) as error:
             self._break(self._found.tip.batch + 1, f"cannot be read: {error}")
         finally:
             db.close()
 
     def end(self) -> None:
-        """Compare the whole with what was kept elsewhere."""
+        """Compare closed files with their digests, the whole with what was kept elsewhere."""
         found = self._found
+        for number, digest in sorted(self._closed.items()):
+            path = self._files.get(number)
+            if path is not None and file_digest(path) not in ("", digest):
+                self._name = path.name
+                self._break(0, "the file is not, byte for byte, what was closed")
         dropped = self._tombstone.batch if self._tombstone else 0
         for batch, wanted in sorted(self._anchors.items()):
             if batch > found.tip.batch:
@@ -340,6 +351,12 @@ def _last_tombstone(store: Path) -> Tombstone | None:
     finally:
         db.close()
     return None
+
+
+def _closings(db: apsw.Connection) -> Iterator[tuple[int, str]]:
+    for (detail,) in db.execute("SELECT detail FROM notes WHERE code = ?", (CLOSED,)):
+        closed = orjson.loads(detail)
+        yield closed["segment"], closed["sha256"]
 
 
 def _row_leaf(record: Columns) -> bytes:
