@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help setup run test test-external soak lint lock clean
+.PHONY: help setup run test test-external soak crash-test lint lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ test-external: $(STAMP) ## run the tests that need promtool and other programs (
 
 soak: $(STAMP) ## ten million events over three broker kills, every copy counted (15 GB of disk)
 	$(BIN)/twin bench soak --events 10M --kills 3
+
+crash-test: $(STAMP) ## the registrar's crash campaigns in their long setting (an hour or two)
+	TWIN_CRASH=long $(BIN)/python -m pytest -s --timeout=14400 tests/unit/test_registrar_crash.py tests/integration/test_registrar_kills.py
 
 lint: $(STAMP) ## ruff, mypy and the import rules
 	$(BIN)/ruff check .

@@ -7,6 +7,8 @@ Each campaign prints its counts.
 import os
 import random
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -179,6 +181,43 @@ def failing(kind: str, place: int) -> Callable[[Op], None]:
             raise apsw.FullError("no space") if kind == "write" else apsw.IOError("no sync")
 
     return fail
+
+
+TMPFS = """
+import sys
+from pathlib import Path
+from test_registrar_crash import lived, recording, survived
+from twin.errors import StoreError
+folder = Path(sys.argv[1])
+ballast = folder / "ballast"
+ballast.write_bytes(bytes(500_000))
+with recording() as vfs:
+    try:
+        lived(folder / "store", vfs, 1000)
+    except StoreError as error:
+        assert "full" in str(error), error
+acknowledged = max(op.offset for op in vfs.ops if op.kind == "mark")
+ballast.unlink()
+print(acknowledged, survived(folder / "store", acknowledged))
+"""
+
+
+def test_a_full_file_system_ends_the_store_and_nothing_else(tmp_path: Path) -> None:
+    """On a tmpfs without room left the write fails, and all that was acknowledged is there."""
+    mount = f'mount -t tmpfs -o size=4m none {tmp_path} && exec {sys.executable} -c "$0" {tmp_path}'
+    unshare = shutil.which("unshare")
+    if unshare is None:
+        pytest.skip("there is no unshare on this machine")
+    done = subprocess.run(
+        [unshare, "-rm", "sh", "-c", mount, TMPFS],
+        capture_output=True, text=True, timeout=100, check=False, cwd=Path(__file__).parent,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+    )  # fmt: skip
+    if "unshare" in done.stderr or "mount:" in done.stderr:
+        pytest.skip("this kernel lets nobody mount a tmpfs in a namespace of their own")
+    assert not done.stderr
+    acknowledged, wrong = done.stdout.split(maxsplit=1)
+    assert (int(acknowledged) > 100, wrong) == (True, "[]\n")
 
 
 def test_every_flipped_bit_and_every_cut_is_found(tmp_path: Path) -> None:
