@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help setup run test test-external soak crash-test lint lock clean
+.PHONY: help setup run test test-external soak crash-test lint lock release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,15 @@ lint: $(STAMP) ## ruff, mypy and the import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+release: $(STAMP) ## build wheel and sdist, install the wheel into an empty environment and smoke it
+	rm -rf dist build/release
+	$(BIN)/hatchling build
+	$(PYTHON) -m venv build/release
+	build/release/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	build/release/bin/python -m pip install --quiet --disable-pip-version-check --no-deps dist/*.whl
+	cd build/release && bin/twin smoke && bin/twin run builtin:patrol --var bots=5 --out runs
+	@ls -l dist
 
 lock: $(STAMP) ## resolve the dependencies again into both lock files
 	$(BIN)/python -m pip install --quiet uv

@@ -7,6 +7,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from twin.bench.pieces import PIECES
 from twin.bench.traffic import FLOORS
 from twin.report.compare import Bench
 
@@ -68,3 +69,15 @@ def test_a_soak_of_no_number_is_refused(tmp_path: Path, events: str) -> None:
     assert done.returncode == 2
     assert "10M" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_pieces_are_measured_and_another_version_must_be_there(tmp_path: Path) -> None:
+    """Every piece has a cost per event, the document is one for `twin compare`."""
+    done = twin("pieces", "--repeats", "1", "--json", "pieces.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = Bench.load(tmp_path / "pieces.json")
+    assert {*found.metrics} == {f"cpu{{{name}}}" for name in PIECES}
+    assert all(0 < metric.samples[0] < 10_000 for metric in found.metrics.values())
+    done = twin("pieces", "--against", "no-such-commit", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "no-such-commit" in done.stderr or "git checkout" in done.stderr

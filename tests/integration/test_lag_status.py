@@ -134,6 +134,11 @@ async def background() -> AsyncIterator[Callable[[Awaitable[None]], "asyncio.Tas
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
+def version_of(connection: Connection) -> tuple[int, ...]:
+    """Return the server's version, to be compared."""
+    return tuple(int(part) for part in connection.server_version.split("."))
+
+
 Start = Callable[[Awaitable[None]], "asyncio.Task[None]"]
 
 
@@ -232,7 +237,8 @@ async def test_max_deliver_reached_is_exhausted_until_the_next_is_done(rig: Rig)
     assert (rig.seen[-1].backlog, rig.seen[-1].oldest_age_s) == (0, 0.0)
     await rig.publish(1)
     await rig.take(1, ACK)
-    await rig.settles()
+    if version_of(rig.connection) >= (2, 15):  # before, the ack floor stays behind for good
+        await rig.settles()
     assert rig.seen[-1].exhausted == 1
 
 

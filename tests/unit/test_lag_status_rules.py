@@ -180,10 +180,11 @@ def test_evicted_oldest_message_of_a_filter_is_an_overrun() -> None:
 
 
 def test_ephemeral_without_acknowledgement_is_never_exhausted() -> None:
-    """Under ack policy none the floor means nothing."""
-    done = sample(0, ack_policy="none", num_pending=0, delivered_seq=10)
+    """Under ack policy none the floor means nothing, nor before anything was delivered."""
+    done = sample(0, ack_policy="none", num_pending=0, delivered_seq=10, delivered_count=10)
     assert status(done) is Status.OK
     assert status(replace(done, ack_policy="explicit")) is Status.EXHAUSTED
+    assert status(replace(done, ack_policy="explicit", delivered_count=0)) is Status.OK
 
 
 def test_eta_is_never_for_a_backlog_that_stands() -> None:

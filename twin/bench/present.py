@@ -1,12 +1,22 @@
 """A benchmark's outcome as tables, and as the document that `twin compare` reads."""
 
+import statistics
+from collections.abc import Mapping, Sequence
+
 from rich.table import Table
 
 from twin.bench.soak import SoakResult
 from twin.bench.traffic import Contender, Outcome
 from twin.report.compare import Bench, Metric
 
-__all__ = ["document", "floor_table", "rate_table", "soak_table"]
+__all__ = [
+    "document",
+    "floor_table",
+    "pieces_document",
+    "pieces_table",
+    "rate_table",
+    "soak_table",
+]
 
 
 def rate_table(field: list[Contender], outcome: Outcome) -> Table:
@@ -87,4 +97,38 @@ def soak_table(result: SoakResult) -> Table:
     table.add_row("audited at", f"{result.events / result.audit_s:,.0f}/s")
     table.add_row("memory, peak", f"{result.peak_mib:.0f} MiB")
     table.add_row("memory, last less second quarter", f"{result.growth_mib:+.0f} MiB")
+    return table
+
+
+def pieces_document(
+    samples: Mapping[str, Sequence[float]],
+    *,
+    began_ns: int,
+    machine: dict[str, str | int | float],
+    versions: dict[str, str],
+    repeats: int,
+) -> Bench:
+    """Return the processor time of every piece, with all repeats."""
+    return Bench(
+        name="pieces",
+        began_ns=began_ns,
+        machine=machine,
+        versions=versions,
+        settings={"repeats": repeats},
+        metrics={
+            f"cpu{{{name}}}": Metric(unit="us", better="lower", samples=tuple(costs))
+            for name, costs in samples.items()
+        },
+    )
+
+
+def pieces_table(bench: Bench) -> Table:
+    """Return median and range of every piece."""
+    table = Table(title="processor time", title_justify="left")
+    table.add_column("piece", no_wrap=True)
+    for name in ("median us", "least", "most"):
+        table.add_column(name, justify="right")
+    for name, metric in bench.metrics.items():
+        costs = (statistics.median(metric.samples), min(metric.samples), max(metric.samples))
+        table.add_row(name, *(f"{cost:.3g}" for cost in costs))
     return table

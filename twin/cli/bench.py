@@ -5,19 +5,33 @@ import re
 import tempfile
 import time
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
+import orjson
 import typer
 from rich.console import Console
+from rich.status import Status
 
+from twin.bench.against import other_version, present_version, turns
 from twin.bench.libnats import LibNats
-from twin.bench.present import document, floor_table, rate_table, soak_table
+from twin.bench.pieces import turn
+from twin.bench.present import (
+    document,
+    floor_table,
+    pieces_document,
+    pieces_table,
+    rate_table,
+    soak_table,
+)
 from twin.bench.rig import PAYLOAD_BYTES, Rig
 from twin.bench.soak import SoakResult, soak
 from twin.bench.traffic import contenders, measure
+from twin.cli.compare import as_markdown, print_changes, regressed
 from twin.errors import UsageError
 from twin.jetstream.server import NatsServer
+from twin.report.compare import compare
 from twin.scenario.facts import machine, versions
 from twin.verdict.files import write_atomic
 
@@ -103,6 +117,72 @@ async def _traffic(messages: int, rounds: int, only: list[str], as_json: Path | 
             outcome, began_ns=began_ns, machine=where, versions=built, settings=dict(settings)
         )
         write_atomic(as_json, result.model_dump_json(indent=2).encode())
+
+
+@app.command("pieces")
+def pieces_command(
+    repeats: Annotated[int, typer.Option(min=1, max=200, help="Turns of every piece.")] = 10,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            help="A commit of this checkout to be measured in turns with it.", metavar="REF"
+        ),
+    ] = None,
+    as_json: Annotated[
+        Path | None,
+        typer.Option("--json", help="Also write all repeats, for twin compare.", metavar="FILE"),
+    ] = None,
+    summary: Annotated[
+        Path | None, typer.Option(help="Append the table as Markdown.", metavar="FILE")
+    ] = None,
+    one_turn: Annotated[bool, typer.Option("--one-turn", hidden=True)] = False,
+) -> None:
+    """Measure what every event passes: physics, encoding, decoding, registrar, lag status.
+
+    In processor time per event, without a broker. With --against another version is built and
+    both are measured in turns; exit code 1 when a piece has regressed.
+
+    Example: twin bench pieces --against main
+    """
+    if one_turn:
+        typer.echo(orjson.dumps(turn()))
+        return
+    console, began_ns = Console(), time.time_ns()
+    with Console(stderr=True).status("measuring") as status:
+        tell = partial(_tell_turn, status, repeats)
+        if against is None:
+            samples: dict[str, list[float]] = {}
+            for number in range(repeats):
+                for name, cost_us in turn().items():
+                    samples.setdefault(name, []).append(cost_us)
+                tell(number + 1)
+            other: dict[str, list[float]] = {}
+        else:
+            with other_version(against) as base:
+                other, samples = turns(base, present_version(), repeats, tell)
+    document = partial(
+        pieces_document,
+        began_ns=began_ns,
+        machine=machine(),
+        versions=versions(""),
+        repeats=repeats,
+    )
+    current = document(samples)
+    if as_json is not None:
+        write_atomic(as_json, current.model_dump_json(indent=2).encode())
+    if against is None:
+        console.print(pieces_table(current))
+        return
+    changes = compare(document(other), current)
+    print_changes(changes)
+    if summary is not None:
+        with summary.open("a") as file:
+            file.write(f"### Pieces against {against}\n\n{as_markdown(changes)}")
+    raise typer.Exit(int(regressed(changes)))
+
+
+def _tell_turn(status: Status, repeats: int, number: int) -> None:
+    status.update(f"turn {number} of {repeats}")
 
 
 @app.command("soak")

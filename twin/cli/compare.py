@@ -1,6 +1,7 @@
 """`twin compare`: says of each metric of two benchmark results whether it has changed."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +22,7 @@ from twin.report.compare import (
     differences,
 )
 
-__all__ = ["compare_benches"]
+__all__ = ["as_markdown", "compare_benches", "print_changes", "regressed"]
 
 STYLES = {
     Outcome.REGRESSED: "bold red",
@@ -62,11 +63,29 @@ def compare_benches(
         document = [change.model_dump(mode="json") for change in changes]
         typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
     else:
-        _print(changes)
-    raise typer.Exit(int(any(change.outcome is Outcome.REGRESSED for change in changes)))
+        print_changes(changes)
+    raise typer.Exit(int(regressed(changes)))
 
 
-def _print(changes: tuple[Change, ...]) -> None:
+def regressed(changes: Sequence[Change]) -> bool:
+    """Tell whether any metric has."""
+    return any(change.outcome is Outcome.REGRESSED for change in changes)
+
+
+def as_markdown(changes: Sequence[Change]) -> str:
+    """Return the comparison as a table for a job summary."""
+    lines = [
+        "| metric | outcome | base | current | better by | 99 % interval |",
+        "|---|---|---:|---:|---:|---|",
+    ]
+    for one in changes:
+        better, interval, _ = _ratios(one)
+        base, current = (f"{value:,.4g} {one.unit}" for value in (one.base, one.current))
+        lines.append(f"| {one.name} | {one.outcome} | {base} | {current} | {better} | {interval} |")
+    return "\n".join(lines) + "\n"
+
+
+def print_changes(changes: Sequence[Change]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("metric", "outcome", "base", "current", "better by", "99 % interval", "repeats"):
         table.add_column(column, justify="left" if column in ("metric", "outcome") else "right")

@@ -27,6 +27,7 @@ COMMANDS = {
     "spec": ("twin.cli.spec", "app"),
     "registrar": ("twin.cli.registrar", "app"),
     "lag": ("twin.cli.lag", "app"),
+    "capacity": ("twin.cli.capacity", "find_capacity"),
     "bench": ("twin.cli.bench", "app"),
 }
 """Where each command is: a function, or a group of commands. Only the one asked for is loaded."""

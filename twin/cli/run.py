@@ -9,7 +9,7 @@ from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, NoReturn, TypeVar
 
 import orjson
 import typer
@@ -29,7 +29,9 @@ from twin.scenario.runner import RunOptions, run_scenario
 from twin.verdict.judge import judge
 from twin.verdict.result import Result, write_result
 
-__all__ = ["run_scenarios"]
+__all__ = ["interruptible", "run_scenarios"]
+
+T = TypeVar("T")
 
 
 def run_scenarios(
@@ -157,7 +159,7 @@ def _run_one(one: LoadedScenario, options: RunOptions, quiet: bool) -> tuple[Res
     with Progress(
         one.scenario.name, SideConsole(stderr=True, highlight=False, quiet=quiet)
     ) as progress:
-        folder = asyncio.run(_interruptible(run_scenario(one, options, progress)))
+        folder = asyncio.run(interruptible(run_scenario(one, options, progress)))
     result = judge(folder)
     write_result(folder, result)
     write_junit(folder / "junit.xml", result)
@@ -165,7 +167,7 @@ def _run_one(one: LoadedScenario, options: RunOptions, quiet: bool) -> tuple[Res
     return result, folder
 
 
-async def _interruptible(run: Coroutine[None, None, Path]) -> Path:
+async def interruptible(run: Coroutine[None, None, T]) -> T:
     """Let SIGTERM end a run as Ctrl-C does: everything is stopped, then Interrupted."""
     task = asyncio.ensure_future(run)
     loop = asyncio.get_running_loop()

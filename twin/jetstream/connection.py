@@ -1,18 +1,19 @@
 """A connection to a NATS server that survives the server, and says what happened to it."""
 
 import asyncio
+import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self, TypeVar, cast, get_args
 
 import nats.errors
 from nats.aio.subscription import Subscription as NativeSubscription
 
-from twin.errors import BrokerUnreachable, InfrastructureError
+from twin.errors import BrokerUnreachable, InfrastructureError, UsageError
 from twin.jetstream.backlog import Flight
 from twin.jetstream.link import ConnectionEvent, Link, WireChoice, describe
 from twin.jetstream.options import BrokerOptions
@@ -56,17 +57,25 @@ async def connect(
     name: str,
     forever: bool = False,
     timeout_s: float = 2.0,
-    wire: WireChoice = "auto",
+    wire: WireChoice | None = None,
 ) -> "Connection":
     """Connect; once connected, the connection is kept for ever.
 
     The first connect is one attempt on each server within `timeout_s`, then BrokerUnreachable;
     a service passes `forever` and waits for its broker. `wire` chooses the fast or the public
-    way through nats-py; `auto` takes the fast one where it fits.
+    way through nats-py, `auto` the fast one where it fits; None is what TWIN_WIRE says, or auto.
     """
-    connection = Connection(options, name, wire)
+    connection = Connection(options, name, wire or _wire_of(os.environ))
     await connection.open(forever=forever, timeout_s=timeout_s)
     return connection
+
+
+def _wire_of(environ: Mapping[str, str]) -> WireChoice:
+    choice = environ.get("TWIN_WIRE", "") or "auto"
+    for known in get_args(WireChoice):
+        if choice == known:
+            return cast("WireChoice", known)
+    raise UsageError(f"TWIN_WIRE={choice}: it is one of {', '.join(get_args(WireChoice))}")
 
 
 class Connection:

@@ -146,7 +146,7 @@ def _exhausted(seen: list[_Counters]) -> Finding | None:
     if exhausted > 0 or terminated > 0:
         text = f"given up lately: {exhausted} after max_deliver, {terminated} terminated"
         return Finding(Status.EXHAUSTED, text)
-    acks = now.sample.ack_policy != "none"
+    acks = now.sample.ack_policy != "none" and now.sample.delivered_count
     if acks and not now.backlog and now.floor < now.delivered:
         text = f"nothing is pending, yet the ack floor is {now.floor} of {now.delivered}"
         return Finding(Status.EXHAUSTED, text)

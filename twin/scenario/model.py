@@ -17,7 +17,7 @@ from twin.simulation.policy import Policy
 from twin.verdict.manifest import Expectation, Guarantees, Limits
 from twin.verdict.thresholds import WALL_METRICS, parse_expression, parse_selector
 
-__all__ = ["Fleet", "Pace", "Phase", "Scenario", "ScheduledEvent"]
+__all__ = ["MAX_BOTS", "Fleet", "Pace", "Phase", "Scenario", "ScheduledEvent"]
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,47}$")]
 PATH = r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)+$"

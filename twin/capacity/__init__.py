@@ -1,0 +1,1 @@
+"""The highest load that a scenario still passes, and what breaks first beyond it."""
