@@ -1,6 +1,7 @@
 """Kill campaigns: SIGKILL at each step of the registrar's work, of the broker, and of both.
 
-The quick setting runs with all tests; `make crash-test` runs the long one (TWIN_CRASH=long).
+The quick setting runs with all tests; `make crash-test` runs the long one (TWIN_CRASH=long),
+in ROUNDS rounds of TIMES kills at each step.
 """
 
 import asyncio
@@ -30,7 +31,8 @@ from twin.registrar.verify import verify
 __all__ = ["connection", "server"]
 
 LONG = os.environ.get("TWIN_CRASH") == "long"
-TIMES = 100 if LONG else 1
+ROUNDS = range(10 if LONG else 1)
+TIMES = 10 if LONG else 1
 SIGKILLED = -signal.SIGKILL
 
 
@@ -96,9 +98,10 @@ BATCH_STEPS = [step for step in STEPS if "rotation" not in step and "tombstone" 
                and "files" not in step]  # fmt: skip
 
 
+@pytest.mark.parametrize("campaign", ROUNDS)
 @pytest.mark.timeout(3600 if LONG else 240)
 async def test_killed_at_each_step_it_loses_and_doubles_nothing(
-    tmp_path: Path, server: NatsServer, connection: Connection
+    tmp_path: Path, server: NatsServer, connection: Connection, campaign: int
 ) -> None:
     """Before and after write, commit and ack: after all kills every event is there once."""
     at, kills = 1, 0
@@ -110,12 +113,14 @@ async def test_killed_at_each_step_it_loses_and_doubles_nothing(
             assert await victim.ended() == SIGKILLED, step
             kills += 1
     await drained_by_another(tmp_path, server, connection, at - 1)
-    print(f"kill -9: {kills} kills at {len(BATCH_STEPS)} steps, {at - 1} events, each once")
+    steps = len(BATCH_STEPS)
+    print(f"{campaign}: kill -9: {kills} kills at {steps} steps, {at - 1} events, each once")
 
 
+@pytest.mark.parametrize("campaign", ROUNDS)
 @pytest.mark.timeout(3600 if LONG else 240)
 async def test_killed_while_it_rotates_it_loses_and_doubles_nothing(
-    tmp_path: Path, server: NatsServer, connection: Connection
+    tmp_path: Path, server: NatsServer, connection: Connection, campaign: int
 ) -> None:
     """Before, in and after rotation and retention: what is kept is whole, nothing is doubled."""
     flags = ("--attach", "--segment-size", "1", "--keep-size", "4M")
@@ -132,12 +137,13 @@ async def test_killed_while_it_rotates_it_loses_and_doubles_nothing(
             assert ended.result() == SIGKILLED, (step, child)
             kills += 1
     await drained_by_another(tmp_path, server, connection, at - 1, dropped=True)
-    print(f"kill -9: {kills} kills at {len(steps)} steps of rotation, {at - 1} events")
+    print(f"{campaign}: kill -9: {kills} kills at {len(steps)} steps of rotation, {at - 1} events")
 
 
+@pytest.mark.parametrize("campaign", ROUNDS)
 @pytest.mark.timeout(3600 if LONG else 240)
 async def test_broker_and_registrar_killed_together_lose_nothing(
-    tmp_path: Path, server: NatsServer, connection: Connection
+    tmp_path: Path, server: NatsServer, connection: Connection, campaign: int
 ) -> None:
     """The broker killed alone, and both at once: what was stored is recorded once."""
     at = 1
@@ -159,7 +165,7 @@ async def test_broker_and_registrar_killed_together_lose_nothing(
                 os.kill(pid, signal.SIGTERM)
                 assert await victim.ended() == 0
     await drained_by_another(tmp_path, server, connection, at - 1)
-    print(f"kill -9 of the broker: {2 * TIMES} times, {at - 1} events, each once")
+    print(f"{campaign}: kill -9 of the broker: {2 * TIMES} times, {at - 1} events, each once")
 
 
 async def drained_by_another(
