@@ -1,5 +1,6 @@
 """The IMU: noise as its params say, and readings that follow the motion."""
 
+import allantools
 import numpy as np
 import pytest
 from flight_rig import fly, flying, record
@@ -7,13 +8,16 @@ from flight_rig import fly, flying, record
 from twin.hardware.plane import Floats
 
 STILL = {"motion.behaviour": "hold", "contacts.count": 0}
+TIMES_S = (1, 10, 100, 300)
 
 
-def allan_deviation(series: Floats, length: int) -> float:
-    """Return the Allan deviation of (ticks, channels) at a cluster of `length` samples."""
-    clusters = len(series) // length
-    means = series[: clusters * length].reshape(clusters, length, -1).mean(axis=1)
-    return float(np.sqrt(0.5 * np.mean(np.diff(means, axis=0) ** 2)))
+def allan_deviation(series: Floats, dt_s: float, times_s: tuple[int, ...]) -> Floats:
+    """Return the Allan deviation of (ticks, channels) at each time, over all channels."""
+    each = [
+        allantools.adev(channel, rate=1 / dt_s, data_type="freq", taus=times_s)[1]
+        for channel in series.T
+    ]
+    return np.sqrt(np.mean(np.square(each), axis=0))
 
 
 def expected_deviation(time_s: float, density: float, bias: float, tau_s: float) -> float:
@@ -40,9 +44,9 @@ def test_allan_deviation_is_that_of_the_params(dt_s: float) -> None:
     )
     for series, params in zip(shown, (gyro, accel), strict=True):
         flat = series.reshape(len(series), -1)
-        for time_s in (1, 10, 100, 300):
-            seen = allan_deviation(flat, round(time_s / dt_s))
-            assert seen == pytest.approx(expected_deviation(time_s, **params), rel=0.05), time_s
+        seen = allan_deviation(flat, dt_s, TIMES_S)
+        expected = [expected_deviation(time_s, **params) for time_s in TIMES_S]
+        assert seen == pytest.approx(expected, rel=0.05)
 
 
 def test_readings_are_unbiased_over_the_fleet() -> None:
