@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help setup run test test-external soak crash-test lint lock release clean
+.PHONY: help setup run test test-external soak crash-test lint docs lock release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ lint: $(STAMP) ## ruff, mypy and the import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(STAMP) ## write the generated pages: docs/reference, docs/library.md, specs/schema
+	$(BIN)/python -m twin.reference.pages .
 
 release: $(STAMP) ## build wheel and sdist, install the wheel into an empty environment and smoke it
 	rm -rf dist build/release

@@ -10,13 +10,18 @@ from pathlib import Path
 
 import pytest
 
+from twin.cli.main import COMMANDS
+from twin.reference.pages import generated
+from twin.registrar.codes import CODES
 from twin.registrar.rules import Rules
-from twin.scenario.library import library_page
 from twin.scenario.load import load_scenario
+from twin.simulation.malfunctions import MALFUNCTIONS
 from twin.spec.dump import to_yaml
 from twin.spec.yaml import read_text
 
 ROOT = Path(__file__).parent.parent.parent
+GENERATED = generated(ROOT)
+CODES_PAGE = "docs/reference/codes.md"
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SAVED_AS = re.compile(r"^Saved as `(\S+)`:$", re.MULTILINE)
@@ -138,8 +143,28 @@ def test_links_of_a_page_lead_to_files(page: Path) -> None:
     assert not broken
 
 
-def test_the_index_of_scenarios_is_current() -> None:
-    """docs/library.md is what the shipped scenarios say of themselves, twelve or more."""
-    page = (ROOT / "docs" / "library.md").read_text()
-    assert page == library_page(ROOT / "scenarios")
-    assert page.count("\n## [") >= 12
+@pytest.mark.parametrize("name", GENERATED)
+def test_generated_pages_are_current(name: str) -> None:
+    """What `make docs` writes is what is there, to the byte."""
+    assert (ROOT / name).read_text() == GENERATED[name], "run `make docs`"
+
+
+def test_the_reference_has_all_that_there_is() -> None:
+    """Every command, fault and code has its place, and the library its twelve scenarios or more."""
+    assert {f"## twin {name}" for name in COMMANDS} <= headings("cli") | groups("cli")
+    assert {f"### {name}" for name in MALFUNCTIONS} < headings("faults")
+    assert all(
+        f"| {number} | `{one.name}` |" in GENERATED[CODES_PAGE] for number, one in CODES.items()
+    )
+    assert GENERATED["docs/library.md"].count("\n## [") >= 12
+
+
+def headings(page: str) -> set[str]:
+    """Return the headings of a page of the reference."""
+    text = GENERATED[f"docs/reference/{page}.md"]
+    return {line for line in text.splitlines() if line.startswith("##")}
+
+
+def groups(page: str) -> set[str]:
+    """Return the headings of groups of commands that have only their members on the page."""
+    return {line.rpartition(" ")[0] for line in headings(page)}

@@ -51,7 +51,9 @@ class Commands(TyperGroup):
         if isinstance(found, typer.Typer):
             group = found
         else:
-            group = typer.Typer(context_settings=HELP, pretty_exceptions_enable=False)
+            group = typer.Typer(
+                context_settings=HELP, pretty_exceptions_enable=False, add_completion=False
+            )
             group.command(cmd_name)(found)
         group.info.name = cmd_name
         return get_command(group)

@@ -1,7 +1,7 @@
 """What the registrar says of itself to Prometheus; a registry of its own per instance."""
 
 from collections import Counter as Tally
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from prometheus_client import (
@@ -12,6 +12,7 @@ from prometheus_client import (
     Histogram,
     generate_latest,
 )
+from prometheus_client.metrics import MetricWrapperBase
 
 from twin.registrar.codes import Severity
 from twin.registrar.store import Written
@@ -56,7 +57,8 @@ class RegistrarMetrics:
         self.connected = gauge("connected", "1 while the broker is reached.")
         self.missing = gauge("missing_consumers", "Consumers that the broker does not know.")
         self.anchored_batch = gauge("anchored_batch", "Last batch under a published checkpoint.")
-        gauge("build_info", "1, with the version as a label.", "version").labels(version).set(1)
+        self.build = gauge("build_info", "1, with the version as a label.", "version")
+        self.build.labels(version).set(1)
 
     def count(self, written: Written) -> None:
         """Account for a batch that is durable."""
@@ -78,6 +80,10 @@ class RegistrarMetrics:
         """Publish the last recorded sequence of each stream."""
         for stream, sequence in sequences.items():
             self.last_sequence.labels(stream).set(sequence)
+
+    def collectors(self) -> Iterator[MetricWrapperBase]:
+        """Yield every metric, labelled ones with the names of their labels."""
+        yield from (one for one in vars(self).values() if isinstance(one, MetricWrapperBase))
 
     def text(self) -> bytes:
         """Return the exposition of all metrics."""
