@@ -4,6 +4,7 @@
 afterwards. After a StoreError nothing of the batch is recorded and the store takes no more.
 """
 
+import math
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -83,7 +84,7 @@ class Store:
         self._key_path = key or folder / KEY_FILE
         self._broken = False
         self._wal_pages = 0
-        self._signed_at = 0.0
+        self._signed_at = -math.inf
         self._lock = lock_store(folder)
         try:
             self._open(rules, version)
