@@ -13,12 +13,20 @@ FIRED, HEALED = 10, 16
 GOOD = "OK " * 10 + "OK OK STALLED STALLED STALLED STALLED STALLED OK OK OK"
 
 
-def judged(tmp_path: Path, statuses: str, *, healed: bool = True, target: str = "worker") -> str:
+def judged(
+    tmp_path: Path,
+    statuses: str,
+    *,
+    healed: bool = True,
+    target: str = "worker",
+    took_s: int = 0,
+) -> str:
     """Judge a run whose consumer had these statuses, one a second; return note or outcome."""
     folder = healthy()
     folder.faults[0] |= {
         "fault": "consumer.stall",
         "target": target,
+        "intended_wall_ns": START_NS + (FIRED - took_s) * S - 1,
         "fired_wall_ns": START_NS + FIRED * S - 1,
         "healed_wall_ns": START_NS + HEALED * S if healed else None,
     }
@@ -54,6 +62,14 @@ def test_the_right_status_in_time_is_met(tmp_path: Path, target: str) -> None:
 def test_anything_else_is_not(tmp_path: Path, statuses: str, note: str) -> None:
     """Never, too late, not alone, before the fault, not cleared, back again, unsaid."""
     assert note in judged(tmp_path, statuses)
+
+
+def test_a_status_may_be_seen_while_the_fault_is_being_done(tmp_path: Path) -> None:
+    """From the moment at which it was due the fault may be felt, and not before."""
+    early = "OK " * 9 + "STALLED " * 7 + "OK OK OK"
+    assert judged(tmp_path, early, took_s=1) == "ok"
+    (tmp_path / "earlier").mkdir()
+    assert "before" in judged(tmp_path / "earlier", "OK " * 8 + "STALLED " * 8 + "OK", took_s=1)
 
 
 def test_without_its_fault_nothing_is_shown(tmp_path: Path) -> None:

@@ -43,9 +43,7 @@ def check_lag(match: LagMatch, seen: Sequence[Seen], faults: Sequence[Fault]) ->
     own = [one for one in seen if one.role == match.consumer]
     hit = {match.consumer, *(one.stream for one in own)}
     fired = [
-        (fault.fired_wall_ns, fault.healed_wall_ns)
-        for fault in faults
-        if fault.fired_wall_ns is not None and _means(fault.target, hit)
+        fault for fault in faults if fault.fired_wall_ns is not None and _means(fault.target, hit)
     ]
     limit = f"within {match.within} samples, OK again within {match.clears}, and no other status"
     check = Check(name=match.name, ok=None, limit=limit, samples=len(own))
@@ -53,12 +51,18 @@ def check_lag(match: LagMatch, seen: Sequence[Seen], faults: Sequence[Fault]) ->
         return check.model_copy(update={"note": "the consumer was never sampled"})
     if not fired:
         return check.model_copy(update={"note": "no fault fired on it or on its stream"})
-    if any(end is None for _, end in fired):
+    if any(fault.healed_wall_ns is None for fault in fired):
         return check.model_copy(update={"note": "a fault on it was not over"})
-    start, end = min(at for at, _ in fired), max(end or 0 for _, end in fired)
-    during = [one.status for one in own if one.wall_ns > start and one.status is not None]
+    begun = min(_begun(fault) for fault in fired)
+    start = min(fault.fired_wall_ns or 0 for fault in fired)
+    end = max(fault.healed_wall_ns or 0 for fault in fired)
+    during = [
+        one.status
+        for one in own
+        if one.wall_ns > start or (one.wall_ns > begun and one.status == match.status)
+    ]
     place = during.index(match.status) + 1 if match.status in during else None
-    note = _wrong(match, own, start, end, place)
+    note = _wrong(match, own, begun, end, place)
     return check.model_copy(
         update={
             "ok": not note,
@@ -69,14 +73,20 @@ def check_lag(match: LagMatch, seen: Sequence[Seen], faults: Sequence[Fault]) ->
     )
 
 
-def _wrong(match: LagMatch, own: Sequence[Seen], start: int, end: int, place: int | None) -> str:
+def _begun(fault: Fault) -> int:
+    """Return from when a fault may be felt: it is noted as fired when its work is done."""
+    times = (fault.intended_wall_ns, fault.fired_wall_ns)
+    return min(at for at in times if at is not None)
+
+
+def _wrong(match: LagMatch, own: Sequence[Seen], begun: int, end: int, place: int | None) -> str:
     """Say what is not as it should be; nothing when all is."""
     others = {one.status for one in own} - {OK, match.status}
     after = [one.status for one in own if one.wall_ns > end]
     back = after.index(OK) if OK in after else match.clears
     found = (
         (others, f"it was also {', '.join(sorted(others))}"),
-        (any(one.status != OK for one in own if one.wall_ns <= start), "it was so before"),
+        (any(one.status != OK for one in own if one.wall_ns <= begun), "it was so before"),
         (place is None, "it was never shown"),
         (place is not None and place > match.within, f"it was shown only at sample {place}"),
         (back >= match.clears, f"it was not OK within {match.clears} samples after the cure"),
