@@ -248,3 +248,84 @@ def test_a_guarantee_on_a_consumer_that_is_not_there_is_found(tmp_path: Path) ->
     text = f"{MINIMAL}guarantees: {{consumers: {{registar: {{exhausted: 0}}}}}}\n"
     [found] = problems(tmp_path, text)
     assert "did you mean 'registrar'" in found
+
+
+def test_one_round_tells_every_mistake(tmp_path: Path) -> None:
+    """A wrong type, a fault too late, a dangling name and a bad regex come in one go."""
+    text = MINIMAL + (
+        "events:\n"
+        "  - {at: 5s, do: {fault: registrar.kill}}\n"
+        "  - {at: 1s, do: {fault: power.eclipse, on: scouts}}\n"
+        "  - {at: 1s, do: {fault: consumer.stall, consumer: nobody, for: 1s}}\n"
+        "  - {at: 1s, do: {fault: radio.blackout, on: {group: scots}}}\n"
+        "thresholds:\n"
+        "  consumer_backlog{consumer:registrer}: [max<1k]\n"
+        "services:\n"
+        "  mine: {command: [x], ready: {log: '('}}\n"
+        "observers:\n"
+        "  lines: {jsonl: x, service: mien, subjects: [qiki.telemetri]}\n"
+    )
+    assert problems(tmp_path, text) == [
+        "9:10: registrar.kill at 5s is not before the end at 2s",
+        (
+            "10:45: expected a mapping (key: value), found 'scouts'; "
+            "its keys are group, bots, fraction, region"
+        ),
+        "11:52: there is no consumer 'nobody'",
+        "12:54: there is no group 'scots'; did you mean 'scouts'?",
+        "14:3: there is no consumer 'registrer'; did you mean 'registrar'?",
+        "16:37: '(' is no regular expression: missing ), unterminated subpattern at position 0",
+        "18:30: there is no service 'mien'; did you mean 'mine'?",
+        "18:47: nobody publishes on 'qiki.telemetri'; did you mean 'qiki.telemetry'?",
+    ]
+
+
+def test_a_file_that_is_too_broken_gives_no_echoes(tmp_path: Path) -> None:
+    """What is left out because it is wrong is not told again as missing."""
+    text = MINIMAL.replace("duration: 2s", "duration: 2 sec").replace("count:", "cuont:")
+    found = problems(tmp_path, text)
+    assert [line.split(":")[0] for line in found] == ["5", "5", "7"], found
+
+
+@pytest.mark.parametrize(
+    ("piece", "message"),
+    [
+        ("thresholds: {'publish_latency{subject:qiki.telemetri}': [max<1s]}", "no subject"),
+        ("thresholds: {'end_to_end_latency{observer:nobody}': [max<1s]}", "no observer 'nobody'"),
+        ("thresholds: {'consumer_backlog{stream:QIKI_EVENT_V1}': [max<1k]}", "'QIKI_EVENTS_V1'?"),
+        ("thresholds: {publish_latency: [recovery<1s]}", "no event breaks anything"),
+        ("expect: [{audit: {code: 777, max: 0}}]", "there is no code 777"),
+        ("expect: [{on: qiki.events.v1.stat, count: 0}]", "did you mean 'qiki.events.v1.state'?"),
+        ("consumers: {w: {stream: QIKI_EVENTS_V1, subjects: [qiki.typo]}}", "nobody publishes"),
+        ("events: [{when: 'broker.up < 1', hold: 9s, do: {fault: registrar.kill}}]", "can hold"),
+    ],
+)
+def test_what_could_only_hold_by_accident_is_refused(
+    piece: str, message: str, tmp_path: Path
+) -> None:
+    """Thresholds, observers and expectations on what is not there would prove nothing."""
+    assert message in problems(tmp_path, f"{MINIMAL}{piece}\n")[0]
+
+
+def test_a_threshold_needs_a_measured_phase_and_a_burst_its_time(tmp_path: Path) -> None:
+    """What would cover no sample, or never come, is found before a run."""
+    text = MINIMAL.replace("duration: 2s", "duration: 2s, measure: false")
+    assert "no phase has" in problems(tmp_path, text + "thresholds: {events: [count>1]}\n")[0]
+    late = "duration: 2s, load: {burst: {rate: 2x, every: 4s, for: 1s}}"
+    assert (
+        "the first burst comes after 4s"
+        in problems(tmp_path, MINIMAL.replace("duration: 2s", late))[0]
+    )
+
+
+def test_a_bad_variable_is_told_as_the_command_lines(tmp_path: Path) -> None:
+    """Whoever gave a value by `--var` is not sent to the file for it alone."""
+    file = write(tmp_path, MINIMAL)
+    with pytest.raises(InputError, match=r"5:19: -3 must be at least 1 \(by --var bots=-3\)"):
+        load_scenario(file, parse_vars(["bots=-3"]))
+
+
+def test_subjects_of_other_services_may_be_expected(tmp_path: Path) -> None:
+    """With services of the user's own, subjects may be theirs."""
+    text = MINIMAL + "services: {mine: {command: [x]}}\nexpect: [{on: qiki.mine.done, count: 0}]\n"
+    assert load_scenario(write(tmp_path, text)).scenario.expect

@@ -8,7 +8,16 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["BOT_ID", "FLEET_ROOT", "Layout", "SubjectSpace", "subject_key"]
+__all__ = [
+    "BOT_ID",
+    "FLEET_ROOT",
+    "PLATFORM_ROOT",
+    "Layout",
+    "SubjectSpace",
+    "covers",
+    "meet",
+    "subject_key",
+]
 
 BOT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 PLATFORM_ROOT = "qiki."
@@ -69,3 +78,14 @@ def covers(pattern: str, subject: str) -> bool:
         if index >= len(want) or want[index] == ">" or part not in ("*", want[index]):
             return False
     return len(have) == len(want)
+
+
+def meet(one: str, other: str) -> bool:
+    """Tell whether a subject could match both patterns."""
+    ones, others = one.split("."), other.split(".")
+    for a, b in zip(ones, others, strict=False):
+        if ">" in (a, b):
+            return True
+        if a != b and "*" not in (a, b):
+            return False
+    return len(ones) == len(others)

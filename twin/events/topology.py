@@ -13,6 +13,7 @@ class StreamDecl:
 
     Limits: `max_bytes` in bytes (-1 is unlimited), `max_age_s` and `duplicate_window_s` in
     seconds. `discard_new` refuses a publish when full, otherwise the oldest are evicted.
+    `persist_async` acknowledges before a message is written (ADR-58, server 2.12).
     """
 
     name: str
@@ -23,6 +24,7 @@ class StreamDecl:
     discard_new: bool = False
     no_ack: bool = False
     memory_storage: bool = False
+    persist_async: bool = False
 
 
 @dataclass(frozen=True, slots=True)

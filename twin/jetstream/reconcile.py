@@ -218,6 +218,7 @@ _CONSUMER_FIELDS = (
 
 
 def _stream_config(declared: StreamDecl) -> StreamConfig:
+    more = {"persist_mode": "async"} if declared.persist_async else {}
     return StreamConfig(
         name=declared.name,
         subjects=declared.subjects,
@@ -228,6 +229,7 @@ def _stream_config(declared: StreamDecl) -> StreamConfig:
         duplicate_window=round(declared.duplicate_window_s * _NS),
         no_ack=declared.no_ack,
         metadata={MARK: "1"},
+        **more,
     )
 
 

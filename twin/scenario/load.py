@@ -9,6 +9,7 @@ from twin.scenario.include import with_included
 from twin.scenario.model import Fleet, Scenario
 from twin.scenario.parameters import Scalar, put_in
 from twin.scenario.rehearse import rehearse
+from twin.scenario.salvage import read_scenario
 from twin.scenario.values import StartValue
 from twin.simulation.distributions import Choice, Constant, Distribution, Normal, Uniform
 from twin.simulation.fleet import FleetGroup
@@ -38,19 +39,22 @@ def load_scenario(reference: str, given: Mapping[str, Scalar] | None = None) -> 
     document = load_document(reference, "scenarios")
     if not reference.startswith(PREFIX):
         document = with_included(document, file.parent, _project_root(file))
-    document = put_in(document, given or {})
-    scenario = parse(Scenario, document)
-    problems: list[Problem] = []
+    read = read_scenario(put_in(document, given or {}))
+    problems = list(read.problems)
+    if read.scenario is None:
+        raise InputError(problems)
     groups = [
         group
-        for name, fleet in scenario.fleet.items()
-        if (group := _group(document, file, name, fleet, problems)) is not None
+        for name, fleet in read.scenario.fleet.items()
+        if (group := _group(read.document, file, name, fleet, problems)) is not None
     ]
-    if not problems:
-        problems += rehearse(document, scenario, groups)
+    spoilt = read.spoilt
+    if len(groups) < len(read.scenario.fleet):
+        spoilt |= {"fleet"}
+    problems += rehearse(read.document, read.scenario, groups, spoilt)
     if problems:
         raise InputError(problems)
-    return LoadedScenario(file, scenario, tuple(groups))
+    return LoadedScenario(file, read.scenario, tuple(groups))
 
 
 def load_recorded(run_dir: Path) -> LoadedScenario:

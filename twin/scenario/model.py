@@ -14,6 +14,7 @@ from twin.scenario.shapes import Load
 from twin.scenario.triggers import ConditionText
 from twin.scenario.values import NS_PER_S, Duration, Model, StartValue, format_duration
 from twin.simulation.policy import Policy
+from twin.spec.findings import Findings, did_you_mean
 from twin.verdict.manifest import Expectation, Guarantees, Limits
 from twin.verdict.thresholds import WALL_METRICS, parse_expression, parse_selector
 
@@ -241,50 +242,71 @@ class Scenario(Model):
 
     @model_validator(mode="after")
     def fits_together(self) -> "Scenario":
-        """Check what no single part can see."""
+        """Check what no single part can see; each fault at its own place."""
+        found = Findings()
         names = [phase.name for phase in self.phases]
-        if len(set(names)) < len(names):
-            raise ValueError(f"phases need different names, not {names}")
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                found.add(("phases", index, "name"), f"a phase is called {name!r} already")
         if not 0 < self.duration_ns <= MAX_DURATION_NS:
-            raise ValueError("the phases must last more than 0 s and at most 24 h together")
-        for event in self.events:
-            if event.at is not None and event.at >= self.duration_ns:
-                raise ValueError(
-                    f"event {event.do.fault} at {format_duration(event.at)} is not before the end "
-                    f"at {format_duration(self.duration_ns)}"
-                )
-        self._check_outside()
+            text = "the phases must last more than 0 s and at most 24 h together"
+            found.add(("phases",), text, key=True)
         bots = sum(fleet.count for fleet in self.fleet.values())
         if bots > MAX_BOTS:
-            raise ValueError(f"{bots} bots are more than {MAX_BOTS}")
+            found.add(("fleet",), f"{bots} bots are more than {MAX_BOTS}", key=True)
+        self._check_events(found)
+        self._check_names(found)
+        self._check_outside(found)
+        found.raise_any("Scenario")
         return self
 
-    def _check_outside(self) -> None:
-        """Check services, watched consumers, observers and roles against one another."""
+    def _check_events(self, found: Findings) -> None:
         external = Role.REGISTRAR in self.external
-        taken = {"broker", "registrar"} & {*self.services, *self.consumers}
-        taken |= {*self.consumers} & {*self.services, *self.watch}
-        for event in self.events:
-            name = event.do.consumer if isinstance(event.do, ConsumerFault) else None
-            if name is not None and name not in self.consumers:
-                raise ValueError(f"{event.do.fault}: there is no consumer {name!r}")
-        if not external:
-            taken |= {"registrar"} & {*self.watch, *self.observers}
-        if taken:
-            raise ValueError(f"{', '.join(sorted(taken))} is a name of the run's own: take another")
-        if external and not self.observers:
-            raise ValueError("with `external: [registrar]` an observer has to say what is recorded")
-        if external and self.expect:
-            raise ValueError("`expect: audit` asks our own registrar, which is external here")
-        for name, observer in self.observers.items():
-            if observer.service is not None and observer.service not in self.services:
-                raise ValueError(f"observer {name}: there is no service {observer.service!r}")
-        for event in self.events:
+        for index, event in enumerate(self.events):
+            path, fault = ("events", index, "do"), event.do.fault
+            if event.at is not None and event.at >= self.duration_ns:
+                text = f"{fault} at {format_duration(event.at)} is not before the end at "
+                found.add(("events", index, "at"), text + format_duration(self.duration_ns))
+            consumer = event.do.consumer if isinstance(event.do, ConsumerFault) else None
+            if consumer is not None and consumer not in self.consumers:
+                hint = did_you_mean(consumer, list(self.consumers))
+                found.add((*path, "consumer"), f"there is no consumer {consumer!r}{hint}")
             service = getattr(event.do, "service", None)
             if service is not None and service not in self.services:
-                raise ValueError(f"{event.do.fault}: there is no service {service!r}")
-            if external and event.do.fault.startswith("registrar."):
-                raise ValueError(f"{event.do.fault}: the registrar is external")
+                hint = did_you_mean(service, list(self.services))
+                found.add((*path, "service"), f"there is no service {service!r}{hint}")
+            if external and fault.startswith("registrar."):
+                found.add((*path, "fault"), f"{fault}: the registrar is external")
+
+    def _check_names(self, found: Findings) -> None:
+        """Look for names that mean two things: services, consumers, observers, our own."""
+        own = {"broker", "registrar"}
+        if Role.REGISTRAR not in self.external:
+            for section, names in (("watch", self.watch), ("observers", self.observers)):
+                if "registrar" in names:
+                    text = "registrar is a name of the run's own: take another"
+                    found.add((section, "registrar"), text, key=True)
+        taken = {"services": own, "consumers": own | {*self.services, *self.watch}}
+        for section, others in taken.items():
+            for name in sorted(others & {*getattr(self, section)}):
+                what = "a name of the run's own" if name in own else "taken"
+                found.add((section, name), f"{name} is {what}: take another", key=True)
+
+    def _check_outside(self, found: Findings) -> None:
+        """Check roles and observers against what there is to observe."""
+        external = Role.REGISTRAR in self.external
+        if external and not self.observers:
+            text = "with `external: [registrar]` an observer has to say what is recorded"
+            found.add(("external",), text)
+        for index, one in enumerate(self.expect):
+            if external and one.audit is not None:
+                text = "`expect: audit` asks our own registrar, which is external here"
+                found.add(("expect", index, "audit"), text, key=True)
+        for name, observer in self.observers.items():
+            if observer.service is not None and observer.service not in self.services:
+                hint = did_you_mean(observer.service, list(self.services))
+                text = f"there is no service {observer.service!r}{hint}"
+                found.add(("observers", name, "service"), text)
 
     def needs_wall_time(self) -> str | None:
         """Say why the scenario cannot run at pace fast; None when it can."""

@@ -39,7 +39,7 @@ def put_in(document: Document, given: Mapping[str, Scalar]) -> Document:
         name = PurePath(document.file).name
         raise UsageError(f"--var {unknown[0]}: {name} declares no such parameter (it has: {known})")
     problems: list[Problem] = []
-    root = _node(document, document.root, values, problems)
+    root = _node(document, document.root, values, given, problems)
     if problems:
         raise InputError(problems)
     parameters = root.children.get("parameters")
@@ -57,11 +57,16 @@ def _declared(document: Document) -> dict[str, Scalar]:
 
 
 def _node(
-    document: Document, node: Node, values: Mapping[str, Scalar], problems: list[Problem]
+    document: Document,
+    node: Node,
+    values: Mapping[str, Scalar],
+    given: Mapping[str, Scalar],
+    problems: list[Problem],
 ) -> Node:
     if node.children:
         children = {
-            key: _node(document, child, values, problems) for key, child in node.children.items()
+            key: _node(document, child, values, given, problems)
+            for key, child in node.children.items()
         }
         inner: Plain = (
             {str(key): child.value for key, child in children.items()}
@@ -71,11 +76,18 @@ def _node(
         return replace(node, value=inner, children=children)
     if isinstance(node.value, str) and "${" in node.value:
         try:
-            return replace(node, value=_text(node.value, values))
+            origin = _origin(node.value, given)
+            return replace(node, value=_text(node.value, values), origin=origin)
         except LookupError as error:
             file = node.file or document.file
             problems.append(Problem(file, node.line, node.column, error.args[0]))
     return node
+
+
+def _origin(text: str, given: Mapping[str, Scalar]) -> str:
+    """Say which parameters of a value are the command line's."""
+    names = dict.fromkeys(PLACEHOLDER.findall(text))
+    return ", ".join(f"by --var {name}={given[name]}" for name in names if name in given)
 
 
 def _text(text: str, values: Mapping[str, Scalar]) -> Scalar:

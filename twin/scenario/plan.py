@@ -36,7 +36,7 @@ LEAST_BYTES = 64 * 1024 * 1024
 class Settings:
     """What is settled beside the scenario. `prefix` implies a shared server.
 
-    The last two make streams that cannot keep their promises, to prove that this is noticed.
+    The last three make streams that cannot keep their promises, to prove that this is noticed.
     """
 
     seed: int | None = None
@@ -46,6 +46,7 @@ class Settings:
     allow_time_skew: bool = False
     epoch_ns: int | None = None
     memory_storage: bool = False
+    persist_async: bool = False
     duplicate_window_s: float = 120.0
 
 
@@ -106,9 +107,8 @@ class Plan:
             duplicate_window_s=settings.duplicate_window_s,
         )
         topology = _topology(loaded.groups, base).on_wire(space)
-        if settings.memory_storage:
-            kept = tuple(replace(one, memory_storage=True) for one in topology.streams)
-            topology = replace(topology, streams=kept)
+        kept = tuple(_stored(one, settings) for one in topology.streams)
+        topology = replace(topology, streams=kept)
         read = {consumer.stream for consumer in topology.consumers}
         own = _consumers(scenario, topology, space)
         topology = replace(topology, consumers=topology.consumers + own)
@@ -137,6 +137,14 @@ class Plan:
             ),
             owns_streams=settings.shared_server and not settings.prefix,
         )
+
+
+def _stored(stream: StreamDecl, settings: Settings) -> StreamDecl:
+    return replace(
+        stream,
+        memory_storage=settings.memory_storage,
+        persist_async=settings.persist_async,
+    )
 
 
 def _topology(groups: Sequence[FleetGroup], base: Topology) -> Topology:

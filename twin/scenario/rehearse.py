@@ -8,15 +8,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from twin.errors import Problem, UsageError
-from twin.events.channels import COMMANDS_STREAM
 from twin.events.event import SourceTable
-from twin.events.streams import SUBJECTS
 from twin.events.subjects import SubjectSpace
 from twin.scenario.actions import HardwareFault
 from twin.scenario.bus_actions import StreamFault
 from twin.scenario.model import Pace, Scenario
+from twin.scenario.references import check_references, readable_streams, watched_roles
 from twin.scenario.run_state import state_names
 from twin.scenario.shapes import multiple
+from twin.scenario.values import format_duration
 from twin.simulation.fleet import FleetGroup
 from twin.simulation.inputs import Start
 from twin.simulation.predict import natural_rate
@@ -24,19 +24,25 @@ from twin.simulation.world import World
 from twin.spec.findings import did_you_mean
 from twin.spec.yaml import Document
 from twin.verdict.conditions import parse_condition
-from twin.verdict.thresholds import parse_selector, parse_threshold
 
 __all__ = ["rehearse"]
 
 
 def rehearse(
-    document: Document, scenario: Scenario, groups: Sequence[FleetGroup]
+    document: Document,
+    scenario: Scenario,
+    groups: Sequence[FleetGroup],
+    spoilt: frozenset[str] = frozenset(),
 ) -> Iterator[Problem]:
-    """Yield every Problem with its position."""
-    yield from _thresholds(document, scenario)
+    """Yield every Problem with its position; of `spoilt` sections something is missing."""
+    yield from check_references(document, scenario, groups, spoilt)
     if scenario.pace is Pace.FAST and (why := scenario.needs_wall_time()):
         yield document.problem(("pace",), f"cannot run at pace fast: {why}")
-    yield from _rates(document, scenario, groups)
+    yield from _times(document, scenario)
+    if len(groups) < len(scenario.fleet):
+        return
+    if "fleet" not in spoilt:
+        yield from _rates(document, scenario, groups)
     yield from _bus(document, scenario, groups)
     try:
         world = _world(groups)
@@ -44,7 +50,8 @@ def rehearse(
         yield document.problem(("fleet",), str(error), key=True)
         return
     yield from _conditions(document, scenario, groups, world)
-    yield from _malfunctions(document, scenario, groups, world)
+    counted = "fleet" not in spoilt
+    yield from _malfunctions(document, scenario, groups, world, counted=counted)
 
 
 def _world(groups: Sequence[FleetGroup]) -> World:
@@ -59,19 +66,23 @@ def _world(groups: Sequence[FleetGroup]) -> World:
     )
 
 
-def _thresholds(document: Document, scenario: Scenario) -> Iterator[Problem]:
-    phases = [phase.name for phase in scenario.phases]
-    for selector, expressions in scenario.thresholds.items():
-        path = ("thresholds", selector)
-        phase = parse_selector(selector).tag("phase")
-        if phase is not None and phase not in phases:
-            text = f"there is no phase {phase!r}{did_you_mean(phase, phases)}"
-            yield document.problem(path, text, key=True)
-        for index, expression in enumerate(expressions):
-            try:
-                parse_threshold(selector, expression)
-            except ValueError as error:
-                yield document.problem((*path, index), str(error))
+def _times(document: Document, scenario: Scenario) -> Iterator[Problem]:
+    """Look for what could never happen in the time that there is."""
+    for index, phase in enumerate(scenario.phases):
+        burst = phase.load.burst
+        if burst is not None and burst.every >= phase.duration:
+            text = (
+                f"the first burst comes after {format_duration(burst.every)}, "
+                f"the phase lasts {format_duration(phase.duration)}"
+            )
+            yield document.problem(("phases", index, "load", "burst", "every"), text)
+    for index, event in enumerate(scenario.events):
+        if event.hold >= scenario.duration_ns:
+            text = (
+                f"no condition can hold for {format_duration(event.hold)}: the scenario lasts "
+                f"{format_duration(scenario.duration_ns)}"
+            )
+            yield document.problem(("events", index, "hold"), text)
 
 
 def _rates(
@@ -86,20 +97,9 @@ def _rates(
                 yield document.problem(("phases", index, "load"), str(error))
 
 
-def _readable(groups: Sequence[FleetGroup]) -> list[str]:
-    """Return the streams that hold events of the run."""
-    own = (one.stream for group in groups for one in group.spec.event_bus.custom)
-    return [name for name in dict.fromkeys([*SUBJECTS, *own]) if name != COMMANDS_STREAM]
-
-
-def _roles(scenario: Scenario) -> list[str]:
-    """Return the consumers that are watched."""
-    return [*scenario.consumers, *scenario.watch, "registrar"]
-
-
 def _bus(document: Document, scenario: Scenario, groups: Sequence[FleetGroup]) -> Iterator[Problem]:
     """Look at the streams and consumers that are named."""
-    readable = _readable(groups)
+    readable = readable_streams(groups)
     named: list[tuple[tuple[str | int, ...], str]] = [
         (("consumers", name, "stream"), one.stream) for name, one in scenario.consumers.items()
     ]
@@ -110,7 +110,7 @@ def _bus(document: Document, scenario: Scenario, groups: Sequence[FleetGroup]) -
         if stream not in readable:
             text = f"there is no stream {stream!r}{did_you_mean(stream, readable)}"
             yield document.problem(path, text)
-    roles = _roles(scenario)
+    roles = watched_roles(scenario)
     for index, one in enumerate(scenario.expect):
         if one.lag is not None and one.lag.consumer not in roles:
             name = one.lag.consumer
@@ -125,7 +125,7 @@ def _bus(document: Document, scenario: Scenario, groups: Sequence[FleetGroup]) -
 def _conditions(
     document: Document, scenario: Scenario, groups: Sequence[FleetGroup], world: World
 ) -> Iterator[Problem]:
-    known = [*world.snapshot(), *state_names(_roles(scenario), _readable(groups))]
+    known = [*world.snapshot(), *state_names(watched_roles(scenario), readable_streams(groups))]
     texts: list[tuple[tuple[str | int, ...], str]] = [
         (("steady_state", index), text) for index, text in enumerate(scenario.steady_state)
     ]
@@ -140,8 +140,14 @@ def _conditions(
 
 
 def _malfunctions(
-    document: Document, scenario: Scenario, groups: Sequence[FleetGroup], world: World
+    document: Document,
+    scenario: Scenario,
+    groups: Sequence[FleetGroup],
+    world: World,
+    *,
+    counted: bool,
 ) -> Iterator[Problem]:
+    """Look at whom malfunctions hit; `counted` says that the groups have all their bots."""
     names = [group.name for group in groups]
     bots = {bot for group in groups for bot in group.bots}
     for index, event in enumerate(scenario.events):
@@ -152,7 +158,7 @@ def _malfunctions(
         if target.group is not None and target.group not in names:
             text = f"there is no group {target.group!r}{did_you_mean(target.group, names)}"
             yield document.problem((*path, "on", "group"), text)
-        elif unknown := sorted(set(target.bots) - bots):
+        elif (unknown := sorted(set(target.bots) - bots)) and counted:
             yield document.problem((*path, "on", "bots"), f"there is no bot {unknown[0]!r}")
         else:
             try:

@@ -65,7 +65,9 @@ async def _run(trial: Trial, out: Path) -> Detection:
     options = RunOptions(
         out=folder,
         settings=Settings(
-            memory_storage=trial.memory_storage, duplicate_window_s=trial.duplicate_window_s
+            memory_storage=trial.memory_storage,
+            persist_async=trial.persist_async,
+            duplicate_window_s=trial.duplicate_window_s,
         ),
         monitor_reads=blindly if trial.blind_monitor else faithfully,
     )

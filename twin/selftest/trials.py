@@ -17,6 +17,8 @@ PACED = {
     "pace": "realtime",
     "phases": [{"name": "steady", "duration": "4s", "load": {"rate": "4x"}}],
 }
+DENSE = {"phases": [{"name": "steady", "duration": "8s", "load": {"rate": "20x"}}]}
+"""So many messages that at any instant some are acknowledged and not written."""
 Piece = dict[str, object]
 FIELDS = ("id", "source", "subject", "payload", "stream", "stream_seq", "deliveries", "time_ns")
 
@@ -34,6 +36,7 @@ class Trial:
     scenario: Piece = field(default_factory=lambda: dict(FAST))
     own_registrar: bool = False
     memory_storage: bool = False
+    persist_async: bool = False
     duplicate_window_s: float = 120.0
     blind_monitor: bool = False
     quick: bool = False
@@ -81,10 +84,10 @@ def _recorder(defect: str) -> Piece:
     }
 
 
-def _killed(fault: str, at: str = "2s") -> Piece:
+def _killed(fault: str, *at: str) -> Piece:
     service = {} if fault != "service.kill" else {"service": "recorder"}
     do = {"fault": fault, "restart_after": "300ms", **service}
-    return {**PACED, "events": [{"at": at, "do": do}]}
+    return {**PACED, "events": [{"at": one, "do": do} for one in at or ("2s",)]}
 
 
 def _defect(name: str, how: str, check: str, defect: str, *, quick: bool = False) -> Trial:
@@ -102,7 +105,7 @@ TRIALS = (
     Trial(
         "healthy and killed",
         "control",
-        "the service without a defect, killed and started again",
+        "the service without a defect, under the same kills and power cuts",
         PASSES,
         scenario=_killed("service.kill"),
     ),
@@ -112,7 +115,7 @@ TRIALS = (
     _defect("alter", "1 payload in 10,000 is changed", "guarantee.corrupt", "alter"),
     _defect("phantom", "an event that never was, 1 in 10,000", "guarantee.unexpected", "phantom"),
     _lossy("early ack", "acknowledged on receipt, written later, killed between", "early-ack"),
-    _lossy("no fsync", "acknowledged before fsync; a kill takes what is unsynced", "no-fsync"),
+    _lossy("no fsync", "acknowledged before fsync; a power cut takes what is unsynced", "no-fsync"),
     _lossy("ack before commit", "acknowledged in an open transaction, killed", "ack-before-commit"),
     Trial(
         "blind monitor",
@@ -152,9 +155,20 @@ TRIALS = (
         "positive control",
         "streams in memory, and the broker is killed",
         RED,
-        scenario=_killed("broker.kill"),
+        "guarantee.lost",
+        scenario={**_killed("broker.kill"), "drain_timeout": "3s"},
         own_registrar=True,
         memory_storage=True,
+    ),
+    Trial(
+        "async persistence",
+        "positive control",
+        "streams acknowledge before they write (persist_mode: async), and the broker is killed",
+        RED,
+        "guarantee.lost",
+        scenario={**_killed("broker.kill", "2s", "6s"), **DENSE},
+        own_registrar=True,
+        persist_async=True,
     ),
 )
 """All trials, in the order of the table that `twin selftest` prints."""

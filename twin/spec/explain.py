@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 
-from twin.spec.findings import did_you_mean
+from twin.spec.findings import did_you_mean, listed
 from twin.spec.locate import Fault
 from twin.spec.shape import known_keys, unit_at
 from twin.spec.yaml import Plain
@@ -47,7 +47,7 @@ def explain(fault: Fault, value: Plain, schema: Mapping[str, Plain]) -> str:
 
 def _one(fault: Fault, value: Plain, schema: Mapping[str, Plain]) -> str:
     if fault.kind in _EXPECTED:
-        return _wrong_type(fault)
+        return _wrong_type(fault, known_keys(schema, fault.path, value))
     if fault.kind in _LIMITS:
         return _out_of_range(fault, unit_at(schema, fault.path, value))
     if fault.kind in _LENGTHS:
@@ -63,8 +63,10 @@ def _unknown_key(fault: Fault, known: list[str]) -> str:
     return f"unknown key {show(name)}{did_you_mean(name, known)}"
 
 
-def _wrong_type(fault: Fault) -> str:
-    hint = ""
+def _wrong_type(fault: Fault, keys: list[str]) -> str:
+    """`keys` are those of the mapping that is expected, if there are any."""
+    named = keys and fault.kind in ("model_type", "model_attributes_type") and fault.path
+    hint = f"; its keys are {listed(keys)}" if named else ""
     if fault.kind.startswith("bool") and isinstance(fault.found, str):
         switch = _SWITCH.get(fault.found.lower())
         hint = f"; did you mean {switch}?" if switch else ""

@@ -49,7 +49,7 @@ class Node:
     """A value and where it begins; line and column count from 1.
 
     `size` counts its nodes and `height` its levels, aliases expanded. `file` is given where
-    it is another than the document's.
+    it is another than the document's, `origin` where the value is not from a file at all.
     """
 
     value: Plain
@@ -60,6 +60,7 @@ class Node:
     keys: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     children: Mapping[str | int, "Node"] = field(default_factory=dict)
     file: str | None = None
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +83,17 @@ class Document:
         return self._place(path, key=key)[1:]
 
     def problem(self, path: KeyPath, message: str, *, key: bool = False) -> Problem:
-        """Return a Problem at the value (or key) at `path`."""
-        return Problem(*self._place(path, key=key), message)
+        """Return a Problem at the value (or key) at `path`; it says where a value came from."""
+        origin = self._origin(path)
+        return Problem(*self._place(path, key=key), f"{message} ({origin})" if origin else message)
+
+    def _origin(self, path: KeyPath) -> str:
+        node = self.root
+        for step in path:
+            if step not in node.children:
+                return ""
+            node = node.children[step]
+        return node.origin
 
     def _place(self, path: KeyPath, *, key: bool) -> tuple[str, int, int]:
         node, place = self.root, (self.file, self.root.line, self.root.column)
