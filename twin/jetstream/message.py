@@ -35,6 +35,11 @@ class Message:
         self.reply = reply
         self.subject = subject.decode(errors="replace")
 
+    def place(self) -> tuple[str, int, int, int]:
+        """Return stream, deliveries, stream sequence and the time when it was stored, at once."""
+        stream, deliveries, stream_seq, timestamp_ns = self._facts.group(1, 2, 3, 5)
+        return stream.decode(), int(deliveries), int(stream_seq), int(timestamp_ns)
+
     @property
     def stream(self) -> str:
         """The stream that the message is stored in."""

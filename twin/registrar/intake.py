@@ -5,7 +5,7 @@ promised, too large, nested too deep) is *poison*: it is quarantined as a note, 
 can be acknowledged and never blocks what comes after it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from hashlib import sha256
 from typing import Final, NamedTuple
 
@@ -15,7 +15,7 @@ from twin.events.channels import AUDIT_SUBJECT
 from twin.events.subjects import FLEET_ROOT, SubjectSpace
 from twin.jetstream.message import Message
 from twin.registrar.codes import CODES
-from twin.registrar.envelope import MAX_HEADERS, MAX_TEXT, NotAnEvent, read_envelope
+from twin.registrar.envelope import MAX_HEADERS, MAX_TEXT, NotAnEvent, Reader
 from twin.registrar.record import Note, Row
 from twin.registrar.rules import Classifier, Json, platform_subject
 
@@ -26,12 +26,10 @@ MAX_PAYLOAD: Final = 512 * 1024
 
 MAX_DEPTH: Final = 64
 KEPT: Final = 4096
+MAX_SUBJECTS: Final = 100_000
 POISON: Final = 920
 AUDIT_KEY: Final = AUDIT_SUBJECT.removeprefix("qiki.")
 TWIN_SOURCE: Final = "urn:twin:"
-CONTENT_TYPES: Final = ("ce-datacontenttype", "datacontenttype", "content-type")
-CORRELATIONS: Final = ("ce-correlationid", "correlation-id", "x-correlation-id")
-INT64: Final = 1 << 63
 
 
 class Event(NamedTuple):
@@ -50,49 +48,68 @@ class Intake:
         self._classifier = classifier
         self._space = space
         self._max_payload = max_payload
+        self._reader = Reader()
+        self._logical: dict[str, str] = {}
 
     def take(self, message: Message, received_ns: int) -> Event | Note | None:
         """Return what is to be recorded of a message that arrived at `received_ns`.
 
         None means nothing: audit records, our own among them, are never audited.
         """
-        subject = self._space.logical(message.subject)
-        if subject.endswith(AUDIT_KEY) and platform_subject(subject) == AUDIT_SUBJECT:
+        wire = message.subject
+        subject = self._logical.get(wire)
+        if subject is None:
+            subject = self._subject(wire)
+        if not subject:
             return None
         try:
             return self._event(message, subject, received_ns)
         except NotAnEvent as why:
             return self._quarantine(message, received_ns, str(why))
 
+    def _subject(self, wire: str) -> str:
+        """Return the logical subject, empty if what comes there is not recorded."""
+        subject = self._space.logical(wire)
+        audit = subject.endswith(AUDIT_KEY) and platform_subject(subject) == AUDIT_SUBJECT
+        if len(self._logical) >= MAX_SUBJECTS:
+            self._logical.clear()
+        self._logical[wire] = "" if audit else subject
+        return self._logical[wire]
+
     def _event(self, message: Message, subject: str, received_ns: int) -> Event:
-        if len(message.payload) > self._max_payload:
+        headers, payload = message.headers, message.payload
+        if len(payload) > self._max_payload:
             raise NotAnEvent(f"the payload is larger than {self._max_payload} bytes")
-        event_id, source, event_type, event_ns, fields, data = read_envelope(
-            message.headers, message.payload
+        event_id, source, event_type, event_ns, intended_ns, json, correlation, trace, data = (
+            self._reader.read(headers, payload)
         )
-        is_json, content = _content(data, fields)
-        verdict = self._classifier.classify(event_type, subject, content)
+        is_json = json and data != b""
+        content = _content(data) if is_json else None
+        code, severity, publish = self._classifier.classify(event_type, subject, content)
+        if not correlation and isinstance(content, dict):
+            correlation = _correlation(content)
+        stream, deliveries, stream_seq, stream_ns = message.place()
         row = Row(
             event_id,
             source,
             event_type,
             subject,
-            message.stream,
-            message.stream_seq,
-            message.deliveries,
-            message.timestamp_ns if event_ns is None else event_ns,
-            _intended_ns(fields),
-            message.timestamp_ns,
+            stream,
+            stream_seq,
+            deliveries,
+            stream_ns if event_ns is None else event_ns,
+            intended_ns,
+            stream_ns,
             received_ns,
             _bot(source, subject),
-            verdict.code,
-            verdict.severity,
-            _correlation(fields, content),
-            _trace(fields),
-            message.headers.decode("ascii"),
-            message.payload.decode() if is_json else message.payload,
+            code,
+            severity,
+            correlation,
+            trace,
+            headers.decode("ascii"),
+            payload.decode() if is_json else payload,
         )
-        return Event(row, verdict.publish)
+        return Event(row, publish)
 
     def _quarantine(self, message: Message, received_ns: int, reason: str) -> Note:
         digest = sha256(message.headers + message.payload).hexdigest()
@@ -129,24 +146,15 @@ def loose_headers(block: bytes) -> dict[str, str]:
     }
 
 
-def _content(data: bytes, fields: Mapping[str, str]) -> tuple[bool, Json]:
-    """Return whether an event's data is JSON, and what it says."""
-    if not data or not _promises_json(fields):
-        return False, None
+def _content(data: bytes) -> Json:
+    """Return what JSON data says."""
     try:
         content: Json = orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise NotAnEvent(f"the payload is no JSON: {error.msg}") from None
     if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _depth(content) > MAX_DEPTH:
         raise NotAnEvent(f"the payload is nested deeper than {MAX_DEPTH} levels")
-    return True, content
-
-
-def _promises_json(fields: Mapping[str, str]) -> bool:
-    for name in CONTENT_TYPES:
-        if name in fields:
-            return "json" in fields[name].lower()
-    return True
+    return content
 
 
 def _depth(content: Json) -> int:
@@ -166,12 +174,6 @@ def _children(container: list[Json] | dict[str, Json]) -> Iterable[Json]:
     return container.values() if isinstance(container, dict) else container
 
 
-def _intended_ns(fields: Mapping[str, str]) -> int:
-    text = fields.get("twin-intended-ns", "")
-    value = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
-    return value if value < INT64 else 0
-
-
 def _bot(source: str, subject: str) -> str:
     if source.startswith(TWIN_SOURCE):
         return source.rpartition(":")[2]
@@ -180,20 +182,11 @@ def _bot(source: str, subject: str) -> str:
     return ""
 
 
-def _correlation(fields: Mapping[str, str], content: Json) -> str:
-    for name in CORRELATIONS:
-        if name in fields:
-            return fields[name][:MAX_TEXT]
-    if isinstance(content, dict):
-        metadata = content.get("metadata")
-        if isinstance(metadata, dict) and isinstance(found := metadata.get("correlation_id"), str):
-            return found[:MAX_TEXT]
-        if isinstance(found := content.get("request_id"), str):
-            return found[:MAX_TEXT]
+def _correlation(content: dict[str, Json]) -> str:
+    """Return the correlation id that a payload itself names."""
+    metadata = content.get("metadata")
+    if isinstance(metadata, dict) and isinstance(found := metadata.get("correlation_id"), str):
+        return found[:MAX_TEXT]
+    if isinstance(found := content.get("request_id"), str):
+        return found[:MAX_TEXT]
     return ""
-
-
-def _trace(fields: Mapping[str, str]) -> str:
-    """Return the trace id of a W3C traceparent."""
-    parts = fields.get("ce-traceparent", fields.get("traceparent", "")).split("-")
-    return parts[1] if len(parts) >= 4 and len(parts[1]) == 32 else ""
