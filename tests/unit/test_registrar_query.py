@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from twin.cli.registrar import app
 from twin.errors import TwinError, UsageError
-from twin.registrar.query import Condition, Filter, read_records
+from twin.registrar.query import Condition, Filter, queries, read_records
 from twin.registrar.store import Store
 from twin.registrar.times import parse_ns
 
@@ -25,7 +25,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("query") / "store"
     with Store(folder, RULES, "1") as store:
         for row in (
-            make_row(4, event_ns=STAMP + 40, code=602, severity=30, bot="bot-2"),
+            make_row(
+                4,
+                event_ns=STAMP + 40,
+                code=602,
+                severity=30,
+                bot="bot-2",
+                trace="0af7651916cd43dd8448eb211c80319c",
+            ),
             make_row(1, event_ns=STAMP + 10, code=100, payload='{"a":{"b":[1,{"c":"x"}]},"n":1}'),
             make_row(3, event_ns=STAMP + 30, code=603, severity=50, correlation="c-1"),
             make_row(2, event_ns=STAMP + 20, code=630, severity=10, type="t.Bus", bot="bot-2"),
@@ -74,6 +81,16 @@ def test_records_come_in_the_order_of_their_events(folder: Path) -> None:
         ({"where": (Condition("$.f", 2.5), Condition("$.n", True))}, [5]),
         ({"where": (Condition("$.reason", "x"),)}, [0]),
         ({"where": (Condition("$.n", "1"),)}, []),
+        ({"where": (Condition("$.f", 2.5, ">="),)}, [5]),
+        ({"where": (Condition("$.f", 2.5, "<"),)}, []),
+        ({"where": (Condition("$.n", 4, "<="), Condition("$.kind", None, "!="))}, [2, 3, 4]),
+        ({"where": (Condition("$.kind", 1, ">"),)}, []),
+        ({"where": (Condition("$.kind", "boot", ">"), Condition("$.n", 3, "!="))}, [2, 4]),
+        (
+            {"where": (Condition("$.n", None), Condition("$.a", None)), "codes": ((604, 604),)},
+            [7, 8],
+        ),
+        ({"trace": "0af7651916cd43dd8448eb211c80319c"}, [4]),
     ],
 )
 def test_filters(folder: Path, wanted: dict[str, object], expected: list[int]) -> None:
@@ -83,35 +100,46 @@ def test_filters(folder: Path, wanted: dict[str, object], expected: list[int]) -
 
 def test_conditions_are_read_as_written() -> None:
     """Values are JSON where they can be, text otherwise; the path may leave `$.` out."""
-    assert Condition.parse("a.b=20") == ("$.a.b", 20)
-    assert Condition.parse("$.a=true") == ("$.a", True)
-    assert Condition.parse('a="20"') == ("$.a", "20")
-    assert Condition.parse("a=x=y") == ("$.a", "x=y")
-    assert Condition.parse("a=[1]") == ("$.a", "[1]")
-    assert Condition.parse('"a.b"[0].c=null') == ('$."a.b"[0].c', None)
-    for wrong in ("a", "=1", "", "a[=1", "a..b=1", "a[x]=1"):
+    assert Condition.parse("a.b=20") == ("$.a.b", 20, "=")
+    assert Condition.parse("$.a=true") == ("$.a", True, "=")
+    assert Condition.parse('a="20"') == ("$.a", "20", "=")
+    assert Condition.parse("a=x=y") == ("$.a", "x=y", "=")
+    assert Condition.parse("a=[1]") == ("$.a", "[1]", "=")
+    assert Condition.parse('"a.b"[0].c=null') == ('$."a.b"[0].c', None, "=")
+    assert Condition.parse("a.b<=-1.5") == ("$.a.b", -1.5, "<=")
+    assert Condition.parse("a!=>x") == ("$.a", ">x", "!=")
+    for wrong in ("a", "=1", "", "a[=1", "a..b=1", "a[x]=1", "a<null", "a>=true"):
         with pytest.raises(UsageError):
             Condition.parse(wrong)
 
 
-def test_lookups_use_an_index(folder: Path) -> None:
-    """No common question makes SQLite read the whole table or sort."""
+@pytest.mark.parametrize(
+    ("wanted", "index"),
+    [
+        ({"codes": ((602, 602),)}, "code"),
+        ({"codes": ((600, 699),), "type": "t"}, "code"),
+        ({"bot": "b"}, "bot"),
+        ({"bot": "b", "codes": ((602, 602),), "type": "t"}, "bot"),
+        ({"type": "t"}, "type"),
+        ({"severity": 30}, "severe"),
+        ({"severity": 50}, "severe"),
+        ({"id": "x", "bot": "b"}, "key"),
+        ({"correlation": "c", "bot": "b", "type": "t", "since_ns": 5}, "correlation"),
+        ({"trace": "t", "codes": ((602, 602),)}, "trace"),
+        ({"since_ns": 5, "until_ns": 9}, "time"),
+        ({"since_ns": 5, "codes": ((602, 602),)}, "code"),
+    ],
+    ids=str,
+)
+def test_lookups_use_an_index(folder: Path, wanted: dict[str, object], index: str) -> None:
+    """No common question makes SQLite read the whole table, the rest of it, or sort much."""
     db = apsw.Connection(str(folder / "segment-000001.sqlite"), apsw.SQLITE_OPEN_READONLY)
-    order = "ORDER BY event_ns"
-    for condition in (
-        "code = 602",
-        "bot = 'b' AND +code = 602",
-        "type = 't'",
-        "severity >= 30",
-        "id = 'x'",
-        "correlation = 'c'",
-        "event_ns >= 5 AND event_ns < 9",
-    ):
-        query = f"EXPLAIN QUERY PLAN SELECT * FROM events WHERE {condition} {order}"  # noqa: S608
-        plan = " ".join(str(row[3]) for row in db.execute(query))
-        assert "USING INDEX events_" in plan, (condition, plan)
-        small = condition.startswith(("id", "correlation"))
-        assert small or "TEMP B-TREE" not in plan, (condition, plan)
+    for table, query, values in queries(db, Filter(**wanted), newest_first=False):  # type: ignore[arg-type]
+        plan = " ".join(str(row[3]) for row in db.execute(f"EXPLAIN QUERY PLAN {query}", values))
+        if table == "events":
+            verb = "SCAN" if index == "severe" else "SEARCH"
+            assert f"{verb} events USING INDEX events_{index}" in plan, plan
+            assert index in {"key", "correlation", "trace"} or "TEMP B-TREE" not in plan, plan
     db.close()
 
 

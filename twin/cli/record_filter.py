@@ -50,8 +50,14 @@ def _filter(
     since: Annotated[str, typer.Option(help="Event time from here on, RFC 3339.")] = "",
     until: Annotated[str, typer.Option(help="Event time before this, RFC 3339.")] = "",
     correlation: Annotated[str | None, typer.Option(help="A correlation id.")] = None,
+    trace: Annotated[str | None, typer.Option(help="A W3C trace id.")] = None,
     where: Annotated[
-        list[str] | None, typer.Option(help="A payload field and its value, as power.soc_pct=20.")
+        list[str] | None,
+        typer.Option(
+            help="A field of the payload by its JSON path, compared by =, !=, <, <=, > or >=: "
+            "power.soc_pct<=20, a.b[0].c=x; may be repeated.",
+            metavar="PATH=VALUE",
+        ),
     ] = None,
 ) -> Filter:
     return Filter(
@@ -63,6 +69,7 @@ def _filter(
         since_ns=_time(since),
         until_ns=_time(until),
         correlation=correlation,
+        trace=trace,
         where=tuple(map(Condition.parse, where or [])),
     )
 

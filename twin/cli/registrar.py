@@ -14,6 +14,7 @@ from twin.cli.registrar_store import (
     export,
     query,
     stats,
+    tail,
     verify_command,
 )
 from twin.events.streams import build_topology
@@ -145,6 +146,7 @@ def serve_command(
 
 for name, command in (
     ("query", query),
+    ("tail", tail),
     ("stats", stats),
     ("verify", verify_command),
     ("checkpoints", checkpoints),

@@ -3,9 +3,9 @@
 import asyncio
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated
 
@@ -21,9 +21,11 @@ from twin.jetstream.options import BrokerOptions
 from twin.registrar.anchor import fetch_anchors, read_anchors
 from twin.registrar.coverage import coverage
 from twin.registrar.evidence import write_pack
+from twin.registrar.follow import Follower
 from twin.registrar.present import (
     as_csv,
     as_json_lines,
+    as_lines,
     as_table,
     dump_lines,
     stats_document,
@@ -35,7 +37,16 @@ from twin.registrar.statements import Signed
 from twin.registrar.stats import store_stats
 from twin.registrar.verify import store_id, stored_checkpoints, verify
 
-__all__ = ["StoreOption", "checkpoints", "evidence", "export", "query", "stats", "verify_command"]
+__all__ = [
+    "StoreOption",
+    "checkpoints",
+    "evidence",
+    "export",
+    "query",
+    "stats",
+    "tail",
+    "verify_command",
+]
 
 StoreOption = Annotated[Path, typer.Option("--store", help="Folder of the store.", metavar="DIR")]
 
@@ -63,6 +74,29 @@ def query(
     Example: twin registrar query --store runs/last/registrar --range 6xx --severity WARN
     """
     _print(islice(read_records(store, wanted, newest), limit), output)
+
+
+@filtered
+def tail(
+    wanted: Filter,
+    store: StoreOption,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="So many to begin with.")] = 10,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with what is recorded, until Ctrl-C.")
+    ] = False,
+    output: Annotated[
+        Format, typer.Option("--format", help="How records are printed; table: a line each.")
+    ] = Format.TABLE,
+) -> None:
+    """Show what was recorded last, in the order in which it was recorded.
+
+    Example: twin registrar tail --store runs/last/registrar --severity WARN
+    """
+    follower = Follower(store, wanted)
+    records = chain(follower.last(lines), follower.follow() if follow else ())
+    for text in _texts(records, output):
+        sys.stdout.buffer.write(text)
+        sys.stdout.flush()
 
 
 @filtered
@@ -196,9 +230,13 @@ def _write(lines: Iterable[bytes], out: Path | None) -> None:
 def _print(records: Iterable[Found], output: Format) -> None:
     if output is Format.TABLE:
         Console().print(as_table(records))
-    elif output is Format.JSON:
-        for line in as_json_lines(records):
-            sys.stdout.buffer.write(line)
-    else:
-        for text in as_csv(records):
-            sys.stdout.write(text)
+        return
+    for text in _texts(records, output):
+        sys.stdout.buffer.write(text)
+
+
+def _texts(records: Iterable[Found], output: Format) -> Iterator[bytes]:
+    if output is Format.JSON:
+        return as_json_lines(records)
+    lines = as_csv(records) if output is Format.CSV else as_lines(records)
+    return (line.encode() for line in lines)

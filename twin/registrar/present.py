@@ -22,10 +22,19 @@ from twin.registrar.schema import (
 from twin.registrar.stats import Stats
 from twin.registrar.times import format_ns
 
-__all__ = ["as_csv", "as_json_lines", "as_table", "dump_lines", "stats_document", "stats_table"]
+__all__ = [
+    "as_csv",
+    "as_json_lines",
+    "as_lines",
+    "as_table",
+    "dump_lines",
+    "stats_document",
+    "stats_table",
+]
 
 STYLES = {"WARN": "yellow", "ERROR": "red", "CRITICAL": "bold red", "DEBUG": "dim", "INFO": ""}
 ID_WIDTH = 40
+LINE_CHARS = 200
 COLUMNS = (
     "time",
     "kind",
@@ -93,10 +102,20 @@ def as_csv(records: Iterable[Found]) -> Iterator[str]:
     buffer = StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for record in records:
-        yield _taken(buffer)
-        writer.writerow(_fields(record))
     yield _taken(buffer)
+    for record in records:
+        writer.writerow(_fields(record))
+        yield _taken(buffer)
+
+
+def as_lines(records: Iterable[Found]) -> Iterator[str]:
+    """Yield a line of text a record, for a terminal on which they keep coming."""
+    for record in records:
+        payload = record.payload
+        shown = payload if isinstance(payload, str) else f"{len(payload)} bytes"
+        what = f"{record.code} {_name(record.code):20} {Severity(record.severity).name:8}"
+        line = f"{format_ns(record.time_ns)} {what} {record.id or record.kind} {shown[:LINE_CHARS]}"
+        yield f"{_printable(line)}\n"
 
 
 def dump_lines(store: Path) -> Iterator[bytes]:

@@ -13,32 +13,55 @@ import orjson
 from twin.errors import StoreError, UsageError
 from twin.registrar.schema import open_reader, segments, select
 
-__all__ = ["Condition", "Filter", "Found", "read_records"]
+__all__ = ["EVENT", "NOTE", "Condition", "Filter", "Found", "queries", "read_records"]
 
 Value: TypeAlias = str | int | float | bool | None
 Bound: TypeAlias = "tuple[str, list[Value]]"
 
 
 class Condition(NamedTuple):
-    """A payload field (an SQLite JSON path such as `$.power.soc_pct`) and its value."""
+    """A payload field (an SQLite JSON path such as `$.power.soc_pct`) compared with a value.
+
+    `=` null means null or absent. All others need the field to be there, and `<` to `>=` one of
+    the value's kind: a number or a text.
+    """
 
     path: str
     value: Value
+    comparison: str = "="
 
     @classmethod
     def parse(cls, text: str) -> "Condition":
-        """Read `path=value`; `$.` may be left out, a value that is no JSON scalar is text."""
-        path, equals, literal = text.partition("=")
-        path = path if path.startswith("$") else f"$.{path}"
-        if not (equals and PATH.fullmatch(path)):
-            raise UsageError(f"'{text}' is no condition; write for example power.soc_pct=20")
+        """Read `path=value`, or with `!=`, `<`, `<=`, `>`, `>=`.
+
+        `$.` may be left out, a value that is no JSON scalar is text.
+        """
+        match = CONDITION.fullmatch(text if text.startswith("$") else f"$.{text}")
+        if match is None:
+            raise UsageError(f"'{text}' is no condition; write for example power.soc_pct<=20")
+        path, comparison, literal = match.groups()
         try:
             value = orjson.loads(literal)
         except orjson.JSONDecodeError:
             value = literal
         if isinstance(value, list | dict):
             value = literal
-        return cls(path, value)
+        if comparison not in EQUAL and (value is None or isinstance(value, bool)):
+            raise UsageError(f"'{text}': {comparison} compares with a number or a text")
+        return cls(path, value, comparison)
+
+    def term(self, column: str) -> Bound:
+        """Return the SQL condition on a column of JSON, and its values."""
+        found = f"json_extract({column}, ?)"
+        if self.comparison == "=":
+            return f"{found} IS ?", [self.path, self.value]
+        if self.value is None:
+            return f"{found} IS NOT ?", [self.path, self.value]
+        if self.comparison == "!=":
+            return f"{found} != ?", [self.path, self.value]
+        kinds = "('text')" if isinstance(self.value, str) else "('integer', 'real')"
+        kind = f"json_type({column}, ?) IN {kinds}"
+        return f"{kind} AND {found} {self.comparison} ?", [self.path, self.path, self.value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,30 +79,42 @@ class Filter:
     since_ns: int | None = None
     until_ns: int | None = None
     correlation: str | None = None
+    trace: str | None = None
     where: tuple[Condition, ...] = field(default=())
 
     def clause(self, time_column: str, payload_column: str) -> Bound:
-        """Return the SQL condition, except for the code, and its values."""
+        """Return the SQL condition, except for the code, and its values.
+
+        A `+` keeps SQLite from the index of a column when another one leads to fewer records.
+        """
         terms: list[str] = []
         values: list[Value] = []
         if self.severity:
-            terms.append(f"severity >= {int(self.severity)}")  # literal, to fit a partial index
-        for column in ("bot", "type", "id", "correlation"):
+            terms.append(f"severity >= {int(self.severity)}")
+        if self.severity >= INDEXED_SEVERITY:
+            terms.append(f"severity >= {INDEXED_SEVERITY}")  # literal, to fit the partial index
+        given = [column for column in NARROWEST_FIRST if getattr(self, column) is not None]
+        for column in given:
             value = getattr(self, column)
-            if value is not None:
-                terms.append(f"{column} = ?")
-                values.append(value)
+            terms.append(f"{column} = ?" if column == given[0] else f"+{column} = ?")
+            values.append(value)
+            if value and column in PARTLY_INDEXED:
+                terms.append(f"{column} != ''")
+        when = f"+{time_column}" if {*given} & FEW else time_column
         for comparison, bound in ((">=", self.since_ns), ("<", self.until_ns)):
             if bound is not None:
-                terms.append(f"{time_column} {comparison} ?")
+                terms.append(f"{when} {comparison} ?")
                 values.append(bound)
-        for path, value in self.where:
-            column = payload_column
-            terms.append(
-                f"CASE typeof({column}) WHEN 'text' THEN json_extract({column}, ?) IS ? END"
-            )
-            values += [path, value]
+        for condition in self.where:
+            term, compared = condition.term(payload_column)
+            terms.append(f"CASE typeof({payload_column}) WHEN 'text' THEN {term} END")
+            values += compared
         return " AND ".join(terms) or "true", values
+
+    def code_clause(self) -> Bound:
+        """Return the SQL condition on the code, and its values."""
+        terms = " OR ".join(["code BETWEEN ? AND ?"] * len(self.codes))
+        return f"({terms or 'true'})", [end for ends in self.codes for end in ends]
 
     def document(self) -> dict[str, object]:
         """Return what was asked for, as JSON has it."""
@@ -88,13 +123,15 @@ class Filter:
 
     @property
     def pinned(self) -> bool:
-        """Whether something narrower than a code leads to the records."""
-        return any(value is not None for value in (self.bot, self.id, self.correlation))
+        """Whether something narrower than a code or type leads to the records."""
+        given = (self.bot, self.id, self.correlation, self.trace)
+        return any(value is not None for value in given)
 
     @property
     def takes_notes(self) -> bool:
-        """Whether a note, which has neither bot nor type nor correlation, can be an answer."""
-        return all(value is None for value in (self.bot, self.type, self.correlation))
+        """Whether a note can be an answer, which has no bot, type, correlation or trace."""
+        given = (self.bot, self.type, self.correlation, self.trace)
+        return all(value is None for value in given)
 
 
 class Found(NamedTuple):
@@ -118,7 +155,14 @@ class Found(NamedTuple):
     payload: str | bytes
 
 
-PATH: Final = re.compile(r"""\$(\.[^.\[\]"]+|\."[^"]+"|\[(#-)?\d+\])+""")
+INDEXED_SEVERITY: Final = 30
+NARROWEST_FIRST: Final = ("id", "correlation", "trace", "bot", "type")
+FEW: Final = {"id", "correlation", "trace"}
+PARTLY_INDEXED: Final = ("correlation", "trace")
+EQUAL: Final = ("=", "!=")
+CONDITION: Final = re.compile(
+    r"""(\$(?:\.[^.\[\]"=<>!]+|\."[^"]+"|\[(?:#-)?\d+\])+)(!=|<=|>=|=|<|>)(.*)""", re.DOTALL
+)
 EVENT: Final = (
     "event_ns",
     "'event'",
@@ -161,7 +205,11 @@ def read_records(store: Path, wanted: Filter, newest_first: bool = False) -> Ite
     """Yield what matches in time order; StoreError when the store cannot be read."""
     readers = [open_reader(path) for path in segments(store)]
     try:
-        streams = [one for db in readers for one in _streams(db, wanted, newest_first)]
+        streams = [
+            map(Found._make, db.execute(query, values))
+            for db in readers
+            for _, query, values in queries(db, wanted, newest_first)
+        ]
         merged = heapq.merge(*streams, key=lambda record: record.time_ns, reverse=newest_first)
         yield from merged
     except (apsw.Error, UnicodeDecodeError) as error:
@@ -171,8 +219,10 @@ def read_records(store: Path, wanted: Filter, newest_first: bool = False) -> Ite
             db.close()
 
 
-def _streams(db: apsw.Connection, wanted: Filter, newest_first: bool) -> Iterator[Iterator[Found]]:
-    """Yield one ordered stream of records per table and code.
+def queries(
+    db: apsw.Connection, wanted: Filter, newest_first: bool
+) -> Iterator[tuple[str, str, list[Value]]]:
+    """Yield what SQLite is asked: table, statement and values, one per table and code.
 
     A code at a time, because then an index gives the order and nothing needs sorting.
     """
@@ -185,7 +235,7 @@ def _streams(db: apsw.Connection, wanted: Filter, newest_first: bool) -> Iterato
         order = f"ORDER BY {time_column} {'DESC' if newest_first else 'ASC'}"
         for term, code in _codes(db, wanted, code_column):
             query = select(columns, f"FROM {table} WHERE {condition}{term} {order}")
-            yield map(Found._make, db.execute(query, [*values, *code]))
+            yield table, query, [*values, *code]
 
 
 def _codes(db: apsw.Connection, wanted: Filter, column: str) -> list[tuple[str, tuple[int, ...]]]:
