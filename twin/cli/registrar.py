@@ -7,11 +7,10 @@ from typing import Annotated
 
 import typer
 
+from twin.cli.registrar_export import checkpoints, export
 from twin.cli.registrar_store import (
     StoreOption,
-    checkpoints,
     evidence,
-    export,
     query,
     stats,
     tail,

@@ -27,7 +27,6 @@ from twin.registrar.present import (
     as_json_lines,
     as_lines,
     as_table,
-    dump_lines,
     stats_document,
     stats_table,
 )
@@ -35,18 +34,9 @@ from twin.registrar.present_verify import verification_document, verification_li
 from twin.registrar.query import Filter, Found, read_records
 from twin.registrar.statements import Signed
 from twin.registrar.stats import store_stats
-from twin.registrar.verify import store_id, stored_checkpoints, verify
+from twin.registrar.verify import store_id, verify
 
-__all__ = [
-    "StoreOption",
-    "checkpoints",
-    "evidence",
-    "export",
-    "query",
-    "stats",
-    "tail",
-    "verify_command",
-]
+__all__ = ["StoreOption", "evidence", "query", "stats", "tail", "verify_command"]
 
 StoreOption = Annotated[Path, typer.Option("--store", help="Folder of the store.", metavar="DIR")]
 
@@ -187,44 +177,6 @@ async def _fetched(broker: BrokerOptions, space: SubjectSpace, store: str) -> li
     if not found:
         raise UsageError(f"there is no checkpoint of store {store} on this server")
     return found
-
-
-def checkpoints(
-    store: StoreOption,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Write here instead of to standard output.")
-    ] = None,
-) -> None:
-    """Write the signed checkpoints of a store as JSON lines, to be kept elsewhere.
-
-    Example: twin registrar checkpoints --store runs/last/registrar -o checkpoints.jsonl
-    """
-    _write((signed.line() for signed in stored_checkpoints(store)), out)
-
-
-def export(
-    store: StoreOption,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Write here instead of to standard output.")
-    ] = None,
-) -> None:
-    """Write everything in a store as JSON lines: batches, events, notes.
-
-    Example: twin registrar export --store runs/last/registrar -o audit.jsonl
-    """
-    _write(dump_lines(store), out)
-
-
-def _write(lines: Iterable[bytes], out: Path | None) -> None:
-    if out is None:
-        for line in lines:
-            sys.stdout.buffer.write(line)
-        return
-    try:
-        with out.open("wb") as file:
-            file.writelines(lines)
-    except OSError as error:
-        raise UsageError(f"cannot write {out}: {error.strerror}") from error
 
 
 def _print(records: Iterable[Found], output: Format) -> None:

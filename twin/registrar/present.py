@@ -35,6 +35,11 @@ __all__ = [
 STYLES = {"WARN": "yellow", "ERROR": "red", "CRITICAL": "bold red", "DEBUG": "dim", "INFO": ""}
 ID_WIDTH = 40
 LINE_CHARS = 200
+DUMPED = (
+    ("batches", "batch", BATCH_COLUMNS),
+    ("events", "event", ROW_COLUMNS),
+    ("notes", "note", NOTE_COLUMNS),
+)
 COLUMNS = (
     "time",
     "kind",
@@ -118,13 +123,14 @@ def as_lines(records: Iterable[Found]) -> Iterator[str]:
         yield f"{_printable(line)}\n"
 
 
-def dump_lines(store: Path) -> Iterator[bytes]:
-    """Yield everything in a store as JSON lines: batches, events, notes, all columns as stored."""
-    tables = (("batch", "batches", BATCH_COLUMNS), ("event", "events", ROW_COLUMNS))
+def dump_lines(store: Path, table: str | None = None) -> Iterator[bytes]:
+    """Yield everything in a store, or in one table of it, as JSON lines: all columns as stored."""
     for path in segments(store):
         with reading(path) as db:
-            for kind, table, columns in (*tables, ("note", "notes", NOTE_COLUMNS)):
-                for record in db.execute(select(columns, f"FROM {table} ORDER BY 1")):
+            for name, kind, columns in DUMPED:
+                if table not in (None, name):
+                    continue
+                for record in db.execute(select(columns, f"FROM {name} ORDER BY 1")):
                     fields = {"kind": kind, **dict(zip(columns, map(_plain, record), strict=True))}
                     yield orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)
 
