@@ -6,11 +6,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import pytest
 
-from twin.errors import BrokerUnreachable, UsageError
+from twin.errors import BrokerUnreachable
 from twin.jetstream import fastpath
 from twin.jetstream.connection import BrokerOptions, Connection, NoResponders, connect
 from twin.jetstream.server import NatsServer
@@ -23,7 +22,7 @@ def test_nobody_there_is_said_quickly_and_quietly() -> None:
     """One attempt on a closed port fails within 3 s, with nothing on stderr."""
     program = """
 import asyncio
-from twin.errors import BrokerUnreachable, UsageError
+from twin.errors import BrokerUnreachable
 from twin.jetstream.connection import BrokerOptions, connect
 async def main():
     try:
@@ -186,50 +185,3 @@ async def test_other_internals_fall_back_to_the_public_way(
     async with await connect(BrokerOptions(url=server.url), name="test") as connection:
         assert connection.wire_name == "public"
         assert (await connection.request("$JS.API.INFO"))[3].startswith(b"{")
-
-
-async def test_credentials_that_cannot_work_are_a_usage_error(
-    server: NatsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Missing files, a missing package and broken TLS files are the user's to mend: exit 2."""
-    here = tmp_path / "user.creds"
-    with pytest.raises(UsageError, match="no credentials file"):
-        await connect(BrokerOptions(url=server.url, creds=here), name="test")
-    here.write_text("not really")
-    monkeypatch.setattr("twin.jetstream.options.find_spec", lambda name: None)
-    with pytest.raises(UsageError, match="nkeys"):
-        await connect(BrokerOptions(url=server.url, nkey=here), name="test")
-    with pytest.raises(UsageError, match="TLS"):
-        await connect(BrokerOptions(url=server.url, ca=here), name="test")
-
-
-async def test_mutual_tls(tmp_path: Path) -> None:
-    """TLS with certificates on both sides works, and a stranger's server is refused."""
-    pki = make_certificates(tmp_path)
-    config = f"""tls {{ cert_file: "{pki / "server.pem"}", key_file: "{pki / "server.key"}",
-        ca_file: "{pki / "ca.pem"}", verify: true }}"""
-    mine = BrokerOptions(ca=pki / "ca.pem", cert=pki / "client.pem", key=pki / "client.key")
-    async with NatsServer(
-        tmp_path / "nats", log=tmp_path / "log", extra_config=config, probe=mine
-    ) as server:
-        with pytest.raises(BrokerUnreachable):
-            await connect(BrokerOptions(url=server.url, ca=pki / "ca.pem"), name="no client cert")
-        with pytest.raises(BrokerUnreachable):
-            await connect(BrokerOptions(url=server.url), name="unknown authority")
-
-
-def make_certificates(folder: Path) -> Path:
-    """Make a throwaway authority, a server and a client certificate with openssl."""
-    run = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-    run += ["-nodes", "-days", "2"]
-    alt = ["-addext", "subjectAltName=IP:127.0.0.1"]
-    ca = ["-CA", str(folder / "ca.pem"), "-CAkey", str(folder / "ca.key")]
-    for name, more in (("ca", []), ("server", [*alt, *ca]), ("client", [*alt, *ca])):
-        files = ["-keyout", str(folder / f"{name}.key"), "-out", str(folder / f"{name}.pem")]
-        constraint = [] if name == "ca" else ["-addext", "basicConstraints=critical,CA:FALSE"]
-        subprocess.run(
-            [*run, *files, "-subj", f"/CN={name}", *more, *constraint],
-            check=True,
-            capture_output=True,
-        )
-    return folder

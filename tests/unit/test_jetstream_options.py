@@ -1,6 +1,7 @@
 """How a broker is reached: flags, contexts, environment; and what must not show."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -70,9 +71,88 @@ def test_secrets_do_not_show() -> None:
         options.shown,
         options.redact("with tok3n and p4ss at nats://bob:hunter2@host:1"),
         redact("tls://bob:hunter2@host:1 refused"),
+        redact("tls://bob:p@hunter2@host:1 refused, nats://x/hunter2@host:1"),
     ):
         assert not any(secret in text for secret in ("hunter2", "tok3n", "p4ss")), text
     assert options.shown == "nats://***@host:1"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "nats://",
+        "nats://host:port",
+        "nats://host:99999",
+        "nats://host:0",
+        "nats://[::1",
+        "http://host:4222",
+        "ws://host:80",
+        "nats://one:4222,tcp://hunter2@two:4222",
+        "host:4222:4222",
+    ],
+)
+def test_what_is_no_server_is_a_usage_error(url: str) -> None:
+    """A URL that cannot be dialled is refused with what is allowed, and without its login."""
+    with pytest.raises(UsageError, match="nats://HOST:PORT") as refusal:
+        BrokerOptions.resolve(url, environ={})
+    assert "hunter2" not in str(refusal.value)
+
+
+def test_a_login_in_the_url_is_taken_out_and_replaces_the_others() -> None:
+    """The servers' URLs can be shown and handed on; what was in them is percent-decoded."""
+    environ = {"NATS_TOKEN": "t", "NATS_USER": "u", "NATS_PASSWORD": "p", "NATS_CREDS": "/creds"}
+    found = BrokerOptions.resolve("nats://ann:p%40ss@one:1, two:2", environ=environ)
+    assert found == BrokerOptions("nats://one:1,nats://two:2", user="ann", password="p@ss")
+    assert BrokerOptions.resolve("tls://t%2Fok@one:1", environ=environ) == BrokerOptions(
+        "tls://one:1", token="t/ok"
+    )
+    assert BrokerOptions.resolve("one:1", environ=environ).token == "t"
+    with pytest.raises(UsageError, match="different logins"):
+        BrokerOptions.resolve("nats://a:hunter2@one:1,nats://b:hunter2@two:2", environ={})
+
+
+def test_a_child_process_resolves_the_same(tmp_path: Path) -> None:
+    """What is handed on in the environment is complete, and hides what was there before."""
+    for options in (
+        BrokerOptions(),
+        BrokerOptions(url="nats://a:1", token="t", domain="hub"),
+        BrokerOptions(
+            url="tls://a:1",
+            user="u",
+            password="p",
+            nkey=tmp_path / "nk",
+            creds=tmp_path / "creds",
+            ca=tmp_path / "ca",
+            cert=tmp_path / "cert",
+            key=tmp_path / "key",
+            tls_first=True,
+            api_prefix="js.hub",
+            inbox_prefix="mine",
+        ),
+    ):
+        inherited = {
+            "NATS_TOKEN": "old",
+            "NATS_JS_DOMAIN": "",
+            "NATS_CREDS": "/old",
+            "NATS_KEY": "",
+        }
+        assert BrokerOptions.resolve(environ=inherited | options.environment()) == options
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"domain": "a", "api_prefix": "b"}, "exclude each other"),
+        ({"api_prefix": "js.>"}, "'js.>' is no API prefix"),
+        ({"domain": "a b"}, "is no API prefix"),
+        ({"inbox_prefix": "_INBOX.*"}, "'_INBOX.*' is no inbox prefix"),
+        ({"inbox_prefix": "a\r\nPUB x 0"}, "is no inbox prefix"),
+    ],
+)
+def test_prefixes_that_are_no_subjects(fields: dict[str, str], message: str) -> None:
+    """They would say something else to the server than is meant."""
+    with pytest.raises(UsageError, match=re.escape(message)):
+        BrokerOptions(**fields).check()  # type: ignore[arg-type]
 
 
 def test_broken_tls_files_are_a_usage_error(tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from twin.jetstream.api import consumer_info
 from twin.jetstream.connection import Connection
 from twin.jetstream.consumer import PullConsumer
 from twin.jetstream.link import WireChoice
+from twin.jetstream.options import BrokerOptions
 from twin.jetstream.publisher import Publisher, PublisherSettings
-from twin.scenario.runner import CREDENTIALS
 from twin.scenario.services import RegistrarProcess
 from twin.simulation.fleet import FleetGroup
 from twin.simulation.world import World
@@ -141,7 +141,7 @@ def registrar_of(rig: Rig, durable: str, folder: Path) -> RegistrarProcess:
             *("--attach", "--no-fan-out", "--prefix", PREFIX, "--consume", f"{STREAM}:{durable}"),
             *("--store", str(folder / "store"), "--announce", str(folder / "announce")),
         ],
-        {"NATS_URL": rig.server.url} | dict.fromkeys(CREDENTIALS, ""),
+        BrokerOptions(url=rig.server.url).environment(),
         folder / "registrar.log",
         folder / "announce",
     )

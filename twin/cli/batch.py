@@ -59,17 +59,20 @@ def find_scenarios(
 
 
 async def run_apart(
-    commands: Sequence[tuple[str, Sequence[str]]], jobs: int, tell: Callable[[Finished], None]
+    commands: Sequence[tuple[str, Sequence[str]]],
+    jobs: int,
+    tell: Callable[[Finished], None],
+    env: Mapping[str, str],
 ) -> list[Finished]:
     """Run `twin run` with each (name, arguments), `jobs` at a time; results in the given order.
 
-    A run that cannot be carried out ends no other one.
+    `env` is added to the environment. A run that cannot be carried out ends no other one.
     """
     turn = asyncio.Semaphore(jobs)
 
     async def one(name: str, arguments: Sequence[str]) -> Finished:
         async with turn:
-            found = await _run(name, arguments)
+            found = await _run(name, arguments, env)
         tell(found)
         return found
 
@@ -78,11 +81,11 @@ async def run_apart(
     return [task.result() for task in tasks]
 
 
-async def _run(name: str, arguments: Sequence[str]) -> Finished:
+async def _run(name: str, arguments: Sequence[str], env: Mapping[str, str]) -> Finished:
     with tempfile.TemporaryDirectory(prefix="twin-run-") as place:
         output = Path(place) / "output"
         argv = [sys.executable, "-m", "twin", "run", *arguments, "--json"]
-        async with ChildProcess.start(argv, log_path=output) as child:
+        async with ChildProcess.start(argv, env=env, log_path=output) as child:
             code = await child.wait()
         if code not in JUDGED:
             return Finished(name, None, tail(output) or f"ended with {code}", max(code, 0))

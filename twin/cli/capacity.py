@@ -72,8 +72,6 @@ def find_capacity(
         out=out,
         settings=Settings(shared_server=broker is not None),
         broker=broker,
-        url=nats or "",
-        context=context or "",
     )
     console = SideConsole(stderr=True, highlight=False, quiet=json)
     search = Search(

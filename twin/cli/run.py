@@ -95,10 +95,11 @@ def run_scenarios(
     )
     loaded = find_scenarios(scenarios, tag or [], parse_vars(var or [])) * repeat
     if jobs > 1 and len(loaded) > 1:
-        flags = _flags(settings, nats, context, out)
+        flags = _flags(settings, broker, out)
         commands = [(one.scenario.name, [*_words(one, settings), *flags]) for one in loaded]
         tell = partial(_tell, SideConsole(stderr=True, highlight=False, quiet=json))
-        finished = asyncio.run(run_apart(commands, jobs, tell))
+        env = broker.environment() if broker else {}
+        finished = asyncio.run(run_apart(commands, jobs, tell, env))
         for done in () if json else finished:
             if done.result is not None:
                 _show(done.result, out / done.result.run_id, as_json=False)
@@ -109,8 +110,6 @@ def run_scenarios(
             out=out,
             settings=settings,
             broker=broker,
-            url=nats or "",
-            context=context or "",
             reproduce=_reproduce(one, settings),
         )
         result, folder = _run_one(one, options, quiet=json)
@@ -146,9 +145,9 @@ def _tell(console: SideConsole, one: Finished) -> None:
         console.print(one.error, markup=False, soft_wrap=True)
 
 
-def _flags(settings: Settings, nats: str | None, context: str | None, out: Path) -> list[str]:
-    """Return the options that every run has in common."""
-    given = (("--nats", nats), ("--context", context), ("--prefix", settings.prefix))
+def _flags(settings: Settings, broker: BrokerOptions | None, out: Path) -> list[str]:
+    """Return the options that every run has in common; logins are in its environment."""
+    given = (("--nats", broker.url if broker else ""), ("--prefix", settings.prefix))
     words = [word for flag, value in given if value for word in (flag, value)]
     skew = ["--allow-time-skew"] if settings.allow_time_skew else []
     return [*words, *skew, "--out", str(out)]

@@ -6,17 +6,21 @@ import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from twin.errors import UsageError
+from twin.jetstream.logins import check_creds, check_nkey
 
 __all__ = ["BrokerOptions", "redact"]
 
 DEFAULT_URL = "nats://127.0.0.1:4222"
-_CREDENTIALS_IN_URL = re.compile(r"(\w+://)[^/@\s]+@")
+DEFAULT_INBOX = "_INBOX"
+SCHEMES = ("nats", "tls")
+_SUBJECT = re.compile(r"[^\s.*>]+(\.[^\s.*>]+)*")
+_CREDENTIALS_IN_URL = re.compile(r"(\w+://)[^\s,]+@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ class BrokerOptions:
     tls_first: bool = False
     domain: str = ""
     api_prefix: str = ""
-    inbox_prefix: str = "_INBOX"
+    inbox_prefix: str = DEFAULT_INBOX
 
     @classmethod
     def resolve(
@@ -47,17 +51,21 @@ class BrokerOptions:
     ) -> "BrokerOptions":
         """Combine, the first one wins: an explicit URL, a nats CLI context, the environment.
 
-        Raises UsageError when the context does not exist or asks for what we cannot do.
+        A login in the URL replaces every other one. Raises UsageError when the context does not
+        exist or asks for what we cannot do, and for what is no URL of a server.
         """
         options = _from_environment(environ)
         if context:
             options = _from_context(context, environ)
-        return replace(options, url=url) if url else options
+        options = replace(options, url=url) if url else options
+        options.check()
+        return _without_login(options)
 
     @property
     def servers(self) -> list[str]:
-        """The server URLs, at least one."""
-        return [part.strip() for part in self.url.split(",") if part.strip()] or [DEFAULT_URL]
+        """The server URLs, at least one; `nats://` where no scheme is given."""
+        parts = [part.strip() for part in self.url.split(",") if part.strip()] or [DEFAULT_URL]
+        return [part if "://" in part else f"nats://{part}" for part in parts]
 
     @property
     def shown(self) -> str:
@@ -84,14 +92,43 @@ class BrokerOptions:
             raise UsageError(f"The TLS files cannot be used: {error}") from error
         return context
 
+    def check(self) -> None:
+        """Raise UsageError for a URL that is none, and for settings that exclude each other."""
+        for url in self.servers:
+            _check_url(url)
+        if self.domain and self.api_prefix:
+            raise UsageError("A JetStream domain and an API prefix exclude each other.")
+        for what, value in (("API prefix", self.api), ("inbox prefix", self.inbox_prefix)):
+            if not _SUBJECT.fullmatch(value):
+                raise UsageError(f"{value!r} is no {what}: it is a subject without wildcards")
+
     def check_credentials(self) -> None:
-        """Raise UsageError when creds or nkey name no file, or the package they need is missing."""
-        files = [file for file in (self.creds, self.nkey) if file]
-        for file in files:
-            if not file.is_file():
-                raise UsageError(f"There is no credentials file {file}.")
-        if files and find_spec("nkeys") is None:
-            raise UsageError("Creds and nkeys need the package nkeys: pip install nkeys")
+        """Raise UsageError when creds or nkey name no file, or one that holds no login."""
+        if self.creds:
+            check_creds(self.creds)
+        if self.nkey:
+            check_nkey(self.nkey)
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables from which a child process resolves the same options.
+
+        All of them, so that none is inherited: one that is not in use is empty.
+        """
+        return {
+            "NATS_URL": self.url,
+            "NATS_TOKEN": self.token,
+            "NATS_USER": self.user,
+            "NATS_PASSWORD": self.password,
+            "NATS_NKEY": _text(self.nkey),
+            "NATS_CREDS": _text(self.creds),
+            "NATS_CA": _text(self.ca),
+            "NATS_CERT": _text(self.cert),
+            "NATS_KEY": _text(self.key),
+            "NATS_TLS_FIRST": "true" if self.tls_first else "",
+            "NATS_JS_DOMAIN": self.domain,
+            "NATS_JS_API_PREFIX": self.api_prefix,
+            "NATS_INBOX_PREFIX": "" if self.inbox_prefix == DEFAULT_INBOX else self.inbox_prefix,
+        }
 
     def redact(self, text: str) -> str:
         """Return `text` without this broker's secrets."""
@@ -103,6 +140,34 @@ class BrokerOptions:
 def redact(text: str) -> str:
     """Return `text` without the credentials of any URL in it."""
     return _CREDENTIALS_IN_URL.sub(r"\1***@", text)
+
+
+def _without_login(options: BrokerOptions) -> BrokerOptions:
+    """Take the login out of the URLs, so that it is in no message and no command line."""
+    logins = {url.partition("://")[2].rpartition("@")[0] for url in options.servers} - {""}
+    if not logins:
+        return options
+    if len(logins) > 1:
+        raise UsageError("The servers' URLs have different logins; give one for all of them.")
+    user, colon, password = logins.pop().partition(":")
+    bare = ",".join(_CREDENTIALS_IN_URL.sub(r"\1", url) for url in options.servers)
+    plain = replace(options, url=bare, token="", user="", password="", nkey=None, creds=None)
+    if colon:
+        return replace(plain, user=unquote(user), password=unquote(password))
+    return replace(plain, token=unquote(user))
+
+
+def _check_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in SCHEMES and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        known = False
+    if not known:
+        raise UsageError(
+            f"{redact(url)!r} is no server: write nats://HOST:PORT or tls://HOST:PORT, several "
+            "with commas between them"
+        )
 
 
 class _Context(BaseModel):
@@ -135,9 +200,15 @@ def _from_environment(environ: Mapping[str, str]) -> BrokerOptions:
         token=environ.get("NATS_TOKEN", ""),
         user=environ.get("NATS_USER", ""),
         password=environ.get("NATS_PASSWORD", ""),
+        nkey=_path(environ.get("NATS_NKEY", "")),
         creds=_path(environ.get("NATS_CREDS", "")),
         ca=_path(environ.get("NATS_CA", "")),
-        inbox_prefix=environ.get("NATS_INBOX_PREFIX", "") or "_INBOX",
+        cert=_path(environ.get("NATS_CERT", "")),
+        key=_path(environ.get("NATS_KEY", "")),
+        tls_first=environ.get("NATS_TLS_FIRST", "").lower() in ("1", "true"),
+        domain=environ.get("NATS_JS_DOMAIN", ""),
+        api_prefix=environ.get("NATS_JS_API_PREFIX", ""),
+        inbox_prefix=environ.get("NATS_INBOX_PREFIX", "") or DEFAULT_INBOX,
     )
 
 
@@ -168,9 +239,14 @@ def _from_context(name: str, environ: Mapping[str, str]) -> BrokerOptions:
         tls_first=context.tls_first,
         domain=context.jetstream_domain,
         api_prefix=context.jetstream_api_prefix,
-        inbox_prefix=context.inbox_prefix or "_INBOX",
+        inbox_prefix=context.inbox_prefix or DEFAULT_INBOX,
     )
 
 
 def _path(text: str) -> Path | None:
     return Path(text).expanduser() if text else None
+
+
+def _text(path: Path | None) -> str:
+    """Return a path that holds in every folder."""
+    return str(path.absolute()) if path else ""

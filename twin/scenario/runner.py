@@ -59,7 +59,6 @@ from twin.verdict.manifest import (
 
 __all__ = ["RunOptions", "run_scenario"]
 
-CREDENTIALS = ("NATS_TOKEN", "NATS_USER", "NATS_PASSWORD", "NATS_CREDS", "NATS_CA")
 Taker: TypeAlias = Callable[[list[Event]], None]
 FLUSH_DEAD_S = 0.5
 FLUSH_S = 30.0
@@ -72,15 +71,12 @@ CLOCK_TOLERANCE_NS = 200_000_000
 class RunOptions:
     """Where and how a scenario runs; `broker` None is a nats-server of the run's own.
 
-    `url` and `context` are what the user gave to name that broker, if not the environment.
     `reproduce` is the command line that would run the same again.
     """
 
     out: Path
     settings: Settings = field(default_factory=Settings)
     broker: BrokerOptions | None = None
-    url: str = ""
-    context: str = ""
     registrar_command: Sequence[str] = DEFAULT_COMMAND
     reproduce: str = ""
     monitor_reads: Reads = faithfully
@@ -163,7 +159,7 @@ class _Run:
         await self.refuse_company()
         before = await states(self.connection, self.plan.recorded)
         crew = Crew(
-            self.plan, self.folder, self.connection, self.loaded.file.parent, self.services_env()
+            self.plan, self.folder, self.connection, self.loaded.file.parent, self.broker_env()
         )
         rollbacks = self.rollbacks()
         stack.push_async_callback(rollbacks.run)
@@ -326,25 +322,17 @@ class _Run:
         """Return the commands that are run at the end, however it comes."""
         return Rollbacks(
             self.plan.scenario.rollbacks,
-            env=self.services_env() | {"TWIN_RUN_ID": self.plan.run_id},
+            env=self.broker_env() | {"TWIN_RUN_ID": self.plan.run_id},
             cwd=self.loaded.file.parent,
             log=self.folder.rollbacks_log,
         )
 
-    def services_env(self) -> dict[str, str]:
-        """Return how a user's services reach the broker."""
+    def broker_env(self) -> dict[str, str]:
+        """Return how child processes reach the broker; one of our own wants no credentials."""
         options = self.options.broker
-        if options is None:
-            return self.registrar_env()
-        given = {
-            "NATS_URL": options.url,
-            "NATS_TOKEN": options.token,
-            "NATS_USER": options.user,
-            "NATS_PASSWORD": options.password,
-            "NATS_CREDS": str(options.creds or ""),
-            "NATS_CA": str(options.ca or ""),
-        }
-        return {name: value for name, value in given.items() if value}
+        if options is None and self.server is not None:
+            options = BrokerOptions(url=self.server.url)
+        return options.environment() if options else {}
 
     def registrar(self) -> RegistrarProcess | None:
         """Return the registrar of this run, not started yet; None if it is external."""
@@ -363,21 +351,13 @@ class _Run:
             if consumer.role != "registrar":
                 continue
             arguments += ["--consume", f"{consumer.stream}:{consumer.name}"]
-        if self.options.context:
-            arguments += ["--context", self.options.context]
         return RegistrarProcess(
             arguments,
-            self.registrar_env(),
+            self.broker_env(),
             folder.registrar_log,
             folder.announce,
             self.options.registrar_command,
         )
-
-    def registrar_env(self) -> dict[str, str]:
-        """Return how the registrar reaches the broker; a server of our own wants no credentials."""
-        if self.server:
-            return {"NATS_URL": self.server.url} | dict.fromkeys(CREDENTIALS, "")
-        return {"NATS_URL": self.options.url} if self.options.url else {}
 
     def readers(self) -> dict[str, SimulatedConsumer]:
         """Return the scenario's own consumers by name; they do not read yet."""

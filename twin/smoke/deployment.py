@@ -101,7 +101,9 @@ class _Service:
         self._log = folder / f"{name}.log"
         self._announce = folder / f"{name}.json"
         command = [sys.executable, "-m", "twin", *arguments, "--announce", str(self._announce)]
-        self._child = ChildProcess.start(command, env={"NATS_URL": url}, log_path=self._log)
+        self._child = ChildProcess.start(
+            command, env=BrokerOptions(url=url).environment(), log_path=self._log
+        )
 
     async def ready(self) -> str:
         """Return the base URL once it serves; raises ProcessFailed with its log."""
