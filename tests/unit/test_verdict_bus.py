@@ -1,5 +1,7 @@
 """Expectations on messages: missing, late and extra answers, order, and what proves nothing."""
 
+from dataclasses import replace
+
 import orjson
 import pytest
 from verdict_folder import START_NS
@@ -99,3 +101,19 @@ def test_expectations_that_say_too_little_are_refused(
     """Each with what is missing."""
     with pytest.raises(ValueError, match=words):
         Expectation.model_validate(expectation)
+
+
+def test_order_may_ask_for_one_not_long_before() -> None:
+    """One approach does not excuse every docking to come: `within` says how old it may be."""
+    order = {"on": "docked", "after": "approach", "match": {"payload.bot": "payload.bot"}}
+    check = judged("a@500 a@5000 a@8100", "a@100 a@8000", **order, within="1s")
+    assert (check.ok, check.note) == (False, "1 too long after it: a@5000")
+
+
+def test_an_answer_before_its_cause_is_none_by_one_clock() -> None:
+    """Only where two clocks told the times may an answer seem to come a little too early."""
+    assert judged("a@480", "a@500").note == "1 missing: a@500; 1 extra: a@480"
+    [early], asks = noted("a@480"), noted("a@500")
+    heard = Heard("on answer per ask", START_NS + 10 * S, "", [replace(early, heard=True)], asks)
+    [check] = check_bus([Expectation.model_validate(PER)], [heard])
+    assert check.ok is True

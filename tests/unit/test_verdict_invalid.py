@@ -146,6 +146,22 @@ DEFECTS: dict[str, tuple[Mutation, Verdict, ReasonKind, str, str]] = {
         "scanned",
         "RADAR was not scanned",
     ),
+    "nothing to record": (
+        facts("observers", 0, subjects=["qiki.telemetri"]),
+        INVALID,
+        ReasonKind.INVALID,
+        "nothing",
+        "registrar had nothing to record: no event is on its subjects",
+    ),
+    "nothing to read": (
+        lambda f: f.manifest["consumers"].append(
+            {**f.manifest["consumers"][0], "role": "idle", "last_matching_seq": 0, "deliveries": 0}
+        ),
+        INVALID,
+        ReasonKind.INVALID,
+        "nothing",
+        "idle had nothing to read: no message matches its filter",
+    ),
     "registrar dies": (
         facts("services", 0, exit_code=-9, expected=False),
         INVALID,

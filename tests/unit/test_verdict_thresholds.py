@@ -5,9 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from twin.verdict.evaluation import NothingMeasured, recovery_s, statistic
+from twin.verdict.evaluation import statistic
 from twin.verdict.facts import Fault
 from twin.verdict.measure import Selected
+from twin.verdict.recovery import NothingMeasured, longest_recovery_s
 from twin.verdict.thresholds import parse_expression, parse_selector, parse_threshold
 
 S = 1_000_000_000
@@ -124,25 +125,40 @@ def series(values: list[float], step_s: float = 1.0) -> Selected:
 def test_recovery_is_the_time_until_the_level_before_the_fault_is_held() -> None:
     """A dip of less than 2 s is no recovery; the level is the maximum before the fault."""
     found = series([3, 5, 4, 90, 90, 80, 4, 60, 5, 4, 3, 2])
-    assert recovery_s(found, fault(2.5, 4.5)) == pytest.approx(3.5)
+    assert longest_recovery_s(found, [fault(2.5, 4.5)]) == pytest.approx(3.5)
 
 
 def test_the_level_before_a_fault_is_not_that_of_another_fault() -> None:
-    """What an earlier fault had spoilt is no measure of having recovered from a later one."""
-    found = series([3, 90, 90, 5, 4, 80, 70, 60, 5, 4, 3, 2])
-    first, second = fault(0.5, 2.5), fault(4.5, 5.5)
-    assert recovery_s(found, second) == pytest.approx(0.5)
-    assert recovery_s(found, second, [first, second]) == pytest.approx(2.5)
+    """What an earlier fault had spoilt, up to its recovery, is no measure for a later one."""
+    found = series([3, 90, 90, 5, 3, 3, 3, 3, 80, 70, 60, 5, 4, 3, 2])
+    first, second = fault(0.5, 2.5), fault(7.5, 8.5)
+    assert longest_recovery_s(found, [second]) == pytest.approx(0.5)
+    assert longest_recovery_s(found, [second, first]) == pytest.approx(4.5)
+
+
+def test_a_fault_on_the_heels_of_another_keeps_its_level() -> None:
+    """Where nothing undisturbed lies between two faults, the level before the first holds."""
+    found = series([3, 90, 90, 90, 90, 3, 3, 3])
+    assert longest_recovery_s(found, [fault(0.5, 1.5), fault(2.5, 3.5)]) == pytest.approx(3.5)
+
+
+def test_unmeasured_phases_set_no_level_where_there_are_others() -> None:
+    """The flood of a boot is nothing to be compared with; alone it is all there is."""
+    found = series([80, 3, 3, 90, 50, 3, 3, 3])
+    broken = [fault(2.5, 3.5)]
+    assert longest_recovery_s(found, broken) == pytest.approx(0.5)
+    assert longest_recovery_s(found, broken, [(0, S)]) == pytest.approx(1.5)
+    assert longest_recovery_s(found, broken, [(0, 3 * S)]) == pytest.approx(0.5)
 
 
 def test_no_recovery_is_infinite() -> None:
     """What never comes back never recovered."""
-    assert recovery_s(series([1, 1, 9, 9, 9, 9]), fault(1.5, 2.5)) == math.inf
+    assert longest_recovery_s(series([1, 1, 9, 9, 9, 9]), [fault(1.5, 2.5)]) == math.inf
 
 
 def test_recovery_at_the_end_counts_without_the_full_hold() -> None:
     """A series that ends well within 2 s of its recovery has recovered."""
-    assert recovery_s(series([1, 1, 9, 9, 1]), fault(1.5, 2.5)) == pytest.approx(1.5)
+    assert longest_recovery_s(series([1, 1, 9, 9, 1]), [fault(1.5, 2.5)]) == pytest.approx(1.5)
 
 
 @pytest.mark.parametrize(
@@ -154,4 +170,4 @@ def test_recovery_needs_a_fault_with_an_end_and_samples_around_it(
 ) -> None:
     """Without a before and an after nothing is measured."""
     with pytest.raises(NothingMeasured, match=message):
-        recovery_s(series([1, 1, 9, 9, 1]), fault(fired, healed))
+        longest_recovery_s(series([1, 1, 9, 9, 1]), [fault(fired, healed)])

@@ -30,6 +30,7 @@ from twin.verdict.criteria import Expectation
 __all__ = ["Hearing"]
 
 Row = dict[str, object]
+HEARD = "heard:"
 MOST = 1_000_000
 """Messages that are kept off the wire; beyond this an expectation cannot be judged."""
 
@@ -157,7 +158,7 @@ class Hearing:
             return
         for subject, _, headers, payload in deliveries:
             name = subject.decode(errors="replace")
-            place = f"heard:{len(self._heard) + 1}"
+            place = f"{HEARD}{len(self._heard) + 1}"
             self._heard.append((pattern, _Passed(name, now, headers, payload, place)))
 
     def _rows(self, passed: _Passed, asks: Sequence[_Ask]) -> Iterator[Row]:
@@ -176,6 +177,7 @@ class Hearing:
                     "id": name,
                     "time_ns": passed.time_ns,
                     "key": ["no value", name] if None in key else key,
+                    "heard": passed.place.startswith(HEARD),
                 }
 
 

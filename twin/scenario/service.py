@@ -46,6 +46,7 @@ class ServiceProcess:
         self._log, self._cwd = log, cwd
         self._exists = exists
         self._child: ChildProcess | None = None
+        self._bad_end: int | None = None
         self.name = name
         self.stopped_on_purpose = False
 
@@ -94,20 +95,35 @@ class ServiceProcess:
     async def end(self) -> None:
         """Ask it to end, as the scenario says, and return once it is gone."""
         self.stopped_on_purpose = True
-        await self._end()
+        if self.running:
+            self._note(await self._end())
 
     async def stop(self) -> ServiceFacts:
         """End it for good; an exit before this, unless a fault's doing, was its own."""
         died = self._child.returncode if self._child else None
-        expected = died is None or self.stopped_on_purpose
-        code = await self._end()
-        detail = "" if died is None else f"it had ended with {died} before the run was over"
-        if died is None and code not in (0, -int(Signals[f"SIG{self._service.stop}"])):
-            died, expected = code, False
-            detail = f"asked to stop, it ended with {code}"
-        return ServiceFacts(
-            name=self.name, exit_code=died, expected=expected, detail=detail, own=False
+        if died is None:
+            self._note(await self._end())
+        if died is not None and not self.stopped_on_purpose:
+            detail = f"ended by itself with exit code {died}"
+            return ServiceFacts(
+                name=self.name, exit_code=died, expected=False, detail=detail, own=False
+            )
+        detail = (
+            "" if self._bad_end is None else f"was asked to stop and ended with {self._bad_end}"
         )
+        return ServiceFacts(
+            name=self.name,
+            exit_code=died if self._bad_end is None else self._bad_end,
+            expected=self._bad_end is None,
+            detail=detail,
+            own=False,
+        )
+
+    def _note(self, code: int | None) -> None:
+        """Remember the first bad end of a process that was asked to stop."""
+        fine = (None, 0, -int(Signals[f"SIG{self._service.stop}"]))
+        if code not in fine and self._bad_end is None:
+            self._bad_end = code
 
     async def _end(self) -> int | None:
         if self._child is None:

@@ -27,11 +27,15 @@ SLACK_NS = 50_000_000
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """A message: its id, when it came (wall ns), and its values at the places of `match`."""
+    """A message: its id, when it came (wall ns), and its values at the places of `match`.
+
+    `heard` says that its time is ours and not the server's.
+    """
 
     id: str
     time_ns: int
     key: bytes
+    heard: bool = False
 
 
 @dataclass(slots=True)
@@ -56,7 +60,8 @@ def read_bus(run_dir: Path) -> list[Heard]:
                 found = _opened(row)
             else:
                 heard = found[int(str(row["n"]))]
-                noted = Noted(str(row["id"]), int(str(row["time_ns"])), orjson.dumps(row["key"]))
+                key, heard_it = orjson.dumps(row["key"]), bool(row.get("heard"))
+                noted = Noted(str(row["id"]), int(str(row["time_ns"])), key, heard_it)
                 (heard.on if row["side"] == "on" else heard.other).append(noted)
     except (KeyError, ValueError, IndexError, TypeError) as error:
         raise BrokenEvidence(f"{path}: {error!r} in a row") from error
@@ -122,8 +127,10 @@ def _paired(expectation: Expectation, heard: Heard) -> Check:
     causes = _by_key(heard.other)
     effects: dict[tuple[bytes, int], list[Noted]] = defaultdict(list)
     wrong: dict[str, list[str]] = {"missing": [], "late": [], "extra": []}
+    times = {key: [one.time_ns for one in own] for key, own in causes.items()}
+    slack_ns = _slack_ns(heard)
     for one in heard.on:
-        place = bisect_right([_time(c) for c in causes.get(one.key, ())], one.time_ns + SLACK_NS)
+        place = bisect_right(times.get(one.key, ()), one.time_ns + slack_ns)
         if place:
             effects[one.key, place - 1].append(one)
         else:
@@ -138,23 +145,32 @@ def _paired(expectation: Expectation, heard: Heard) -> Check:
                 continue
             judged += 1
             wrong["missing"] += [cause.id] * (len(found) < (low or 0))
-            wrong["late"] += [
-                f"{one.id} ({(one.time_ns - cause.time_ns) // 10**6} ms)" for one in late
-            ]
+            wrong["late"] += [_late(one, cause) for one in late]
             wrong["extra"] += [one.id for one in found[len(found) - over :]]
     limit = f"{_bounds(low, high)} within {within / 1e9:g} s of each"
     return _told(expectation, limit, judged, wrong, "no cause was seen")
 
 
 def _ordered(expectation: Expectation, heard: Heard) -> Check:
-    before = _by_key(heard.other)
-    wrong: dict[str, list[str]] = {"without one before": []}
+    """Look for the last message of the other kind before each."""
+    times = {key: [o.time_ns for o in own] for key, own in _by_key(heard.other).items()}
+    within, slack_ns = expectation.within, _slack_ns(heard)
+    wrong: dict[str, list[str]] = {"without one before": [], "too long after it": []}
     for one in heard.on:
-        earlier = before.get(one.key, ())
-        if not earlier or earlier[0].time_ns > one.time_ns:
+        earlier = times.get(one.key, [])
+        place = bisect_right(earlier, one.time_ns + slack_ns)
+        if not place:
             wrong["without one before"].append(one.id)
-    limit = "one before each"
+        elif within is not None and one.time_ns - earlier[place - 1] > within:
+            wrong["too long after it"].append(one.id)
+    limit = "one before each" + (f", within {within / 1e9:g} s" if within is not None else "")
     return _told(expectation, limit, len(heard.on), wrong, "no message was seen")
+
+
+def _slack_ns(heard: Heard) -> int:
+    """Return by how much the times of the two sides may be apart without meaning anything."""
+    clocks = {one.heard for one in (*heard.on, *heard.other)}
+    return SLACK_NS if len(clocks) > 1 else 0
 
 
 def _told(

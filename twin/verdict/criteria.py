@@ -199,7 +199,8 @@ class Expectation(Bounds):
 
     Messages `on` a subject are counted (`count`, `min`, `max`); or `per` message on another
     subject there are so many (1 if not given) with the same values at the places of `match`,
-    `within` a time; or each comes `after` one of another subject with the same values.
+    `within` a time; or each comes `after` one of another subject with the same values, which
+    was there `within` a time before.
     """
 
     audit: AuditMatch | None = None
@@ -241,8 +242,8 @@ class Expectation(Bounds):
             raise ValueError("say by `match` which messages belong together")
         if other is None and self.empty:
             raise ValueError("say how many: count, min or max")
-        if self.after is not None and not (self.empty and self.within is None):
-            raise ValueError("`after` is about order alone: count and within belong to `per`")
+        if self.after is not None and not self.empty:
+            raise ValueError("`after` is about order alone: count, min and max belong to `per`")
         if self.per is not None and self.within is None:
             raise ValueError("say `within` what time of its cause a message comes")
 

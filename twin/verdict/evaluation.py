@@ -1,8 +1,6 @@
 """Thresholds against measurements: the measured value, its window, and whether it holds."""
 
 import difflib
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,11 +9,11 @@ from twin.verdict.facts import Fault, LagSeries
 from twin.verdict.ledger import STREAM
 from twin.verdict.manifest import Manifest
 from twin.verdict.measure import Events, Floats, Selected, phase_walls, select_lag
+from twin.verdict.recovery import NothingMeasured, longest_recovery_s
 from twin.verdict.thresholds import Kind, Selector, Threshold
 
-__all__ = ["Evaluated", "Evaluator", "recovery_s", "statistic"]
+__all__ = ["Evaluated", "Evaluator", "statistic"]
 
-BEFORE_S, HOLD_S = 10, 2
 NS = 1_000_000_000
 
 
@@ -29,10 +27,6 @@ class Evaluated:
     window: str
     samples: int
     note: str = ""
-
-
-class NothingMeasured(Exception):
-    """A threshold has no samples; the text says why."""
 
 
 class Evaluator:
@@ -149,10 +143,13 @@ class Evaluator:
             mask = self._events.mask(None, self._subject(selector))
             observer = self._observer(selector)
             found = [self._events.timed(selector.metric.name, observer, mask)]
-        times = [
-            recovery_s(series, fault, self._faults) for fault in self._faults for series in found
+        unmeasured = [
+            phase_walls(self._manifest, phase)
+            for phase in self._manifest.phases
+            if not phase.measure
         ]
-        return max(times), sum(len(series.values) for series in found)
+        longest = max(longest_recovery_s(series, self._faults, unmeasured) for series in found)
+        return longest, sum(len(series.values) for series in found)
 
     def _closed(self, found: list[Selected]) -> list[Selected]:
         """Let each series of a drained consumer end with 0, at the end of the run."""
@@ -195,36 +192,6 @@ def statistic(values: Floats, name: str, percentile: float | None = None) -> flo
     if name == "avg":
         return float(values.mean(dtype=np.float64))
     return float(np.percentile(values, 50.0 if percentile is None else percentile))
-
-
-def recovery_s(series: Selected, fault: Fault, others: Sequence[Fault] = ()) -> float:
-    """Return the seconds from a fault's end until the series is back where it was before.
-
-    Where it was: its maximum over the 10 s before the fault, without the times at which one
-    of `others` was active. Back: at or under that, and for the following 2 s. Infinite when it
-    never is. Raises NothingMeasured when the fault has no end, or there is no sample before
-    or after it.
-    """
-    start, end = fault.fired_wall_ns, fault.healed_wall_ns
-    if start is None or end is None:
-        raise NothingMeasured(f"{fault.fault} was never over")
-    before = (series.wall_ns >= start - BEFORE_S * NS) & (series.wall_ns < start)
-    for other in others:
-        if other is not fault and other.fired_wall_ns is not None:
-            until = other.healed_wall_ns or end
-            before &= (series.wall_ns < other.fired_wall_ns) | (series.wall_ns > until)
-    after = series.wall_ns >= end
-    if not before.any() or not after.any():
-        when = "after" if before.any() else "before"
-        raise NothingMeasured(f"no undisturbed samples {when} {fault.fault}")
-    level = series.values[before].max()
-    times, good = series.wall_ns[after], series.values[after] <= level
-    bad_times = times[~good]
-    for time_ns in times[good]:
-        nearest = np.searchsorted(bad_times, time_ns)
-        if nearest == len(bad_times) or bad_times[nearest] > time_ns + HOLD_S * NS:
-            return float(time_ns - end) / NS
-    return math.inf
 
 
 def _no_such(what: str, name: str, known: list[str]) -> str:

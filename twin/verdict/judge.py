@@ -177,12 +177,13 @@ def _expectation_reason(one: Check) -> Reason | None:
 
 
 def _dead_services(manifest: Manifest) -> list[Reason]:
-    """A user's service that ended by itself fails the run."""
+    """A user's service that ended by itself, or badly, fails the run."""
     return [
         Reason(
             kind=ReasonKind.BROKEN,
             check="service",
-            message=f"service {one.name} ended by itself with exit code {one.exit_code}",
+            message=f"service {one.name} "
+            + (one.detail or f"ended by itself with exit code {one.exit_code}"),
             measured=float(one.exit_code),
         )
         for one in manifest.services

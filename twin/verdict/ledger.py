@@ -123,7 +123,8 @@ class Hop:
     """What one hop did: counts per class and their first members.
 
     `found_by_source` counts the events that are there at least once; `recording` has lost
-    its planes of one entry per event.
+    its planes of one entry per event. `wanted` says of how many sources an observer has to
+    record events.
     """
 
     name: str
@@ -132,6 +133,7 @@ class Hop:
     counts: dict[EventClass, int] = field(default_factory=dict)
     members: dict[EventClass, Ints] = field(default_factory=dict)
     lost_where: dict[str, int] = field(default_factory=dict)
+    wanted: int = 0
 
     def put(self, kind: EventClass, numbers: Ints | Findings) -> None:
         """Set the members of a class."""
@@ -300,7 +302,9 @@ def _judge_observer(
         hop.put(kind, numbers)
     there = State.RECORDED | State.GIVEN_UP
     lost = np.union1d(journal.numbers(State.STORED, there), journal.numbers(State.EVICTED, there))
-    lost = lost[_wanted(observer, journal.dense)[journal.dense.source_of(lost)]]
+    wanted = _wanted(observer, journal.dense)
+    hop.wanted = int(np.count_nonzero(wanted))
+    lost = lost[wanted[journal.dense.source_of(lost)]]
     hop.put(EventClass.LOST, lost)
     hop.lost_where = whereabouts(journal.dense, recording.first, lost)
     elsewhere = State.RECORDED | State.UNKNOWN

@@ -54,6 +54,7 @@ def validity_reasons(
         *_wall_time(manifest, criteria),
         *run_reasons(manifest, criteria, faults),
         *_amounts(manifest, criteria, ledger),
+        *_idle(manifest, ledger),
         *_publisher(ledger),
         *_slip(manifest, criteria, events),
         *_clocks(manifest, events),
@@ -196,6 +197,19 @@ def _amounts(manifest: Manifest, criteria: Criteria, ledger: Ledger) -> Iterator
             known,
             limits.min_known_fraction,
         )
+
+
+def _idle(manifest: Manifest, ledger: Ledger) -> Iterator[Reason]:
+    """Who had nothing to do could do nothing wrong."""
+    for hop in ledger.hops[1:]:
+        if ledger.journal.attempted and not hop.wanted:
+            yield invalid(
+                "nothing", f"{hop.name} had nothing to record: no event is on its subjects"
+            )
+    for role in dict.fromkeys(one.role for one in manifest.consumers):
+        own = [one for one in manifest.consumers if one.role == role]
+        if all(one.finished and not (one.last_matching_seq or one.deliveries) for one in own):
+            yield invalid("nothing", f"{role} had nothing to read: no message matches its filter")
 
 
 def _publisher(ledger: Ledger) -> Iterator[Reason]:
