@@ -56,8 +56,9 @@ def advise(samples: Sequence[ConsumerSample]) -> list[str]:
     in_flight = last.num_ack_pending or 0
     if rate > 0 and in_flight:
         advice += _by_littles_law(last, rate, in_flight)
-    if last.num_pending and not last.num_waiting and not last.push and in_flight == 0:
-        advice.append("No pull request waits: nobody asks, or batches are too small and too rare.")
+    idle = not (rate or in_flight or last.num_waiting or last.push)
+    if last.num_pending and idle:
+        advice.append("No pull request waits: nobody asks for messages.")
     if redelivery_rate(samples) or last.naks:
         advice.append("Messages come again: ack_wait is too short, or processing fails (naks).")
     return advice
