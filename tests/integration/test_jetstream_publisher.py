@@ -35,9 +35,16 @@ QUICK = PublisherSettings(ack_wait_s=0.2, retry_for_s=20.0)
 class Bench:
     """A publisher on a stream of its own, with events to offer and means to look."""
 
-    def __init__(self, connection: Connection, publisher: Publisher, journal: Path) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        publisher: Publisher,
+        journal: Path,
+        sources: SourceTable,
+    ) -> None:
         self.connection = connection
         self.publisher = publisher
+        self.sources = sources
         self.journal = journal
         self.sequences = Counter[int]()
 
@@ -114,7 +121,7 @@ def open_bench(connection: Connection, tmp_path: Path) -> Opener:
             sources.add(f"bot-{number}", f"q.bot-{number}.nav")
         with FileJournal(tmp_path / folder) as journal:
             async with Publisher(over, sources, SubjectSpace(), journal, settings) as publisher:
-                yield Bench(over, publisher, tmp_path / folder)
+                yield Bench(over, publisher, tmp_path / folder, sources)
 
     return opened
 
@@ -249,7 +256,7 @@ async def test_full_stream_refuses(connection: Connection, open_bench: Opener) -
     small = StreamDecl("FULL", ("full",), max_bytes=2000, discard_new=True)
     await reconcile(connection, Topology((STREAM, small), ()))
     async with open_bench() as bench:
-        source = bench.publisher._sources.add("bot", "full")
+        source = bench.sources.add("bot", "full")
         bench.offer(*(bench.event(source, b"x" * 300) for _ in range(10)))
         bench.offer_round()
         assert await bench.publisher.flush(10)
@@ -448,14 +455,14 @@ async def test_leaving_without_flush_still_settles_the_books(
 async def test_malformed_subjects_and_headers_are_refused_loudly(open_bench: Opener) -> None:
     """What would inject into the protocol is an error of the caller."""
     async with open_bench() as bench:
-        bad = bench.publisher._sources.add("bot", "q.a b\r\nPUB x")
+        bad = bench.sources.add("bot", "q.a b\r\nPUB x")
         with pytest.raises(UsageError, match="not a subject"):
             bench.offer(bench.event(bad))
         split = bench.event(0)._replace(headers=b"NATS/1.0\r\n\r\nPUB x")
         for wrong in (split, split._replace(headers=b"NATS/1.0\r\nk: v\r\n\r\nPUB x\r\n")):
             with pytest.raises(UsageError, match="malformed"):
                 bench.offer(bench.event(1), wrong, bench.event(2))
-        assert bench.publisher.counts.offered == 1
+        assert bench.publisher.counts.offered == 0
 
 
 def test_retries_must_fit_the_duplicate_window() -> None:

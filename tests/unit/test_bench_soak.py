@@ -3,13 +3,14 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from twin.bench.rig import SOURCES, Clock, Turn
 from twin.bench.soak import Copies, Memory, SoakResult
 from twin.bench.traffic import Outcome
 from twin.events.digest import payload_hash
-from twin.verdict.journal import FileJournal
+from twin.verdict.journal import ATTEMPT, FileJournal
 
 EVENTS = 2 * SOURCES
 GOOD = SoakResult(
@@ -44,7 +45,7 @@ def copies(tmp_path: Path) -> Copies:
     """Two events of every source were attempted; nothing was found yet."""
     with FileJournal(tmp_path) as journal:
         rows = [(s, n, body(s, n), 0, 0, 0, 8) for n in (1, 2) for s in range(SOURCES)]
-        journal.attempted(rows)
+        journal.attempted(np.array(rows, ATTEMPT))
     return Copies.expecting(tmp_path, EVENTS)
 
 

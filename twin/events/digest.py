@@ -3,7 +3,10 @@
 import hashlib
 from collections.abc import Callable, Iterable
 
-__all__ = ["HistoryDigest", "digest_record", "payload_hash"]
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["HistoryDigest", "digest_record", "payload_hash", "payload_hashes"]
 
 _BLAKE2B_8 = hashlib.blake2b(digest_size=8)
 
@@ -13,6 +16,17 @@ def payload_hash(payload: bytes) -> int:
     running = _BLAKE2B_8.copy()  # half the price of a new one for an ordinary payload
     running.update(payload)
     return int.from_bytes(running.digest(), "little")
+
+
+def payload_hashes(payloads: Iterable[bytes]) -> npt.NDArray[np.uint64]:
+    """Return the `payload_hash` of each."""
+    new = _BLAKE2B_8.copy
+    digests = []
+    for payload in payloads:
+        running = new()
+        running.update(payload)
+        digests.append(running.digest())
+    return np.frombuffer(b"".join(digests), "<u8")
 
 
 def digest_record(event_id: bytes, subject: bytes, payload: bytes) -> bytes:

@@ -7,30 +7,25 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
-from twin.events.digest import payload_hash
 from twin.events.event import Event
-from twin.jetstream.backlog import Flight
-from twin.verdict.journal import LocalRefusal, Outcome
+from twin.jetstream.flights import Flights, Slots
+from twin.verdict.journal import OUTCOME, LocalRefusal, Outcome, Rows, attempts
 
-__all__ = ["Account", "PublishCounts", "PublishJournal", "Quantiles", "Settlement"]
-
-Settlement = tuple[Flight, Outcome, int, bool]
-"""A flight, what became of it, its stream sequence, and whether it was called a duplicate."""
+__all__ = ["Account", "PublishCounts", "PublishJournal", "Quantiles"]
 
 _RECENT = 4096
-_ACKNOWLEDGED = int(Outcome.ACKNOWLEDGED)
-_MAX_U2 = 0xFFFF
 _MAX_U4 = 0xFFFFFFFF
 
 
 class PublishJournal(Protocol):
     """Where attempts and outcomes are recorded, outside the broker; see verdict.journal."""
 
-    def attempted(self, rows: list[tuple[int, ...]]) -> None:
+    def attempted(self, rows: Rows) -> None:
         """Record ATTEMPT rows."""
 
-    def settled(self, rows: list[tuple[int, ...]]) -> None:
+    def settled(self, rows: Rows) -> None:
         """Record OUTCOME rows."""
 
     def flush(self) -> None:
@@ -76,71 +71,75 @@ class Quantiles:
 class Account:
     """Counts and journals every event twice: when it is offered and when it is settled."""
 
-    def __init__(self, journal: PublishJournal) -> None:
+    def __init__(self, journal: PublishJournal, flights: Flights) -> None:
         self.counts = PublishCounts()
         self.journal = journal
         self.latency_sum_ns = 0
-        self._recent_ns: deque[int] = deque(maxlen=_RECENT)
+        self._flights = flights
+        self._recent_ns: deque[npt.NDArray[np.int64]] = deque()
+        self._recent = 0
 
-    def offered(self, events: Sequence[Event], intended_ns: Sequence[int], slip_us: int) -> None:
-        """Record attempts, before anything is sent."""
+    def offered(self, events: Sequence[Event], intended_ns: Sequence[int], slip_us: int) -> Rows:
+        """Record attempts, before anything is sent; return their rows."""
         self.counts.offered += len(events)
-        slip_us = min(max(slip_us, 0), _MAX_U4)
-        self.journal.attempted(
-            [
-                (e.source, e.seq, payload_hash(e.payload), e.sim_ns, at, slip_us, len(e.payload))
-                for e, at in zip(events, intended_ns, strict=True)
-            ]
-        )
+        rows = attempts(events, intended_ns, min(max(slip_us, 0), _MAX_U4))
+        self.journal.attempted(rows)
+        return rows
 
-    def acknowledged(self, stored: Sequence[tuple[Flight, int]]) -> None:
-        """Record events that were stored, each with its stream sequence: the ordinary case."""
+    def acknowledged(self, slots: Slots, stream_seq: Slots | int, duplicate: bool = False) -> None:
+        """Record events that are stored, each with its stream sequence."""
         now = time.time_ns()
-        self.counts.acknowledged += len(stored)
-        took_ns = [now - flight.intended_ns for flight, _ in stored]
-        self._recent_ns.extend(took_ns)
-        self.latency_sum_ns += sum(took_ns)
-        rows: list[tuple[int, ...]] = []
-        for flight, stream_seq in stored:
-            source, seq, _, _, _ = flight.event
-            tries = flight.tries if flight.tries < _MAX_U2 else _MAX_U2
-            rows.append((source, seq, _ACKNOWLEDGED, 0, tries, 0, stream_seq, now))
+        flights, counts = self._flights, self.counts
+        counts.acknowledged += len(slots)
+        if duplicate:
+            counts.duplicates += int(np.count_nonzero(flights.tries[slots] == 1))
+        took_ns = now - flights.intended_ns[slots]
+        self.latency_sum_ns += int(took_ns.sum())
+        self._remember(took_ns)
+        rows = self._rows(slots, now)
+        rows["outcome"] = Outcome.ACKNOWLEDGED
+        rows["duplicate"] = duplicate
+        rows["stream_seq"] = stream_seq
         self.journal.settled(rows)
 
-    def settle(self, settled: Sequence[Settlement]) -> None:
-        """Record outcomes."""
-        now = time.time_ns()
-        counts = self.counts
-        rows: list[tuple[int, ...]] = []
-        for flight, outcome, stream_seq, duplicate in settled:
-            error = flight.error
-            if outcome is Outcome.ACKNOWLEDGED:
-                counts.acknowledged += 1
-                counts.duplicates += duplicate and flight.tries == 1
-                self._recent_ns.append(now - flight.intended_ns)
-                self.latency_sum_ns += now - flight.intended_ns
-                error = 0
-            elif outcome is Outcome.REFUSED:
-                counts.refused += 1
-            else:
-                counts.unknown += 1
-            event, tries = flight.event, min(flight.tries, _MAX_U2)
-            rows.append(
-                (event.source, event.seq, outcome, duplicate, tries, error, stream_seq, now)
-            )
+    def given_up(self, slots: Slots, unknown: npt.NDArray[np.bool_]) -> None:
+        """Record events whose outcome is unknown, or else refused with the error of each."""
+        self.counts.unknown += int(np.count_nonzero(unknown))
+        self.counts.refused += int(np.count_nonzero(~unknown))
+        rows = self._rows(slots, time.time_ns())
+        rows["outcome"] = np.where(unknown, Outcome.UNKNOWN, Outcome.REFUSED)
+        rows["error"] = self._flights.error[slots]
         self.journal.settled(rows)
 
-    def overflowed(self, events: Sequence[Event]) -> None:
-        """Record the refusal of events for which the backlog had no room."""
-        now = time.time_ns()
-        self.counts.refused += len(events)
-        self.counts.overflowed += len(events)
-        refused, why = Outcome.REFUSED, LocalRefusal.OVERFLOW
-        self.journal.settled([(e.source, e.seq, refused, 0, 0, why, 0, now) for e in events])
+    def overflowed(self, offered: Rows) -> None:
+        """Record the refusal of events for which the backlog had no room, by ATTEMPT rows."""
+        self.counts.refused += len(offered)
+        self.counts.overflowed += len(offered)
+        rows = np.zeros(len(offered), OUTCOME)
+        rows["source"], rows["seq"] = offered["source"], offered["seq"]
+        rows["outcome"], rows["error"] = Outcome.REFUSED, LocalRefusal.OVERFLOW
+        rows["ack_ns"] = time.time_ns()
+        self.journal.settled(rows)
 
     def latency(self) -> Quantiles | None:
         """Return quantiles over the most recent acknowledgements, None before the first."""
-        if not self._recent_ns:
+        if not self._recent:
             return None
-        values = np.quantile(np.fromiter(self._recent_ns, float) / 1e6, (0.5, 0.95, 0.99, 1.0))
+        recent_ns = np.concatenate(self._recent_ns)[-_RECENT:]
+        values = np.quantile(recent_ns / 1e6, (0.5, 0.95, 0.99, 1.0))
         return Quantiles(*(float(value) for value in values))
+
+    def _rows(self, slots: Slots, now_ns: int) -> Rows:
+        flights = self._flights
+        rows = np.zeros(len(slots), OUTCOME)
+        rows["source"] = flights.source[slots]
+        rows["seq"] = flights.seq[slots]
+        rows["tries"] = flights.tries[slots]
+        rows["ack_ns"] = now_ns
+        return rows
+
+    def _remember(self, took_ns: npt.NDArray[np.int64]) -> None:
+        self._recent_ns.append(took_ns)
+        self._recent += len(took_ns)
+        while self._recent - len(self._recent_ns[0]) >= _RECENT:
+            self._recent -= len(self._recent_ns.popleft())

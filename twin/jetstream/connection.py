@@ -14,10 +14,9 @@ import nats.errors
 from nats.aio.subscription import Subscription as NativeSubscription
 
 from twin.errors import BrokerUnreachable, InfrastructureError, UsageError
-from twin.jetstream.backlog import Flight
 from twin.jetstream.link import ConnectionEvent, Link, WireChoice, describe
 from twin.jetstream.options import BrokerOptions
-from twin.jetstream.wire import Delivery, Handler, Publication, StoredHandler, Wire
+from twin.jetstream.wire import Delivery, Handler, Publication, StoredHandler, Volley, Wire
 
 __all__ = [
     "BrokerOptions",
@@ -180,12 +179,12 @@ class Connection:
             raise NoResponders(f"Nothing answers {subject} at {self.options.shown}.")
         return answer
 
-    def launch(self, inbox: bytes, flights: Sequence[Flight]) -> bool:
+    def launch(self, inbox: bytes, volley: Volley) -> bool:
         """Send events without waiting, in this order; False when the connection is down."""
         self.check()
         if not self._link.up or self._link.wire is None:
             return False
-        self._link.wire.launch(inbox, flights)
+        self._link.wire.launch(inbox, volley)
         return True
 
     async def subscribe(
@@ -275,7 +274,7 @@ class Connection:
         for listener in self._error_listeners:
             self._guard(lambda listener=listener: listener(text))  # type: ignore[misc]
 
-    def _guarded(self, handler: Callable[[list[T]], None]) -> Callable[[list[T]], None]:
+    def _guarded(self, handler: Callable[[T], None]) -> Callable[[T], None]:
         return lambda batch: self._guard(lambda: handler(batch))
 
     def _guard(self, call: Callable[[], None]) -> None:

@@ -8,21 +8,33 @@ where they are not as expected, and the public way is used instead.
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, cast
+from operator import add
+from typing import Any, Final, NamedTuple, cast
 
+import numpy as np
 from nats.aio.client import Client, __version__
 from nats.aio.subscription import Subscription
 from nats.aio.transport import TcpTransport
 from nats.protocol.parser import Parser
 
-from twin.jetstream.backlog import Flight
-from twin.jetstream.wire import Delivery, Handler, Publication, PublicWire, StoredHandler, stamp
+from twin.jetstream.wire import (
+    Delivery,
+    Handler,
+    Publication,
+    PublicWire,
+    Stored,
+    StoredHandler,
+    Volley,
+)
 
 __all__ = ["AckPattern", "FastParser", "FastWire", "attach", "missing_internals"]
 
 SUPPORTED = "2.16."
 _MSG = [b"MSG"]
 _HMSG = [b"HMSG"]
+_POWERS = 10 ** np.arange(17, -1, -1)
+FEW_ALIKE: Final = 16
+MOST_SIZES: Final = 100_000
 
 
 def missing_internals(client: Client) -> list[str]:
@@ -65,6 +77,8 @@ class FastWire:
         self._parser = FastParser(client)
         cast("Any", client)._ps = self._parser
         self._slow = PublicWire(client, on_error)
+        self._openings: dict[bytes, _Openings] = {}
+        self._sizes = _Sizes()
 
     def send(self, publications: Sequence[Publication]) -> None:
         """Write straight to the transport: nothing is left to be sent late on a reconnect.
@@ -80,41 +94,32 @@ class FastWire:
         ]
         self._write(frames)
 
-    def launch(self, inbox: bytes, flights: Sequence[Flight]) -> None:
-        """Write events as `send` does, each frame made in one step."""
-        frames = []
-        last, closing = -1, b""
-        for flight in flights:
-            _, _, _, headers, payload = flight.event
-            if flight.intended_ns != last:
-                last = flight.intended_ns
-                closing = stamp(last)
-            size = len(headers) + len(closing)
-            frames.append(
-                b"HPUB %b %b.%d %d %d\r\n%b%b%b\r\n"
-                % (
-                    flight.subject,
-                    inbox,
-                    flight.token,
-                    size,
-                    size + len(payload),
-                    headers,
-                    closing,
-                    payload,
-                )
-            )
-        self._write(frames)
+    def launch(self, inbox: bytes, volley: Volley) -> None:
+        """Write events as `send` does; no frame is made on its own, all are joined in one step."""
+        subjects, tokens, headers, closings, payloads = volley
+        opening = self._openings.setdefault(inbox, _Openings(inbox)).__getitem__
+        heads = map(add, map(len, headers), map(len, closings))
+        pieces = [b""] * (6 * len(subjects))
+        pieces[0::6] = map(opening, subjects)
+        pieces[1::6] = tokens
+        pieces[2::6] = map(self._sizes.__getitem__, zip(heads, map(len, payloads), strict=True))
+        pieces[3::6] = headers
+        pieces[4::6] = closings
+        pieces[5::6] = payloads
+        pieces[0] = pieces[0].removeprefix(b"\r\n")
+        pieces.append(b"\r\n")
+        self._write(pieces)
 
-    def _write(self, frames: list[bytes]) -> None:
+    def _write(self, pieces: list[bytes]) -> None:
         client = cast("Any", self._client)
         writer = client._transport._io_writer
         if writer.transport.is_closing():
             return
         if client._pending:
-            frames = client._pending + frames
+            pieces = client._pending + pieces
             client._pending = []
             client._pending_data_size = 0
-        writer.write(b"".join(frames))
+        writer.write(b"".join(pieces))
 
     async def subscribe(
         self, subject: str, handler: Handler, stored: StoredHandler | None = None
@@ -148,6 +153,29 @@ class FastWire:
         await self._slow.close()
 
 
+class _Openings(dict[bytes, bytes]):
+    """By subject: the end of the frame before, and what stands before the token."""
+
+    def __init__(self, inbox: bytes) -> None:
+        super().__init__()
+        self._inbox = inbox
+
+    def __missing__(self, subject: bytes) -> bytes:
+        made = self[subject] = b"\r\nHPUB %b %b." % (subject, self._inbox)
+        return made
+
+
+class _Sizes(dict[tuple[int, int], bytes]):
+    """By sizes of header block and payload: what stands behind the token."""
+
+    def __missing__(self, sizes: tuple[int, int]) -> bytes:
+        if len(self) >= MOST_SIZES:
+            self.clear()
+        head, payload = sizes
+        made = self[sizes] = b" %d %d\r\n" % (head, head + payload)
+        return made
+
+
 class AckPattern(NamedTuple):
     """How the plain acknowledgements of one subscription look, and who takes them.
 
@@ -161,22 +189,59 @@ class AckPattern(NamedTuple):
     @classmethod
     def of(cls, subject: str, sid: bytes, stored: StoredHandler) -> "AckPattern":
         """Those of the subscription `sid` to `<subject without its last token>.*`."""
-        line = rb"MSG %b(\d++) %b (\d++)\r\n" % (re.escape(subject[:-1].encode()), sid)
-        body = rb'(\{"stream":"[^"\r\n]++", ?+"seq":(\d++)\})\r\n'
+        before = re.escape(subject[:-1].encode())
+        line = rb"MSG %b(?P<token>\d{1,18}+) %b (?P<size>\d++)\r\n" % (before, sid)
+        body = rb'(?P<body>\{"stream":"[^"\r\n]++", ?+"seq":(?P<seq>\d{1,18}+)\})\r\n'
         each = line + body
-        return cls(re.compile(b"(?:%b)++" % each), re.compile(each), stored)
+        unnamed = re.sub(rb"\?P<\w+>", b"?:", each)
+        return cls(re.compile(b"(?:%b)++" % unnamed), re.compile(each), stored)
 
     def take(self, buffer: bytes, position: int) -> int:
         """Hand over what stands at `position` in a row; return where that ends."""
-        found = self.run.match(buffer, position)
-        if found is None:
-            return position
-        acks = self.each.findall(buffer, position, found.end())
+        taken: list[Stored] = []
+        while (found := self.each.match(buffer, position)) and _sized(found):
+            stored, end = _alike(buffer, found)
+            if len(stored.tokens) < FEW_ALIKE:
+                stored, end = self._various(buffer, found)
+            taken.append(stored)
+            position = end
+        if taken:
+            self.stored(Stored(*map(np.concatenate, zip(*taken, strict=True))))
+        return position
+
+    def _various(self, buffer: bytes, first: re.Match[bytes]) -> tuple[Stored, int]:
+        """Return all in a row, whatever their lengths, or the first if not all are sound."""
+        run = self.run.match(buffer, first.start()) or first
+        acks = self.each.findall(buffer, *run.span())
         tokens, sizes, bodies, sequences = zip(*acks, strict=True)
         if list(map(len, bodies)) != list(map(int, sizes)):
-            return position  # not what the server means by these bytes
-        self.stored(list(zip(map(int, tokens), map(int, sequences), strict=True)))
-        return found.end()
+            run, tokens, sequences = first, tokens[:1], sequences[:1]
+        numbers = (np.array(list(map(int, column)), np.int64) for column in (tokens, sequences))
+        return Stored(*numbers), run.end()
+
+
+def _sized(found: re.Match[bytes]) -> bool:
+    """Whether an acknowledgement is what the server means by these bytes."""
+    return found.end("body") - found.start("body") == int(found["size"])
+
+
+def _alike(buffer: bytes, first: re.Match[bytes]) -> tuple[Stored, int]:
+    """Return those in a row that differ from the first in no more than their numbers' digits."""
+    start, length = first.start(), first.end() - first.start()
+    count = (len(buffer) - start) // length
+    lines = np.frombuffer(buffer, np.uint8, count * length, start).reshape(count, length).copy()
+    numbers = []
+    good = np.ones(count, np.bool_)
+    for name in ("token", "seq"):
+        column = slice(first.start(name) - start, first.end(name) - start)
+        digits = lines[:, column] - ord("0")
+        good &= (digits <= 9).all(axis=1)
+        numbers.append(digits @ _POWERS[column.start - column.stop :])
+        lines[:, column] = lines[0, column]
+    if not good.all() or lines.tobytes() != first[0] * count:
+        good &= (lines == lines[0]).all(axis=1)
+        count = int(np.argmin(np.append(good, False)))  # up to the first that differs
+    return Stored(numbers[0][:count], numbers[1][:count]), start + count * length
 
 
 class FastParser(Parser):

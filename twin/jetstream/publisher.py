@@ -15,21 +15,19 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
+import numpy as np
+import numpy.typing as npt
+
 from twin.errors import InfrastructureError, UsageError
 from twin.events.event import Event, SourceTable
 from twin.events.subjects import SubjectSpace
-from twin.jetstream.account import (
-    Account,
-    PublishCounts,
-    PublishJournal,
-    Quantiles,
-    Settlement,
-)
-from twin.jetstream.backlog import Backlog, Flight
+from twin.jetstream.account import Account, PublishCounts, PublishJournal, Quantiles
+from twin.jetstream.backlog import Backlog
 from twin.jetstream.connection import Connection, Subscription
+from twin.jetstream.flights import Flights, Slots
 from twin.jetstream.puback import TRANSIENT, read_ack
-from twin.jetstream.wire import INTENDED_HEADER, Delivery, stamp
-from twin.verdict.journal import LocalRefusal, Outcome
+from twin.jetstream.wire import INTENDED_HEADER, Delivery, Stored, Volley, stamp
+from twin.verdict.journal import LocalRefusal
 
 __all__ = [
     "INTENDED_HEADER",
@@ -42,8 +40,12 @@ __all__ = [
 
 _SWEEP_S = 0.05
 _MAX_WINDOW = 50_000
+_MAX_TRIES = 0xFFFF
+_GROWING = 10
 _STAMP_SIZE = len(stamp(time.time_ns()))
 _FORBIDDEN = re.compile(r'permissions violation for publish to "(?P<subject>[^"]+)"', re.IGNORECASE)
+_START = np.frombuffer(b"NATS/1.0\r\n", np.uint8)
+_LINE_END = np.frombuffer(b"\r\n", np.uint8)
 _SUBJECT = re.compile(rb"[^\s.*>]+(\.[^\s.*>]+)*")
 
 
@@ -91,16 +93,14 @@ class Publisher:
         settings: PublisherSettings | None = None,
     ) -> None:
         self._connection = connection
-        self._sources = sources
-        self._space = space
-        self._account = Account(journal)
         self._settings = settings or PublisherSettings()
+        self._flights = Flights(self._settings.backlog)
+        self._account = Account(journal, self._flights)
         self._backlog = Backlog(ordered=not self._settings.pipelined)
-        self._flights: dict[int, Flight] = {}
+        self._subjects = _Subjects(sources, space)
         self._resting = 0
-        self._tokens = 0
+        self._largest = 0
         self._inbox = b""
-        self._subjects: dict[int, bytes] = {}
         self._idle = asyncio.Event()
         self._room = asyncio.Event()
         self._subscription: Subscription | None = None
@@ -112,7 +112,7 @@ class Publisher:
     def counts(self) -> PublishCounts:
         """The account so far."""
         return replace(
-            self._account.counts, in_flight=len(self._flights), waiting=len(self._backlog)
+            self._account.counts, in_flight=self._flights.in_flight, waiting=len(self._backlog)
         )
 
     @property
@@ -130,16 +130,21 @@ class Publisher:
 
         `intended_ns` holds each event's intended wall time. What the bounded backlog cannot
         take is refused and journalled as such. Raises UsageError, and takes nothing, when a
-        header block is malformed.
+        header block or a subject is malformed.
         """
         self._check()
-        _check_headers([event.headers for event in events])
-        self._account.offered(events, intended_ns, slip_us)
-        space = max(0, self._settings.backlog - len(self._backlog) - len(self._flights))
-        fitting = events[:space]
-        self._backlog.push(list(map(Flight, fitting, intended_ns)))
-        if len(events) > space:
-            self._account.overflowed(events[space:])
+        if not events:
+            return
+        heads = _check_headers([event.headers for event in events])
+        sources = [event.source for event in events]
+        self._subjects.know(sources)
+        rows = self._account.offered(events, intended_ns, slip_us)
+        self._largest = max(self._largest, int((heads + rows["size"]).max()))
+        room = self._flights.room
+        if len(events) > room:
+            self._account.overflowed(rows[room:])
+        slots = self._flights.board(events[:room], rows[:room])
+        self._backlog.push(slots.tolist(), sources[:room])
         self._pump()
         self._signal()
 
@@ -211,7 +216,7 @@ class Publisher:
 
     def _signal(self) -> None:
         """Wake those who wait for room or for the end."""
-        unsettled = len(self._backlog) + len(self._flights)
+        unsettled = len(self._backlog) + self._flights.in_flight
         for event, now in (
             (self._idle, unsettled == 0),
             (self._room, unsettled <= min(2 * self._settings.window, self._settings.backlog // 2)),
@@ -228,142 +233,153 @@ class Publisher:
 
     def _send_waiting(self) -> bool:
         """Send what may go now in one piece; True when refusals have made way for more."""
-        free = self._free_window()
-        if free <= 0 or not self._connection.up:
+        free = self._window_left()
+        stuck = self._settings.pipelined and self._resting >= self._settings.window
+        if free <= 0 or stuck or not self._connection.up:
             return False
-        now = time.monotonic()
-        due = now + self._settings.ack_wait_s * self._jitter.uniform(0.8, 1.2)
+        waiting = self._backlog.take(free)
+        slots = self._fitting(waiting)
+        if slots:
+            wait_s = self._settings.ack_wait_s * self._jitter.uniform(0.8, 1.2)
+            self._send(slots, self._flights.launch(slots, wait_s))
+        return len(slots) < len(waiting)
+
+    def _fitting(self, waiting: list[int]) -> list[int]:
+        """Return those that the server will take; the others are refused."""
         largest = self._connection.max_payload - _STAMP_SIZE
-        token, flights, subjects = self._tokens, self._flights, self._subjects
-        launched: list[Flight] = []
-        refused: list[Settlement] = []
-        for flight in self._backlog.take(free):
-            source, _, _, headers, payload = flight.event
-            flight.subject = subjects.get(source) or self._subject(source)
-            if len(headers) + len(payload) > largest:
-                flight.error = LocalRefusal.MAX_PAYLOAD
-                refused.append((flight, Outcome.REFUSED, 0, False))
-                continue
-            flight.token = token = token + 1
-            flight.tries = 1
-            flight.first_sent = now
-            flight.due = due
-            flights[token] = flight
-            launched.append(flight)
-        self._tokens = token
-        if launched:
-            self._connection.launch(self._inbox, launched)
-        self._settle(refused)
-        return bool(refused)
+        if self._largest <= largest:
+            return waiting
+        sizes = [len(event.headers) + len(event.payload) for event in self._events(waiting)]
+        pairs = list(zip(waiting, sizes, strict=True))
+        refused = np.array([slot for slot, size in pairs if size > largest], np.int64)
+        self._flights.error[refused] = LocalRefusal.MAX_PAYLOAD
+        self._give_up(refused, np.zeros(len(refused), np.bool_))
+        return [slot for slot, size in pairs if size <= largest]
 
-    def _free_window(self) -> int:
-        window = self._settings.window
-        if self._settings.pipelined and self._resting >= window:
-            return 0
-        return window - (len(self._flights) - self._resting)
+    def _window_left(self) -> int:
+        return self._settings.window - (self._flights.in_flight - self._resting)
 
-    def _subject(self, source: int) -> bytes:
-        logical = self._sources[source].subject
-        subject = self._space.wire(logical).encode()
-        if not _SUBJECT.fullmatch(subject):
-            raise UsageError(f"{logical!r} is not a subject that can be published to.")
-        self._subjects[source] = subject
-        return subject
+    def _events(self, slots: list[int]) -> list[Event]:
+        events = self._flights.events
+        return [events[slot] for slot in slots]  # type: ignore[misc] # taken slots have one
 
-    def _resend(self, flights: Iterable[Flight]) -> None:
-        now = time.monotonic()
-        again = list(flights)
-        for flight in again:
-            growth = min(1.5**flight.tries, 4.0)
-            wait_s = self._settings.ack_wait_s * growth * self._jitter.uniform(0.8, 1.2)
-            flight.due = min(now + wait_s, flight.first_sent + self._settings.retry_for_s)
-            flight.tries += 1
-        self._account.counts.resent += len(again)
-        self._connection.launch(self._inbox, again)
+    def _send(self, slots: list[int], tokens: list[bytes]) -> None:
+        sources, _, _, headers, payloads = zip(*self._events(slots), strict=True)
+        closings = self._flights.closings
+        volley = Volley(
+            [self._subjects[source] for source in sources],
+            tokens,
+            headers,
+            [closings[slot] for slot in slots],
+            payloads,
+        )
+        self._connection.launch(self._inbox, volley)
 
-    def _on_stored(self, acks: list[tuple[int, int]]) -> None:
-        """Settle what was stored at first sight: token and stream sequence of each."""
-        pop = self._flights.pop
-        stored = [
-            (flight, stream_seq) for token, stream_seq in acks if (flight := pop(token, None))
-        ]
-        self._account.counts.late += len(acks) - len(stored)
-        self._account.acknowledged(stored)
-        settled = [flight for flight, _ in stored]
-        if self._resting:
-            self._resting -= sum(flight.resting for flight in settled)
-        self._backlog.release(settled)
+    def _resend(self, slots: Slots) -> None:
+        if not len(slots):
+            return
+        flights, now = self._flights, time.monotonic()
+        growth = np.minimum(1.5 ** np.minimum(flights.tries[slots], _GROWING), 4.0)
+        jitter = [self._jitter.uniform(0.8, 1.2) for _ in slots]
+        wait_s = self._settings.ack_wait_s * growth * jitter
+        last = flights.first_sent[slots] + self._settings.retry_for_s
+        flights.due[slots] = np.minimum(now + wait_s, last)
+        flights.tries[slots] = np.minimum(flights.tries[slots], _MAX_TRIES - 1) + 1
+        self._account.counts.resent += len(slots)
+        self._send(slots.tolist(), flights.tokens(slots))
+
+    def _on_stored(self, stored: Stored) -> None:
+        """Settle what was stored at first sight."""
+        slots, places = self._flights.find(stored.tokens)
+        self._account.counts.late += len(stored.tokens) - len(slots)
+        self._acknowledge(slots, stored.sequences[places])
         self._pump()
         self._signal()
 
     def _on_answers(self, batch: list[Delivery]) -> None:
         start = len(self._inbox) + 1
         for subject, _, headers, payload in batch:
-            flight = self._flights.get(int(subject[start:]))
-            if flight is None:
-                self._account.counts.late += 1
+            slots, _ = self._flights.find(np.array([int(subject[start:])]))
+            if len(slots):
+                self._on_answer(slots, headers, payload)
             else:
-                self._on_answer(flight, headers, payload)
+                self._account.counts.late += 1
         self._pump()
         self._signal()
 
-    def _on_answer(self, flight: Flight, headers: bytes, payload: bytes) -> None:
+    def _on_answer(self, slots: Slots, headers: bytes, payload: bytes) -> None:
         """Handle acknowledgements, duplicates, refusals, and what is no answer of JetStream."""
         if headers.startswith(b"NATS/1.0 503"):
-            self._rest(flight, LocalRefusal.NO_RESPONDERS)
+            self._rest(slots, LocalRefusal.NO_RESPONDERS)
         elif (ack := read_ack(payload)) is None:
             self._account.counts.strange += 1
         elif not ack.error:
-            self._settle([(flight, Outcome.ACKNOWLEDGED, ack.seq, ack.duplicate)])
+            self._acknowledge(slots, ack.seq, duplicate=ack.duplicate)
         elif ack.error in TRANSIENT:
-            self._rest(flight, ack.error)
+            self._rest(slots, ack.error)
         else:
-            flight.error = ack.error
-            self._settle([(flight, _given_up(flight), 0, False)])
+            self._flights.error[slots] = ack.error
+            self._give_up(slots, self._flights.doubtful[slots])
 
-    def _rest(self, flight: Flight, error: int) -> None:
-        """Take a flight off the wire after a refusal that may be over soon."""
-        flight.error = error
-        if not flight.resting:
-            flight.resting = True
-            self._resting += 1
-        pause = min(0.025 * 2.0**flight.tries, 2.0) * self._jitter.uniform(0.5, 1.5)
-        flight.due = time.monotonic() + pause
+    def _rest(self, slots: Slots, error: int) -> None:
+        """Take one event off the wire after a refusal that may be over soon."""
+        flights = self._flights
+        flights.error[slots] = error
+        self._resting += int(np.count_nonzero(~flights.resting[slots]))
+        flights.resting[slots] = True
+        pause_s = np.minimum(0.025 * 2.0 ** np.minimum(flights.tries[slots], _GROWING), 2.0)
+        flights.due[slots] = time.monotonic() + pause_s * self._jitter.uniform(0.5, 1.5)
 
-    def _settle(self, settled: list[Settlement]) -> None:
-        """Record outcomes and let the successors go."""
-        self._account.settle(settled)
-        for flight, *_ in settled:
-            if flight.tries:
-                self._flights.pop(flight.token, None)
-            self._resting -= flight.resting
-        self._backlog.release(flight for flight, *_ in settled)
+    def _acknowledge(
+        self, slots: Slots, stream_seq: Slots | int, *, duplicate: bool = False
+    ) -> None:
+        self._account.acknowledged(slots, stream_seq, duplicate)
+        self._land(slots)
+
+    def _give_up(self, slots: Slots, unknown: npt.NDArray[np.bool_]) -> None:
+        """Settle as unknown or refused."""
+        if len(slots):
+            self._account.given_up(slots, unknown)
+            self._land(slots)
+
+    def _land(self, slots: Slots) -> None:
+        """Let the successors of settled events go."""
+        if self._resting:
+            self._resting -= int(np.count_nonzero(self._flights.resting[slots]))
+        self._backlog.release(slots.tolist(), self._flights.source[slots].tolist())
+        self._flights.land(slots)
+
+    def _end(self, slots: Slots) -> None:
+        """Give up what was sent: refused if every try was refused, otherwise unknown."""
+        self._give_up(slots, self._flights.doubtful[slots] | ~self._flights.resting[slots])
 
     def _abandon(self) -> None:
         """Settle everything at once with what is known of it."""
-        self._settle([(f, _given_up(f, ended=True), 0, False) for f in self._flights.values()])
+        self._end(self._flights.sent())
         while waiting := self._backlog.take(_MAX_WINDOW):
-            for flight in waiting:
-                flight.error = LocalRefusal.NOT_SENT
-            self._settle([(flight, Outcome.REFUSED, 0, False) for flight in waiting])
+            slots = np.array(waiting)
+            self._flights.error[slots] = LocalRefusal.NOT_SENT
+            self._give_up(slots, np.zeros(len(slots), np.bool_))
         self._signal()
 
     def _on_state(self, up: bool) -> None:
+        flights = self._flights
+        slots = flights.sent()
+        on_the_wire = slots[~flights.resting[slots]]
         if up:
-            self._resend([f for f in self._flights.values() if not f.resting])
+            self._resend(on_the_wire)
             self._pump()
             return
         self._account.counts.disconnects += 1
-        for flight in self._flights.values():
-            flight.doubtful = flight.doubtful or not flight.resting
+        flights.doubtful[on_the_wire] = True
 
     def _on_error(self, text: str) -> None:
         if found := _FORBIDDEN.search(text):
-            subject = found["subject"].lower().encode()
-            hit = [f for f in self._flights.values() if f.subject.lower() == subject]
-            for flight in hit:
-                flight.error = LocalRefusal.PERMISSION
-            self._settle([(flight, _given_up(flight), 0, False) for flight in hit])
+            slots = self._flights.sent()
+            sources = self._subjects.of(found["subject"])
+            hit = slots[np.isin(self._flights.source[slots], sources)]
+            self._flights.error[hit] = LocalRefusal.PERMISSION
+            self._give_up(hit, self._flights.doubtful[hit])
             self._pump()
             self._signal()
 
@@ -374,28 +390,25 @@ class Publisher:
 
     def _sweep(self, now: float) -> None:
         """Re-send what is due, give up what is past its deadline."""
-        due = [flight for flight in self._flights.values() if flight.due <= now]
-        last = now - self._settings.retry_for_s
-        over = [flight for flight in due if flight.first_sent <= last]
-        if over:
-            self._settle([(f, _given_up(f, ended=True), 0, False) for f in over])
+        flights = self._flights
+        due = flights.sent(due_by=now)
+        over = flights.first_sent[due] <= now - self._settings.retry_for_s
+        self._end(due[over])
         if self._connection.up:
-            self._resend(self._woken(flight for flight in due if flight.first_sent > last))
+            self._resend(self._woken(due[~over]))
             self._pump()
         self._signal()
 
-    def _woken(self, due: Iterable[Flight]) -> list[Flight]:
-        woken = []
-        for flight in due:
-            if not flight.resting:
-                flight.doubtful = True  # no answer came, and it may yet have been stored
-            elif len(self._flights) - self._resting >= self._settings.window:
-                continue
-            else:
-                flight.resting = False
-                self._resting -= 1
-            woken.append(flight)
-        return woken
+    def _woken(self, due: Slots) -> Slots:
+        """Return what is to be sent now; resting events only as far as the window allows."""
+        flights = self._flights
+        resting = flights.resting[due]
+        flights.doubtful[due[~resting]] = True  # no answer came, and it may yet have been stored
+        again = np.flatnonzero(resting)[: max(0, self._window_left())]
+        flights.resting[due[again]] = False
+        self._resting -= len(again)
+        resting[again] = False
+        return due[~resting]
 
     async def _checkpoint_forever(self) -> None:
         while True:
@@ -407,16 +420,44 @@ class Publisher:
         await asyncio.to_thread(self._account.journal.sync)
 
 
-def _check_headers(blocks: list[bytes]) -> None:
-    """Raise UsageError for a block that is none, or ends early; all are searched in one piece."""
-    odd = [one for one in blocks if one[:10] != b"NATS/1.0\r\n" or one[-2:] != b"\r\n"]
-    if not odd and b"\r\n\r\n" in b"".join(blocks):
-        odd = [one for one in blocks if b"\r\n\r\n" in one]
-    if odd:
-        raise UsageError(f"The headers of an event are malformed: {odd[0][:200]!r}")
+class _Subjects(dict[int, bytes]):
+    """The subject of each source as it is on the wire."""
+
+    def __init__(self, sources: SourceTable, space: SubjectSpace) -> None:
+        super().__init__()
+        self._table = sources
+        self._space = space
+
+    def know(self, sources: Iterable[int]) -> None:
+        """Look up what is not known yet; UsageError for what cannot be published to."""
+        for source in set(sources).difference(self):
+            logical = self._table[source].subject
+            subject = self._space.wire(logical).encode()
+            if not _SUBJECT.fullmatch(subject):
+                raise UsageError(f"{logical!r} is not a subject that can be published to.")
+            self[source] = subject
+
+    def of(self, subject: str) -> list[int]:
+        """Return the known sources of a subject, whose letters' case is not known."""
+        wanted = subject.lower().encode()
+        return [source for source, one in self.items() if one.lower() == wanted]
 
 
-def _given_up(flight: Flight, *, ended: bool = False) -> Outcome:
-    """Refused if every try was refused, otherwise unknown."""
-    unanswered = ended and not flight.resting
-    return Outcome.UNKNOWN if flight.doubtful or unanswered else Outcome.REFUSED
+def _check_headers(blocks: list[bytes]) -> npt.NDArray[np.int64]:
+    """Return the size of each block; UsageError for one that is none, or ends early.
+
+    All are looked through at once, and one by one where something looks odd.
+    """
+    sizes = np.fromiter(map(len, blocks), np.int64, len(blocks))
+    text = np.frombuffer(b"".join(blocks), np.uint8)
+    ends = np.cumsum(sizes)
+    if (
+        sizes.min() < len(_START)
+        or (text[(ends - sizes)[:, None] + np.arange(len(_START))] != _START).any()
+        or (text[ends[:, None] - (2, 1)] != _LINE_END).any()
+        or ((text[:-1] == _LINE_END[1]) & (text[1:] == _LINE_END[0])).any()
+    ):
+        for block in blocks:
+            if block[:10] != b"NATS/1.0\r\n" or block[-2:] != b"\r\n" or b"\r\n\r\n" in block:
+                raise UsageError(f"The headers of an event are malformed: {block[:200]!r}")
+    return sizes

@@ -8,14 +8,14 @@ empty line.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+import numpy as np
+import numpy.typing as npt
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error
-
-from twin.jetstream.backlog import Flight
 
 __all__ = [
     "INTENDED_HEADER",
@@ -23,7 +23,9 @@ __all__ = [
     "Handler",
     "PublicWire",
     "Publication",
+    "Stored",
     "StoredHandler",
+    "Volley",
     "Wire",
     "stamp",
 ]
@@ -35,8 +37,30 @@ Delivery = tuple[bytes, bytes, bytes, bytes]
 Handler = Callable[[list[Delivery]], None]
 """Takes deliveries in order, is synchronous and does not raise."""
 
-StoredHandler = Callable[[list[tuple[int, int]]], None]
-"""Takes plain acknowledgements of a publish: last token of the subject, stream sequence."""
+
+class Stored(NamedTuple):
+    """Plain acknowledgements of publishes: each one's last subject token, and stream sequence."""
+
+    tokens: npt.NDArray[np.int64]
+    sequences: npt.NDArray[np.int64]
+
+
+StoredHandler = Callable[[Stored], None]
+
+
+class Volley(NamedTuple):
+    """Events to be sent together, column by column, in this order.
+
+    `<inbox>.<token>` is where each one's acknowledgement is to go. `headers` lack the end of
+    the block, which `closings` have.
+    """
+
+    subjects: Sequence[bytes]
+    tokens: Sequence[bytes]
+    headers: Sequence[bytes]
+    closings: Sequence[bytes]
+    payloads: Sequence[bytes]
+
 
 _BURST = 64
 
@@ -54,8 +78,8 @@ class Wire(Protocol):
     def send(self, publications: Sequence[Publication]) -> None:
         """Send in this order, without waiting; only while the client is connected."""
 
-    def launch(self, inbox: bytes, flights: Sequence[Flight]) -> None:
-        """Send events; `<inbox>.<token>` is where each one's acknowledgement is to go."""
+    def launch(self, inbox: bytes, volley: Volley) -> None:
+        """Send events, without waiting, as `send` does."""
 
     async def subscribe(
         self, subject: str, handler: Handler, stored: StoredHandler | None = None
@@ -93,17 +117,12 @@ class PublicWire:
         self._queue.extend(publications)
         self._filled.set()
 
-    def launch(self, inbox: bytes, flights: Sequence[Flight]) -> None:
+    def launch(self, inbox: bytes, volley: Volley) -> None:
         """Queue for the sending task."""
         self.send(
             [
-                (
-                    flight.subject,
-                    b"%b.%d" % (inbox, flight.token),
-                    flight.event.headers + stamp(flight.intended_ns),
-                    flight.event.payload,
-                )
-                for flight in flights
+                (subject, b"%b.%b" % (inbox, token), headers + closing, payload)
+                for subject, token, headers, closing, payload in zip(*volley, strict=True)
             ]
         )
 

@@ -3,9 +3,10 @@
 import time
 from collections.abc import Sequence
 
-from twin.events.digest import payload_hash
+import numpy as np
+
 from twin.events.event import Event
-from twin.verdict.journal import FileJournal, Outcome
+from twin.verdict.journal import OUTCOME, FileJournal, Outcome, attempts
 
 __all__ = ["ShedLog"]
 
@@ -19,12 +20,13 @@ class ShedLog:
 
     def __call__(self, events: Sequence[Event]) -> None:
         """Record each as attempted and shed, both now."""
+        if not events:
+            return
         now = time.time_ns()
         self.count += len(events)
-        self._journal.attempted(
-            [
-                (e.source, e.seq, payload_hash(e.payload), e.sim_ns, now, 0, len(e.payload))
-                for e in events
-            ]
-        )
-        self._journal.settled([(e.source, e.seq, Outcome.SHED, 0, 0, 0, 0, now) for e in events])
+        tried = attempts(events, now, 0)
+        self._journal.attempted(tried)
+        settled = np.zeros(len(events), OUTCOME)
+        settled["source"], settled["seq"] = tried["source"], tried["seq"]
+        settled["outcome"], settled["ack_ns"] = Outcome.SHED, now
+        self._journal.settled(settled)

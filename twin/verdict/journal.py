@@ -6,10 +6,9 @@ line i is `{"bot": ..., "subject": ...}` of source i.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
-from itertools import starmap
 from pathlib import Path
 from struct import Struct
 from types import TracebackType
@@ -19,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from twin.errors import InfrastructureError
-from twin.events.event import NO_SOURCE
+from twin.events.digest import payload_hashes
+from twin.events.event import NO_SOURCE, Event
 
 __all__ = [
     "ATTEMPT",
@@ -29,9 +29,14 @@ __all__ = [
     "FileJournal",
     "LocalRefusal",
     "Outcome",
+    "Rows",
     "TableWriter",
+    "attempts",
     "read_table",
 ]
+
+Rows = npt.NDArray[np.void]
+"""Records of one of the tables below."""
 
 ATTEMPT = np.dtype(
     [
@@ -101,38 +106,59 @@ class LocalRefusal(IntEnum):
     """No stream took the subject, on any try."""
 
 
+def attempts(events: Sequence[Event], intended_ns: Sequence[int] | int, slip_us: int) -> Rows:
+    """Return the ATTEMPT rows of events, of which there is at least one."""
+    source, seq, sim_ns, _, payloads = zip(*events, strict=True)
+    rows = np.empty(len(events), ATTEMPT)
+    rows["source"] = source
+    rows["seq"] = seq
+    rows["hash"] = payload_hashes(payloads)
+    rows["sim_ns"] = sim_ns
+    rows["intended_ns"] = intended_ns
+    rows["slip_us"] = slip_us
+    rows["size"] = list(map(len, payloads))
+    return rows
+
+
 class TableWriter:
     """Appends records of one dtype to a file through a bounded buffer.
 
-    `append` takes the fields in order; `checkpoint` makes everything appended so far
-    durable. Not safe for use by several threads at once.
+    `append` takes the fields in order, `extend` whole records; `checkpoint` makes everything
+    appended so far durable. Not safe for use by several threads at once.
     """
 
     def __init__(self, path: Path, dtype: np.dtype[np.void], buffered: int = 4096) -> None:
         self._file = path.open("ab", buffering=0)
-        self._rows: list[tuple[int, ...]] = []
+        self._pieces: list[bytes] = []
+        self._held = 0
+        self._dtype = dtype
         self._pack = _packer(dtype)
         self._buffered = buffered
 
     def append(self, *fields: int) -> None:
         """Add one record; it is written out when the buffer is full."""
-        self._rows.append(fields)
-        if len(self._rows) >= self._buffered:
-            self.flush()
+        self._add(self._pack(*fields), 1)
 
-    def extend(self, rows: list[tuple[int, ...]]) -> None:
+    def extend(self, rows: Rows) -> None:
         """Add many records at once."""
-        self._rows += rows
-        if len(self._rows) >= self._buffered:
-            self.flush()
+        if rows.dtype != self._dtype:
+            raise TypeError(f"records of {rows.dtype} do not belong into a table of {self._dtype}")
+        self._add(rows.tobytes(), len(rows))
 
     def flush(self) -> None:
         """Hand the buffered records to the operating system."""
-        if self._rows:
-            data = memoryview(b"".join(starmap(self._pack, self._rows)))
+        if self._held:
+            data = memoryview(b"".join(self._pieces))
             while data:
                 data = data[self._file.write(data) :]
-            self._rows.clear()
+            self._pieces.clear()
+            self._held = 0
+
+    def _add(self, piece: bytes, records: int) -> None:
+        self._pieces.append(piece)
+        self._held += records
+        if self._held >= self._buffered:
+            self.flush()
 
     def sync(self) -> None:
         """Return once what was flushed is on stable storage; may run beside the other calls."""
@@ -179,12 +205,12 @@ class FileJournal:
         self._attempted = TableWriter(folder / "attempted.bin", ATTEMPT)
         self._settled = TableWriter(folder / "acknowledged.bin", OUTCOME)
 
-    def attempted(self, rows: list[tuple[int, ...]]) -> None:
+    def attempted(self, rows: Rows) -> None:
         """Record ATTEMPT rows, before the events are first sent."""
         with _writing():
             self._attempted.extend(rows)
 
-    def settled(self, rows: list[tuple[int, ...]]) -> None:
+    def settled(self, rows: Rows) -> None:
         """Record OUTCOME rows."""
         with _writing():
             self._settled.extend(rows)

@@ -1,0 +1,130 @@
+"""The unsettled events of a publisher, in columns: a slot each, from the offer to the outcome."""
+
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from twin.events.event import Event
+from twin.jetstream.wire import stamp
+
+__all__ = ["Flights", "Slots"]
+
+Slots = npt.NDArray[np.int64]
+
+FIRST_VOLLEY: Final = 10**8
+
+
+class Flights:
+    """What is known of each event; every column is a live array or list, indexed by slot.
+
+    `tries` counts sends. `doubtful` says that some try may have been stored without our
+    knowing; `resting` that the last try was refused for now. `error` is the last refusal's
+    code. `token` is 0 until the first send, afterwards that of every try; `number` counts
+    first sends. `first_sent` and `due` (when to act next) are on the monotonic clock, in
+    seconds. A slot is used again after its event was settled, its token never.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.source = np.zeros(capacity, np.uint32)
+        self.seq = np.zeros(capacity, np.uint32)
+        self.intended_ns = np.zeros(capacity, np.int64)
+        self.token = np.zeros(capacity, np.int64)
+        self.number = np.zeros(capacity, np.int64)
+        self.tries = np.zeros(capacity, np.uint16)
+        self.error = np.zeros(capacity, np.uint32)
+        self.first_sent = np.zeros(capacity)
+        self.due = np.zeros(capacity)
+        self.doubtful = np.zeros(capacity, np.bool_)
+        self.resting = np.zeros(capacity, np.bool_)
+        self.events: list[Event | None] = [None] * capacity
+        self.closings: list[bytes] = [b""] * capacity
+        """What ends the header block of each, see `stamp`."""
+        self.in_flight = 0
+        """Events that were sent and are not settled, resting ones included."""
+        self._free = np.arange(capacity)[::-1].copy()
+        self._left = capacity
+        self._place = np.zeros(capacity, np.int64)
+        self._scale = 10 ** len(str(capacity))
+        self._digits: list[bytes] = []
+        self._volleys = FIRST_VOLLEY
+        self._launched = 0
+
+    @property
+    def room(self) -> int:
+        """How many more events fit in."""
+        return self._left
+
+    def board(self, events: Sequence[Event], rows: npt.NDArray[np.void]) -> Slots:
+        """Take events in, with their ATTEMPT rows; return their slots."""
+        left = self._left
+        self._left = left - len(events)
+        slots: Slots = self._free[self._left : left][::-1].copy()
+        self.source[slots] = rows["source"]
+        self.seq[slots] = rows["seq"]
+        self.intended_ns[slots] = rows["intended_ns"]
+        for column in (self.token, self.tries, self.error, self.doubtful, self.resting):
+            column[slots] = 0
+        intended = rows["intended_ns"].tolist()
+        closing = {at: stamp(at) for at in set(intended)}
+        for slot, event, at in zip(slots.tolist(), events, intended, strict=True):
+            self.events[slot] = event
+            self.closings[slot] = closing[at]
+        return slots
+
+    def launch(self, slots: Sequence[int], wait_s: float) -> list[bytes]:
+        """Note the first send of events, to be repeated after `wait_s`; return their tokens."""
+        index: Slots = np.array(slots, np.int64)
+        now = time.monotonic()
+        self._volleys += 1
+        self.token[index] = self._volleys * self._scale + index
+        self.number[index] = np.arange(self._launched, self._launched + len(index))
+        self.tries[index] = 1
+        self.first_sent[index] = now
+        self.due[index] = now + wait_s
+        self._launched += len(index)
+        self.in_flight += len(index)
+        return self._tokens(slots)
+
+    def _tokens(self, slots: Sequence[int]) -> list[bytes]:
+        """Write the tokens of this volley: its number, then the slot with a fixed width."""
+        digits, highest = self._digits, max(slots)
+        if highest >= len(digits):
+            width = len(str(self._scale)) - 1
+            digits += (b"%0*d" % (width, slot) for slot in range(len(digits), 2 * highest + 1))
+        volley = b"%d" % self._volleys
+        return [volley + digits[slot] for slot in slots]
+
+    def tokens(self, slots: Slots) -> list[bytes]:
+        """Return the tokens of events that were sent before, as text."""
+        return [b"%d" % token for token in self.token[slots].tolist()]
+
+    def find(self, tokens: Slots) -> tuple[Slots, Slots]:
+        """Return the slots of the tokens that are in flight, and where these stand in `tokens`.
+
+        A token that comes twice is found once.
+        """
+        slots: Slots = tokens % self._scale
+        slots[slots >= len(self.token)] = 0
+        places: Slots = np.flatnonzero((self.token[slots] == tokens) & (tokens != 0))
+        slots = slots[places]
+        self._place[slots[::-1]] = places[::-1]
+        first = self._place[slots] == places
+        return slots[first], places[first]
+
+    def sent(self, due_by: float = np.inf) -> Slots:
+        """Return the slots of the events in flight, in the order of their first sends."""
+        slots: Slots = np.flatnonzero((self.token != 0) & (self.due <= due_by))
+        return slots[np.argsort(self.number[slots])]
+
+    def land(self, slots: Slots) -> None:
+        """Forget settled events and free their slots."""
+        self.in_flight -= int(np.count_nonzero(self.token[slots]))
+        self.token[slots] = 0
+        self._free[self._left : self._left + len(slots)] = slots
+        self._left += len(slots)
+        events = self.events
+        for slot in slots.tolist():
+            events[slot] = None
