@@ -336,7 +336,7 @@ async def test_refused_after_a_doubtful_try_is_unknown(
     server: NatsServer, open_bench: Opener
 ) -> None:
     """When an earlier try may have been stored, a later refusal does not settle it as refused."""
-    async with open_bench(replace(QUICK, retry_for_s=1.0)) as bench:
+    async with open_bench(replace(QUICK, retry_for_s=2.0)) as bench:
         server.pause()
         bench.offer(bench.event(0))
         await server.kill()
