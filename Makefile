@@ -2,8 +2,9 @@ VENV   ?= .venv
 PYTHON ?= python3
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+RECORDED := benchmarks/recorded
 
-.PHONY: help setup run test test-external soak crash-test lint docs lock release clean
+.PHONY: help setup run test test-external soak crash-test bench-docs lint docs lock release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +32,15 @@ soak: $(STAMP) ## ten million events over three broker kills, every copy counted
 
 crash-test: $(STAMP) ## the registrar's crash campaigns in their long setting (an hour or two)
 	TWIN_CRASH=long $(BIN)/python -m pytest -s --timeout=14400 tests/unit/test_registrar_crash.py tests/integration/test_registrar_kills.py
+
+bench-docs: $(STAMP) ## record every benchmark on this machine and write docs/benchmarks.md anew (8 minutes)
+	$(BIN)/twin bench pieces --repeats 10 --json $(RECORDED)/pieces.json
+	$(BIN)/twin bench traffic --messages 30000 --json $(RECORDED)/traffic.json
+	$(BIN)/twin bench flow --json $(RECORDED)/flow.json
+	$(BIN)/twin bench scale --json $(RECORDED)/scale.json
+	$(BIN)/twin bench payload --json $(RECORDED)/payload.json
+	$(BIN)/twin bench lag --json $(RECORDED)/lag.json
+	$(BIN)/twin bench report $(RECORDED) --page docs/benchmarks.md
 
 lint: $(STAMP) ## ruff, mypy and the import rules
 	$(BIN)/ruff check .

@@ -4,25 +4,18 @@
 events and simulated seconds per second of processor time, and how the time divides; then one
 SimPy process per bot and sensor, as such a twin is usually written, for the same channels.
 Time is CPU time of this process (the machine may be shared); rounds alternate, medians count.
-
-The plain twin does less: its physics is a battery, a bus and one temperature per bot, its
-payloads have the keys of ours but copied values in most of them, and there is no digest.
 """
 
 import argparse
 import gc
-import random
 import statistics
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-import simpy
-
-from twin.events.channels import CHANNELS, Cadence
+from twin.bench.plain import PlainFleet
 from twin.events.event import Event, SourceTable
 from twin.events.subjects import SubjectSpace
 from twin.simulation.emitters import Emitter
@@ -118,94 +111,21 @@ def divided(bots: int, seconds: int) -> dict[str, float]:
     return {**shares, "the rest": 1 - sum(shares.values())}
 
 
-@dataclass
-class PlainBot:
-    """A bot as an object with a few numbers."""
-
-    name: str
-    soc_pct: float = 80.0
-    core_degc: float = 25.0
-    bus_v: float = 26.8
-    x_m: float = 0.0
-
-
 def plain(bots: int, seconds: int) -> Score:
     """Simulate the same channels with one process per bot and sensor."""
-    samples, score = sample_payloads(), Score()
-    environment, taken = simpy.Environment(), [0]
-    for number in range(bots):
-        bot = PlainBot(f"bench-{number + 1:04d}")
-        environment.process(plain_physics(environment, bot))
-        for key, sample in samples.items():
-            environment.process(plain_sensor(environment, bot, key, sample, taken))
+    score, taken = Score(), [0]
+
+    def send(subject: str, body: bytes, headers: dict[str, str]) -> None:
+        block = b"".join(f"{name}: {value}\r\n".encode() for name, value in headers.items())
+        taken[0] += bool(body) and bool(block)
+
+    environment = PlainFleet(bots, "bench", send).environment
     environment.run(until=1)
     taken[0] = 0
     with timed(score):
         environment.run(until=1 + seconds)
     score.events = taken[0]
     return score
-
-
-def sample_payloads() -> dict[str, dict[str, Any]]:
-    """Return one real payload of every periodic channel."""
-    events: list[Event] = []
-    sources = SourceTable()
-    world = World(
-        [FleetGroup("bench", load_spec("builtin:BotSpec"), 3)],
-        seed=1,
-        epoch_ns=EPOCH_NS,
-        run_id="bench",
-        space=SubjectSpace(),
-        sources=sources,
-        sink=events.extend,
-    )
-    world.run_until(7 * SECOND_NS)
-    found = {sources[e.source].subject.removeprefix("qiki."): e.payload for e in events}
-    wanted = [k for k, c in CHANNELS.items() if c.cadence in {Cadence.PERIODIC, Cadence.PER_ITEM}]
-    return {key: orjson.loads(found[key]) for key in wanted if key in found}
-
-
-def plain_physics(
-    environment: simpy.Environment, bot: PlainBot
-) -> Generator[simpy.Event, None, None]:
-    """Drain, warm and move one bot, once a second."""
-    while True:
-        yield environment.timeout(1)
-        bot.soc_pct = max(0.0, bot.soc_pct - 100 / 3600 / 500 * 100)
-        bot.bus_v = 22 + 6 * bot.soc_pct / 100
-        bot.core_degc += (28 - 1.4 * (bot.core_degc + 60)) / 800
-        bot.x_m += 0.4 + random.gauss(0, 0.01)
-
-
-def plain_sensor(
-    environment: simpy.Environment,
-    bot: PlainBot,
-    key: str,
-    sample: dict[str, Any],
-    taken: list[int],
-) -> Generator[simpy.Event, None, None]:
-    """Send one channel of one bot: a dictionary, its JSON, and a dictionary of headers."""
-    period_s = CHANNELS[key].period_ns / SECOND_NS
-    yield environment.timeout(random.random() * period_s)  # noqa: S311 - no secret
-    sequence = 0
-    while True:
-        sequence += 1
-        at = EPOCH_NS / SECOND_NS + environment.now
-        payload = {**sample, "source": bot.name, "ts_epoch": at, "battery": round(bot.soc_pct, 2)}
-        payload["bus_v"] = round(bot.bus_v + random.gauss(0, 0.01), 3)
-        body = orjson.dumps(payload)
-        headers = {
-            "ce-specversion": "1.0",
-            "ce-id": f"{bot.name}/{key}/{sequence}",
-            "ce-source": f"urn:twin:bench:{bot.name}",
-            "ce-type": CHANNELS[key].event_type,
-            "ce-time": str(at),
-            "ce-datacontenttype": "application/json",
-            "Nats-Msg-Id": f"bench/{bot.name}/{key}/{sequence}",
-        }
-        block = b"".join(f"{name}: {value}\r\n".encode() for name, value in headers.items())
-        taken[0] += bool(body) and bool(block)
-        yield environment.timeout(period_s)
 
 
 def report(bots: int, seconds: int, rounds: int) -> None:

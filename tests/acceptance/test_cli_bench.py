@@ -1,5 +1,6 @@
 """`twin bench`: the alternatives side by side, and the soak, as a user calls them."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,9 +8,13 @@ from pathlib import Path
 import orjson
 import pytest
 
+from twin.bench.fields import FIELDS
+from twin.bench.measured import quantile_ms
 from twin.bench.pieces import PIECES
 from twin.bench.traffic import FLOORS
 from twin.report.compare import Bench
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 def twin(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -46,6 +51,53 @@ def test_traffic_measures_every_contender_and_says_what_was_promised(tmp_path: P
     assert "ratio{twin, pipelined;raw socket, no accounts}" in result.metrics
     assert "cpu{twin, audited;registrar}" in result.metrics
     assert not list(tmp_path.glob("twin-bench-*"))
+
+
+@pytest.mark.parametrize(
+    ("field", "points", "parties"),
+    [
+        ("flow", (3,), {"twin": "registrar", "SimPy a sensor, nats-py, sqlite3": "reader"}),
+        ("scale", (20,), {"twin": "server", "SimPy a sensor, nats-py": "server"}),
+        ("payload", (100,), {"twin": "client", "nats-py publish_async": "client"}),
+        ("lag", (5,), {"twin": "server", "nats-py consumer_info": "server"}),
+    ],
+)
+def test_whole_flows_are_measured_beside_their_alternatives(
+    tmp_path: Path, field: str, points: tuple[int, ...], parties: dict[str, str]
+) -> None:
+    """Every contender at every point: rate, time and memory by process, latencies, ratios."""
+    at = [word for point in points for word in ("--at", str(point))]
+    done = twin(field, "--quick", *at, "--json", "f.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = Bench.load(tmp_path / "f.json")
+    assert found.versions["nats-server"]
+    unit = FIELDS[field].point
+    for point in points:
+        for name, party in parties.items():
+            place = f"{name};{unit}={point}"
+            assert found.metrics[f"rate{{{place}}}"].samples[0] > 1
+            assert f"cpu{{{place};{party}}}" in found.metrics
+            assert 5 < found.metrics[f"memory{{{place};{party}}}"].samples[0] < 1000
+            if field in ("flow", "lag"):
+                assert 0 < quantile_ms(found.histograms[f"latency{{{place}}}"], 50) < 5_000
+        other = [*parties][1]
+        assert f"ratio{{twin;{other};{unit}={point};cpu}}" in found.metrics
+    assert not list(tmp_path.glob("twin-bench-*"))
+
+
+def test_the_page_of_benchmarks_is_what_was_recorded(tmp_path: Path) -> None:
+    """Its measured parts are those of the recorded results; one that was edited is told."""
+    recorded, page = ROOT / "benchmarks" / "recorded", ROOT / "docs" / "benchmarks.md"
+    done = twin("report", str(recorded), "--page", str(page), "--check", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    edited = tmp_path / "page.md"
+    text = page.read_text()
+    edited.write_text(re.sub(r"Recorded on 20", "Recorded on 19", text, count=1))
+    done = twin("report", str(recorded), "--page", str(edited), "--check", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "not what the results say" in done.stderr
+    assert twin("report", str(recorded), "--page", str(edited), cwd=tmp_path).returncode == 0
+    assert edited.read_text() == text
 
 
 def test_soak_counts_every_copy_over_a_killed_broker(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """The usual ways through nats-py, tuned as its documentation advises.
 
-The only module outside `twin.jetstream` that imports it: here it is what we compare with.
+With `plain_flow` the only module outside `twin.jetstream` that imports it: what we compare with.
 Run as a program it fetches in a process of its own: URL, durable and count.
 """
 
@@ -12,7 +12,7 @@ import nats
 from nats.js import JetStreamContext
 from nats.js.api import PubAck
 
-from twin.bench.rig import SOURCES, STREAM, Rig, Turn, header_fields, payload
+from twin.bench.rig import PAYLOAD_BYTES, SOURCES, STREAM, Rig, Turn, header_fields, payload
 from twin.errors import InfrastructureError
 
 __all__ = ["async_and_fetch", "fetch", "one_by_one", "publish_async"]
@@ -21,12 +21,14 @@ WINDOW = 4000
 FETCH = 1000
 
 
-async def publish_async(rig: Rig, count: int, run: str) -> Turn:
+async def publish_async(rig: Rig, count: int, run: str, *, size: int = PAYLOAD_BYTES) -> Turn:
     """publish_async with a window of 4,000; ready-made payload and dictionaries of headers."""
     fields = [header_fields(run, n) for n in range(count)]
     client = await nats.connect(rig.server.url)
     with rig.clock() as clock:
-        await _publish_all(client.jetstream(publish_async_max_pending=WINDOW), payload(), fields)
+        await _publish_all(
+            client.jetstream(publish_async_max_pending=WINDOW), payload(size), fields
+        )
     await client.close()
     return Turn(count, clock)
 

@@ -31,6 +31,7 @@ __all__ = [
     "audit",
     "consume",
     "encode",
+    "fleet",
     "publish",
     "registrar_of",
     "simulate",
@@ -54,10 +55,16 @@ def _sources() -> SourceTable:
 
 
 async def publish(
-    rig: Rig, count: int, run: str, *, pipelined: bool = False, wire: WireChoice = "auto"
+    rig: Rig,
+    count: int,
+    run: str,
+    *,
+    pipelined: bool = False,
+    wire: WireChoice = "auto",
+    size: int = PAYLOAD_BYTES,
 ) -> Turn:
     """Publish ready-made events of 2,000 sources with a journal; flushed and made durable."""
-    body = payload()
+    body = payload(size)
     events = [Event(n % SOURCES, n // SOURCES + 1, n, block(run, n), body) for n in range(count)]
     async with _publisher(rig, run, _sources(), wire, pipelined=pipelined) as out:
         with rig.clock() as clock:
@@ -103,9 +110,9 @@ async def consume(rig: Rig, count: int, run: str, *, wire: WireChoice = "auto") 
     return Turn(count, clock)
 
 
-async def simulate(rig: Rig, count: int, run: str) -> Turn:
-    """Step a fleet of 1,000 bots and publish what it emits, in one process."""
-    world, emitted, sources = _fleet(run)
+async def simulate(rig: Rig, count: int, run: str, *, bots: int = BOTS) -> Turn:
+    """Step a fleet and publish what it emits, in one process."""
+    world, emitted, sources = fleet(run, bots)
     async with _publisher(rig, run, sources, prefix=PREFIX) as out:
         with rig.clock() as clock:
             await _emit(world, emitted, out, count)
@@ -120,7 +127,7 @@ async def audit(rig: Rig, count: int, run: str) -> Turn:
     registrar = registrar_of(rig, durable, folder)
     await registrar.start()
     try:
-        world, emitted, sources = _fleet(run)
+        world, emitted, sources = fleet(run)
         async with (
             await rig.connect() as watch,
             _publisher(rig, run, sources, prefix=PREFIX) as out,
@@ -190,12 +197,12 @@ async def _finish(out: Publisher, count: int) -> None:
         raise InfrastructureError(f"{count} events were offered, but: {out.counts}")
 
 
-def _fleet(run: str) -> tuple[World, list[Event], SourceTable]:
+def fleet(run: str, bots: int = BOTS) -> tuple[World, list[Event], SourceTable]:
     """Return a booted fleet, the list it emits into, and its sources."""
     emitted: list[Event] = []
     sources = SourceTable()
     world = World(
-        [FleetGroup("bench", load_spec("builtin:BotSpec"), BOTS)],
+        [FleetGroup("bench", load_spec("builtin:BotSpec"), bots)],
         seed=1,
         epoch_ns=EPOCH_NS,
         run_id=run,

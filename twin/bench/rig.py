@@ -27,6 +27,7 @@ __all__ = [
     "block",
     "header_fields",
     "payload",
+    "peak_mib",
     "process_cpu_s",
 ]
 
@@ -132,9 +133,19 @@ def process_cpu_s(pid: int) -> float:
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
-def payload() -> bytes:
+def peak_mib(pid: int) -> float:
+    """Return the most memory that a process has had so far; 0 where there is no /proc."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return 0.0
+    found = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(found.split()[1]) / 1024
+
+
+def payload(size: int = PAYLOAD_BYTES) -> bytes:
     """Return the JSON payload of every message."""
-    return b'{"fill":"x"}'.ljust(PAYLOAD_BYTES)
+    return b'{"fill":"x"}'.ljust(size)
 
 
 def header_fields(run: str, number: int) -> dict[str, str]:

@@ -28,6 +28,7 @@ from twin.bench.present import (
 from twin.bench.rig import PAYLOAD_BYTES, Rig
 from twin.bench.soak import SoakResult, soak
 from twin.bench.traffic import contenders, measure
+from twin.cli.bench_fields import add_fields, report_command
 from twin.cli.compare import as_markdown, print_changes, regressed
 from twin.errors import UsageError
 from twin.jetstream.server import NatsServer
@@ -117,6 +118,10 @@ async def _traffic(messages: int, rounds: int, only: list[str], as_json: Path | 
             outcome, began_ns=began_ns, machine=where, versions=built, settings=dict(settings)
         )
         write_atomic(as_json, result.model_dump_json(indent=2).encode())
+
+
+add_fields(app)
+app.command("report")(report_command)
 
 
 @app.command("pieces")

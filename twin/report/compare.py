@@ -2,9 +2,7 @@
 
 A `Bench` holds the repeats of each metric of one version. Two of them are compared pair by
 pair (repeat i beside repeat i, taken in turns, so that what the machine does meanwhile hits
-both), by the ratio current / base. The ratio's interval is a bootstrap-t over the pairs' log
-ratios: with few repeats a plain percentile bootstrap is too narrow and cries wolf (Efron and
-Tibshirani, An Introduction to the Bootstrap, 1993, section 12.5).
+both), by the ratio current / base and its interval.
 """
 
 import math
@@ -14,10 +12,10 @@ from pathlib import Path
 from typing import Final, Literal, Self
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from twin.errors import InputError, Problem, TwinError, UsageError
+from twin.report.ratio import ratio_of
 
 __all__ = [
     "FLOOR",
@@ -33,9 +31,7 @@ __all__ = [
 
 FLOOR: Final = 0.05
 """Changes smaller than this are of no interest, however sure they are."""
-CONFIDENCE: Final = 0.99
 MIN_REPEATS: Final = 5
-RESAMPLES: Final = 4000
 HARMLESS: Final = frozenset({"release"})
 """Facts about a machine that may differ: a kernel's patch level is no other machine."""
 
@@ -61,7 +57,10 @@ class Metric(Model):
 
 
 class Bench(Model):
-    """What a benchmark measured of one version, and where."""
+    """What a benchmark measured of one version, and where.
+
+    `histograms` are HDR histograms of microseconds over all repeats (V2, compressed), by name.
+    """
 
     schema_version: Literal[1] = 1
     name: str
@@ -70,6 +69,7 @@ class Bench(Model):
     versions: dict[str, str] = Field(default_factory=dict)
     settings: dict[str, str | int | float] = Field(default_factory=dict)
     metrics: dict[str, Metric]
+    histograms: dict[str, str] = Field(default_factory=dict)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -153,10 +153,8 @@ def _change(name: str, base: Metric | None, current: Metric | None, floor: float
     if min((*base.samples, *current.samples)) <= 0:
         return _unknown(name, base, current, "a ratio needs values above 0")
     pairs = min(len(base.samples), len(current.samples))
-    logs = np.log(np.array(current.samples[:pairs]) / np.array(base.samples[:pairs]))
-    if base.better == "lower":
-        logs = -logs
-    ratio, low, high = _interval(logs)
+    sides = (current.samples[:pairs], base.samples[:pairs])
+    ratio, low, high = ratio_of(*(sides if base.better == "higher" else reversed(sides)))
     outcome, note = _judge(ratio, low, high, floor), ""
     if pairs < MIN_REPEATS:
         outcome, note = Outcome.INCONCLUSIVE, f"{pairs} repeats; {MIN_REPEATS} are needed"
@@ -182,22 +180,6 @@ def _judge(ratio: float, low: float, high: float, floor: float) -> Outcome:
     if low > 1 / (1 + floor) and high < 1 + floor:
         return Outcome.SAME
     return Outcome.INCONCLUSIVE
-
-
-def _interval(logs: npt.NDArray[np.float64]) -> tuple[float, float, float]:
-    """Return the ratio and its interval, by a studentized bootstrap of the mean log ratio."""
-    count, mean = len(logs), float(logs.mean())
-    error = float(logs.std(ddof=1)) / math.sqrt(count) if count > 1 else 0.0
-    if error == 0.0:
-        return math.exp(mean), math.exp(mean), math.exp(mean)
-    draws = np.random.default_rng(count).integers(0, count, (RESAMPLES, count))
-    resampled = logs[draws]
-    errors = resampled.std(axis=1, ddof=1) / math.sqrt(count)
-    usable = errors > error * 1e-3
-    pivots = (resampled.mean(axis=1)[usable] - mean) / errors[usable]
-    tail = (1 - CONFIDENCE) / 2
-    lowest, highest = np.quantile(pivots, (tail, 1 - tail)).tolist()
-    return math.exp(mean), math.exp(mean - highest * error), math.exp(mean - lowest * error)
 
 
 def _median(samples: Sequence[float]) -> float:
