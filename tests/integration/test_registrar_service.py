@@ -354,6 +354,22 @@ async def test_poison_is_quarantined_and_blocks_nothing(
     assert info.num_redelivered == 0
 
 
+async def test_what_breaks_its_contract_is_recorded_whole_and_told(
+    tmp_path: Path, server: NatsServer, connection: Connection
+) -> None:
+    """A payload of the wrong schema blocks nothing, is kept whole and has a code of its own."""
+    wrong = orjson.dumps({"schema_version": 2, "pad": "x" * 10_000})
+    async with serving(tmp_path, server.url) as service:
+        await publish(connection, range(1, 2))
+        await connection.request("qiki.events.v1.power.bus", wrong, headers=headers(2))
+        await publish(connection, range(3, 4))
+        await drained(connection)
+        assert service.events() == [1, 2, 3]
+        found = service.rows("SELECT severity, payload FROM events WHERE code = 923")
+        assert found == [(40, wrong.decode())]
+        assert service.metric('registrar_events_total{code="923",severity="ERROR"} 1.0')
+
+
 async def test_duplicates_and_conflicts_are_told_apart(
     tmp_path: Path, server: NatsServer, connection: Connection
 ) -> None:

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from twin.errors import InputError
-from twin.events.channels import AUDIT_SUBJECT, CHANNELS
+from twin.events.channels import AUDIT_SUBJECT, CHANNELS, Channel
+from twin.events.payloads import CONTRACTS
 from twin.events.vocabulary import StateKind
 from twin.registrar.codes import CODES, Severity
-from twin.registrar.rules import Classifier, Rules
+from twin.registrar.rules import Classifier, Json, Rules
 
 STATE = "qiki.events.v1.state"
 STATE_TYPE = "qiki.events.v1.StateChange"
@@ -26,6 +27,12 @@ def code(classifier: Classifier, payload: dict[str, object], subject: str = STAT
     return classifier.classify(STATE_TYPE, subject, payload).code  # type: ignore[arg-type]
 
 
+def promised(key: str) -> dict[str, Json]:
+    """Return a payload with the fields that a channel's contract demands, none of a value."""
+    fields = CONTRACTS[key].model_fields.items()
+    return {field.alias or name: None for name, field in fields if field.is_required()}
+
+
 def test_every_channel_of_the_platform_has_a_code(classifier: Classifier) -> None:
     """No event that a bot publishes is of unknown type."""
     unknown = [
@@ -33,9 +40,45 @@ def test_every_channel_of_the_platform_has_a_code(classifier: Classifier) -> Non
         for row in CHANNELS.values()
         if row.subject not in (AUDIT_SUBJECT, STATE)
         and row.key != "events.v1.sensor.thermal.trip"
-        and classifier.classify(row.event_type, row.subject, {}).code == 299
+        and classifier.classify(row.event_type, row.subject, promised(row.key)).code in (299, 923)
     ]
     assert unknown == []
+
+
+GIVEN = [row for row in CHANNELS.values() if not row.assumed and row.subject != AUDIT_SUBJECT]
+
+
+@pytest.mark.parametrize("channel", GIVEN, ids=lambda row: row.key)
+def test_a_broken_contract_is_told(classifier: Classifier, channel: Channel) -> None:
+    """A field less, another schema version, no object at all: 923, in both layouts."""
+    good = promised(channel.key)
+    subjects = (channel.subject, channel.subject.replace("qiki.", "qiki.fleet.v1.bot-1.", 1))
+
+    def codes(payload: Json) -> set[int]:
+        kind = channel.event_type
+        return {classifier.classify(kind, subject, payload).code for subject in subjects}
+
+    assert 923 not in codes(good)
+    for broken in ({}, [], "text", None, {**good, "schema_version": 2}):
+        assert codes(broken) == {923}, broken
+    assert codes({name: None for name in good if name != "schema_version"}) == {923}
+    assert not classifier.classify(channel.event_type, channel.subject, {}).publish
+
+
+def test_a_users_rule_may_expect_something_else(tmp_path: Path) -> None:
+    """`lacks` is for everybody's own events, and ours give way to a user's rules."""
+    file = tmp_path / "rules.yaml"
+    file.write_text(
+        "version: 1\nrules:\n"
+        "  - {subject: fleet.*.gps, lacks: [fix, lat], where: {old: true}, code: 502}\n"
+        "  - {subject: fleet.*.gps, lacks: [fix], code: 923}\n"
+        "  - {type: qiki.radar.v1.Track, code: 211}\n"
+    )
+    classifier = Classifier(Rules.load(file))
+    payloads: list[Json] = [{"fix": 1}, {}, [], {"old": True, "fix": 1}]
+    found = [classifier.classify("x", "fleet.b1.gps", payload).code for payload in payloads]
+    assert found == [299, 923, 923, 502]
+    assert classifier.classify("qiki.radar.v1.Track", "qiki.radar.v1.tracks", {}).code == 211
 
 
 def test_an_unknown_type_is_said_to_be_unknown(classifier: Classifier) -> None:

@@ -147,6 +147,7 @@ def _added() -> Iterator[Code]:
         (811, "GUARD_CLEARED", info, "a radar guard rule no longer holds"),
         (812, "SHIELD_LOW", warn, "a shield fell below a threshold"),
         (813, "SHIELD_CHANGED", info, "a shield recovered, or was switched off"),
+        (923, "CONTRACT_BROKEN", error, "an event whose payload is not what its type promises"),
     ]
     yield from (Code(*row) for row in rows)
 

@@ -1,10 +1,11 @@
 """Rules from an event to its code: stateless, data in a YAML file, compiled per event type.
 
-The first rule whose `type`, `subject` and `where` all match gives the code. `type` is a
+The first rule whose `type`, `subject`, `lacks` and `where` all match gives the code. `type` is a
 pattern with `*` over the CloudEvents type; `subject` a NATS pattern over the platform
 subject (the fleet layout is translated first); `where` compares payload fields, named by
-dotted paths, with a value, a list of values, or bounds. An event that no rule matches gets
-299 UNKNOWN_TYPE. A user's rules come before ours.
+dotted paths, with a value, a list of values, or bounds; `lacks` matches a payload that is no
+JSON object or has not all of some fields. An event that no rule matches gets 299 UNKNOWN_TYPE.
+A user's rules come before ours.
 """
 
 import hashlib
@@ -84,6 +85,7 @@ class Rule(_Model):
 
     type: str = "*"
     subject: str = ">"
+    lacks: frozenset[str] = frozenset()
     where: dict[str, Bounds | tuple[Scalar, ...] | Scalar] = Field(default_factory=dict)
     code: int
     severity: Literal["DEBUG", "INFO", "WARN", "ERROR", "CRITICAL"] | None = None
@@ -110,8 +112,9 @@ class Rule(_Model):
         return fnmatchcase(event_type, self.type) and subject_matches(self.subject, subject)
 
     def tests(self) -> tuple[Test, ...]:
-        """Return the payload tests, all of which must hold."""
-        return tuple(_test(path, wanted) for path, wanted in self.where.items())
+        """Return the tests of a payload that is an object, all of which must hold."""
+        lacks = (_lacks(self.lacks),) if self.lacks else ()
+        return (*lacks, *(_test(path, wanted) for path, wanted in self.where.items()))
 
 
 class RuleFile(_Model):
@@ -146,12 +149,20 @@ class _Step(NamedTuple):
     verdict: Verdict
 
 
+class _Plan(NamedTuple):
+    """What is tried on an event, and the verdicts if nothing fits or it is no JSON object."""
+
+    steps: tuple[_Step, ...]
+    otherwise: Verdict
+    formless: Verdict
+
+
 class Classifier:
     """Applies rules to events. Which rules concern a (type, subject) is worked out once."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules.rules
-        self._plans: dict[tuple[str, str], tuple[tuple[_Step, ...], Verdict]] = {}
+        self._plans: dict[tuple[str, str], _Plan] = {}
         self._unknown = Verdict(UNKNOWN_TYPE, int(CODES[UNKNOWN_TYPE].severity), False)
 
     def classify(self, event_type: str, subject: str, payload: Json) -> Verdict:
@@ -159,8 +170,10 @@ class Classifier:
         plan = self._plans.get((event_type, subject))
         if plan is None:
             plan = self._plan(event_type, subject)
-        steps, otherwise = plan
-        if steps and isinstance(payload, dict):
+        steps, otherwise, formless = plan
+        if not isinstance(payload, dict):
+            return formless
+        if steps:
             for tests, verdict in steps:
                 for test in tests:
                     if not test(payload):
@@ -169,19 +182,23 @@ class Classifier:
                     return verdict
         return otherwise
 
-    def _plan(self, event_type: str, subject: str) -> tuple[tuple[_Step, ...], Verdict]:
+    def _plan(self, event_type: str, subject: str) -> "_Plan":
         if len(self._plans) >= MAX_PLANS:
             self._plans.clear()
         steps: list[_Step] = []
-        otherwise = self._unknown
+        otherwise, formless = self._unknown, None
         for rule in self._rules:
             if not rule.covers(event_type, platform_subject(subject)):
                 continue
             if not rule.where:
+                formless = formless or rule.verdict
+            if not (tests := rule.tests()):
                 otherwise = rule.verdict
                 break
-            steps.append(_Step(rule.tests(), rule.verdict))
-        plan = self._plans[event_type, subject] = (tuple(steps), otherwise)
+            steps.append(_Step(tests, rule.verdict))
+        plan = self._plans[event_type, subject] = _Plan(
+            tuple(steps), otherwise, formless or self._unknown
+        )
         return plan
 
 
@@ -203,6 +220,10 @@ def subject_matches(pattern: str, subject: str) -> bool:
     return len(wanted) == len(tokens) and all(
         want in ("*", token) for want, token in zip(wanted, tokens, strict=True)
     )
+
+
+def _lacks(fields: frozenset[str]) -> Test:
+    return lambda payload: not fields <= payload.keys()
 
 
 def _test(path: str, wanted: Bounds | tuple[Scalar, ...] | Scalar) -> Test:

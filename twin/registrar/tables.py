@@ -4,11 +4,11 @@
 """
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from twin.registrar.codes import CODES, Severity
-from twin.registrar.rules import Bounds, Rules
+from twin.registrar.rules import Bounds, Rule, Rules
 
 __all__ = ["codes_table", "refresh", "rules_table"]
 
@@ -35,7 +35,7 @@ def rules_table() -> str:
         (
             _code(rule.type),
             _code(rule.subject),
-            ", ".join(f"`{path}` {_wanted(wanted)}" for path, wanted in rule.where.items()),
+            ", ".join([*_lacks(rule), *_where(rule)]),
             f"{rule.code} {CODES[rule.code].name}",
             Severity(rule.verdict.severity).name,
             "yes" if rule.verdict.publish else "",
@@ -52,6 +52,15 @@ def refresh(text: str) -> str:
         _, end, after = rest.partition(f"<!-- {name}: end -->")
         text = f"{before}{begin}{table}{end}{after}"
     return text
+
+
+def _lacks(rule: Rule) -> Iterator[str]:
+    if rule.lacks:
+        yield f"no object with {' '.join(f'`{name}`' for name in sorted(rule.lacks))}"
+
+
+def _where(rule: Rule) -> Iterator[str]:
+    return (f"`{path}` {_wanted(wanted)}" for path, wanted in rule.where.items())
 
 
 def _table(names: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
