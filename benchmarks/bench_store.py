@@ -43,7 +43,8 @@ TYPES = ("PowerBusReading", "PowerPduStatus", "SensorReading", "EnergyStatus", "
 STREAM = "QIKI_EVENTS_V1"
 PAYLOAD = (
     b'{"schema_version":1,"category":"power","source":"bus","subject":"main","current":1.2500,'
-    b'"bus_v":27.5000,"unit":"A","ts_epoch":1767225600.100000,"pad":"%b"}' % (b"x" * 100)
+    b'"bus_v":27.5000,"unit":"A","ts_epoch":1767225600.100000,"temp":20.5,"overcurrent":0,'
+    b'"power_out_w":30.5,"pad":"%b"}' % (b"x" * 50)
 )
 
 
