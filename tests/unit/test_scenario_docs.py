@@ -2,7 +2,11 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
+from twin.scenario.actions import ProcessFault
+from twin.scenario.bus_actions import BusFault
+from twin.scenario.net_actions import NetworkFault
 from twin.simulation.controls import CONTROLS, PROTOCOLS
 from twin.simulation.malfunctions import MALFUNCTIONS, Malfunction
 
@@ -31,6 +35,14 @@ def test_every_malfunction_is_in_the_table_with_its_parameters() -> None:
     part = page[page.index("### Hardware") : page.index("## Commands")]
     found = [line for line in part.splitlines() if re.match(r"\| `\w+\.\w+` ", line)]
     assert found == [row(name, model) for name, model in MALFUNCTIONS.items()]
+
+
+def test_every_fault_around_the_bots_is_in_the_guide() -> None:
+    """docs/faults.md has a row for each fault of processes, network, streams and consumers."""
+    rows = re.findall(r"^\| `([\w.]+)` ", PAGE.with_name("faults.md").read_text(), re.MULTILINE)
+    models = [one for kind in (ProcessFault, BusFault, NetworkFault) for one in get_args(kind)]
+    names = [get_args(one.model_fields["fault"].annotation)[0] for one in models]
+    assert sorted(rows) == sorted(names)
 
 
 def test_every_command_is_named() -> None:

@@ -329,3 +329,22 @@ def test_subjects_of_other_services_may_be_expected(tmp_path: Path) -> None:
     """With services of the user's own, subjects may be theirs."""
     text = MINIMAL + "services: {mine: {command: [x]}}\nexpect: [{on: qiki.mine.done, count: 0}]\n"
     assert load_scenario(write(tmp_path, text)).scenario.expect
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ("net.latency, client: bot, latency: 9ms, for: 1s", "9:47: there is no client 'bot'; did"),
+        ("net.latency, latency: 9ms, jitter: 10ms, for: 1s", ": a jitter of 10ms is more"),
+        ("net.latency, latency: 0, for: 1s", "0 must be more than 0"),
+        ("net.bandwidth, rate: 0, for: 1s", "0 must be more than 0"),
+        ("net.slicer, average_size: 4, size_variation: 4, for: 1s", "is not less than the average"),
+        ("net.reset_peer, timeout: 2s, for: 1s", "are not reset within 1s"),
+        ("net.down, toxicity: 0.5, for: 1s", "toxicity"),
+        ("net.timeout, toxicity: 1.5, for: 1s", "must be at most 1"),
+    ],
+)
+def test_impossible_faults_of_the_network_are_found(tmp_path: Path, fault: str, told: str) -> None:
+    """Clients that are not there and values that make no sense are named with their place."""
+    [found] = problems(tmp_path, f"{MINIMAL}events:\n  - {{at: 1s, do: {{fault: {fault}}}}}\n")
+    assert told in found

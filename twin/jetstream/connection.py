@@ -125,6 +125,11 @@ class Connection:
         return f"{version.major}.{version.minor}.{version.patch}"
 
     @property
+    def advertised(self) -> tuple[str, ...]:
+        """Addresses of further servers, which the server told us of."""
+        return tuple(url.netloc for url in self._link.client.discovered_servers)
+
+    @property
     def max_payload(self) -> int:
         """The largest message, headers and payload, that the server takes, in bytes."""
         return self._link.client.max_payload

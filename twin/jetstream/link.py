@@ -148,6 +148,7 @@ class Link:
                 max_outstanding_pings=PINGS_OUTSTANDING,
                 tls=tls,
                 tls_handshake_first=options.tls_first,
+                tls_hostname=options.tls_hostname or None,
                 user=options.user or None,
                 password=options.password or None,
                 token=options.token or None,

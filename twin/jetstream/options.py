@@ -27,7 +27,8 @@ _CREDENTIALS_IN_URL = re.compile(r"(\w+://)[^\s,]+@")
 class BrokerOptions:
     """Everything needed to connect. `url` may list several servers, separated by commas.
 
-    `nkey` and `creds` are files. `domain` and `api_prefix` exclude each other. Secrets do
+    `nkey` and `creds` are files. `tls_hostname` is whose certificate is expected, if not that
+    of the host in the URL. `domain` and `api_prefix` exclude each other. Secrets do
     not show in the representation.
     """
 
@@ -41,6 +42,7 @@ class BrokerOptions:
     cert: Path | None = None
     key: Path | None = None
     tls_first: bool = False
+    tls_hostname: str = ""
     domain: str = ""
     api_prefix: str = ""
     inbox_prefix: str = DEFAULT_INBOX
@@ -125,6 +127,7 @@ class BrokerOptions:
             "NATS_CERT": _text(self.cert),
             "NATS_KEY": _text(self.key),
             "NATS_TLS_FIRST": "true" if self.tls_first else "",
+            "NATS_TLS_HOSTNAME": self.tls_hostname,
             "NATS_JS_DOMAIN": self.domain,
             "NATS_JS_API_PREFIX": self.api_prefix,
             "NATS_INBOX_PREFIX": "" if self.inbox_prefix == DEFAULT_INBOX else self.inbox_prefix,
@@ -206,6 +209,7 @@ def _from_environment(environ: Mapping[str, str]) -> BrokerOptions:
         cert=_path(environ.get("NATS_CERT", "")),
         key=_path(environ.get("NATS_KEY", "")),
         tls_first=environ.get("NATS_TLS_FIRST", "").lower() in ("1", "true"),
+        tls_hostname=environ.get("NATS_TLS_HOSTNAME", ""),
         domain=environ.get("NATS_JS_DOMAIN", ""),
         api_prefix=environ.get("NATS_JS_API_PREFIX", ""),
         inbox_prefix=environ.get("NATS_INBOX_PREFIX", "") or DEFAULT_INBOX,

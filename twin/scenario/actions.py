@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union, cas
 from pydantic import Field
 
 from twin.scenario.bus_actions import BusFault
+from twin.scenario.net_actions import NetworkFault
 from twin.scenario.values import Duration, Model
 from twin.simulation.inputs import Target
 from twin.simulation.malfunctions import MALFUNCTIONS, Malfunction
@@ -108,10 +109,12 @@ ProcessFault: TypeAlias = (
 )
 
 if TYPE_CHECKING:
-    Action: TypeAlias = ProcessFault | BusFault | HardwareFault
+    Action: TypeAlias = ProcessFault | BusFault | NetworkFault | HardwareFault
 else:
     HARDWARE: tuple[Any, ...] = tuple(_with_target(one) for one in MALFUNCTIONS.values())
-    Action = Annotated[Union[(ProcessFault, BusFault, *HARDWARE)], Field(discriminator="fault")]
+    Action = Annotated[
+        Union[(ProcessFault, BusFault, NetworkFault, *HARDWARE)], Field(discriminator="fault")
+    ]
 
 
 def lasts_in_wall_time(action: Action) -> bool:

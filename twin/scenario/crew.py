@@ -12,6 +12,7 @@ from twin.events.event import SourceTable
 from twin.events.topology import ConsumerDecl
 from twin.jetstream.api import consumer_info, stream_state
 from twin.jetstream.connection import Connection
+from twin.scenario.access import Access
 from twin.scenario.folder import RunFolder
 from twin.scenario.matching import EventIndex, record_observed
 from twin.scenario.outside import Observer, Watch
@@ -30,14 +31,14 @@ POLL_S = 0.1
 class Crew:
     """Starts services, finds watched consumers, and reads at the end what was recorded.
 
-    `cwd` is where services run, `env` how they reach the broker.
+    `cwd` is where services run, `access` how they reach the broker.
     """
 
     plan: Plan
     folder: RunFolder
     connection: Connection
     cwd: Path
-    env: Mapping[str, str]
+    access: Access
     processes: dict[str, ServiceProcess] = field(default_factory=dict)
     indexes: dict[str, EventIndex] = field(default_factory=dict)
 
@@ -49,7 +50,7 @@ class Crew:
             process = ServiceProcess(
                 name,
                 service,
-                env=self._env(place),
+                env=self._env(name, place),
                 log=place / "service.log",
                 cwd=self.cwd,
                 exists=self._exists,
@@ -110,9 +111,9 @@ class Crew:
             found.append(facts)
         return tuple(found)
 
-    def _env(self, place: Path) -> dict[str, str]:
+    def _env(self, name: str, place: Path) -> dict[str, str]:
         return {
-            **self.env,
+            **self.access.env(name),
             "PYTHONUNBUFFERED": "1",
             "TWIN_RUN_ID": self.plan.run_id,
             "TWIN_RUN_DIR": str(self.folder.path.resolve()),

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol, TypeAlias, cast
 
 from twin.chaos.consumer import SimulatedConsumer
 from twin.chaos.faultlog import FaultEntry, FaultLog
+from twin.chaos.network import Proxy
 from twin.chaos.stream import BreakableStream
 from twin.errors import ProcessFailed, TwinError
 from twin.scenario.actions import (
@@ -26,12 +27,14 @@ from twin.scenario.bus_actions import BusFault, ConsumerFault, StreamFault
 from twin.scenario.bus_faults import break_bus
 from twin.scenario.drive import Timeline
 from twin.scenario.model import ScheduledEvent
+from twin.scenario.net_actions import NetFault
+from twin.scenario.net_faults import break_network
 from twin.scenario.service import ServiceProcess
 from twin.scenario.triggers import EdgeTrigger
 from twin.scenario.values import NS_PER_S
 from twin.simulation.inputs import Heal, Input, Start
 
-__all__ = ["Breakable", "FaultRunner", "Firing", "Killable", "Victim"]
+__all__ = ["Breakable", "FaultRunner", "Firing", "Killable", "Victim", "network_of"]
 
 CONFIRM_NS = 2 * NS_PER_S
 CONFIRM_STEP_NS = NS_PER_S // 10
@@ -67,7 +70,7 @@ class Killable(Protocol):
         """Let it go on."""
 
 
-Victim: TypeAlias = Killable | SimulatedConsumer | BreakableStream
+Victim: TypeAlias = Killable | SimulatedConsumer | BreakableStream | Proxy
 """What a fault that lasts in wall time may act on."""
 
 
@@ -110,11 +113,13 @@ class FaultRunner:
         targets: Mapping[str, Victim],
         world: Breakable,
         group: asyncio.TaskGroup,
+        seed: int = 0,
     ) -> None:
         self.log = FaultLog()
         self._targets = targets
         self._world = world
         self._group = group
+        self._seed = seed
         self._tasks: list[asyncio.Task[None]] = []
         self._held: set[str] = set()
         self._unconfirmed: dict[str, FaultEntry] = {}
@@ -203,19 +208,20 @@ class FaultRunner:
 
     async def _carry_out(self, action: Action, entry: FaultEntry) -> None:
         """Do it, alone: a fault on a target that another one still holds would prove nothing."""
-        target = self._targets[entry.target]
-        if entry.target in self._held:
+        target = self._targets[_victim(action, entry.target)]
+        part = _part(action, entry.target)
+        if part in self._held:
             entry.failed(f"another fault of the {entry.target} was not over yet")
         elif not target.running:
             entry.failed(f"the {entry.target} was not running")
         else:
-            self._held.add(entry.target)
+            self._held.add(part)
             try:
                 await self._act(action, target, entry)
             except TwinError as error:
                 entry.failed(str(error))
             finally:
-                self._held.discard(entry.target)
+                self._held.discard(part)
 
     async def _act(
         self,
@@ -225,6 +231,9 @@ class FaultRunner:
     ) -> None:
         if isinstance(target, SimulatedConsumer | BreakableStream):
             await break_bus(cast("BusFault", action), target, entry)
+            return
+        if isinstance(target, Proxy):
+            await break_network(cast("NetFault", action), target, entry, self._seed)
             return
         match action:
             case BrokerKill() | RegistrarKill() | ServiceKill():
@@ -241,6 +250,8 @@ class FaultRunner:
 
 def _target(event: ScheduledEvent) -> str:
     """Return a process, a consumer, a stream, or the part of the fleet that is meant."""
+    if isinstance(event.do, NetFault):
+        return event.do.client
     if isinstance(event.do, ConsumerFault):
         return event.do.consumer
     if isinstance(event.do, StreamFault):
@@ -250,6 +261,23 @@ def _target(event: ScheduledEvent) -> str:
     if not isinstance(event.do, HardwareFault):
         return event.do.fault.partition(".")[0]
     return event.do.on.group or "fleet"
+
+
+def _victim(action: Action, target: str) -> str:
+    """Return under which name a target is known: a client's network is another one than it."""
+    return network_of(target) if isinstance(action, NetFault) else target
+
+
+def _part(action: Action, target: str) -> str:
+    """Return what of a target one fault holds: different toxics go together."""
+    if isinstance(action, NetFault):
+        return f"{network_of(target)} {action.fault} {getattr(action, 'stream', '')}"
+    return target
+
+
+def network_of(client: str) -> str:
+    """Return the name of the network of a client among the targets of faults."""
+    return f"the network of {client}"
 
 
 async def _kill(target: Killable, restart_after_ns: int | None, entry: FaultEntry) -> None:

@@ -72,7 +72,9 @@ class Live:
                 self.commands.reach(self.world, self.world.bots, inputs),
             ):
                 self._policies = Policies(scenario, self.world, self.publisher)
-                faults = FaultRunner(scenario.events, self.targets, self.world, group)
+                faults = FaultRunner(
+                    scenario.events, self.targets, self.world, group, self.plan.seed
+                )
                 timeline = Timeline()
                 for phase in self.plan.phases:
                     timeline.add(phase.start_sim_ns, partial(self._enter, phase))

@@ -13,6 +13,8 @@ from twin.events.subjects import SubjectSpace
 from twin.scenario.actions import HardwareFault
 from twin.scenario.bus_actions import StreamFault
 from twin.scenario.model import Pace, Scenario
+from twin.scenario.net_actions import BOTS, NetFault
+from twin.scenario.outside import Role
 from twin.scenario.references import check_references, readable_streams, watched_roles
 from twin.scenario.run_state import state_names
 from twin.scenario.shapes import multiple
@@ -110,6 +112,7 @@ def _bus(document: Document, scenario: Scenario, groups: Sequence[FleetGroup]) -
         if stream not in readable:
             text = f"there is no stream {stream!r}{did_you_mean(stream, readable)}"
             yield document.problem(path, text)
+    yield from _clients(document, scenario)
     roles = watched_roles(scenario)
     for index, one in enumerate(scenario.expect):
         if one.lag is not None and one.lag.consumer not in roles:
@@ -120,6 +123,24 @@ def _bus(document: Document, scenario: Scenario, groups: Sequence[FleetGroup]) -
         if name not in roles:
             text = f"there is no consumer {name!r}{did_you_mean(name, roles)}"
             yield document.problem(("guarantees", "consumers", name), text, key=True)
+
+
+def _clients(document: Document, scenario: Scenario) -> Iterator[Problem]:
+    """Look at the clients that faults of the network name."""
+    clients = [BOTS, *scenario.services, *scenario.consumers]
+    if Role.REGISTRAR not in scenario.external:
+        clients.append("registrar")
+    for index, event in enumerate(scenario.events):
+        path = ("events", index, "do", "client")
+        if not isinstance(event.do, NetFault):
+            continue
+        name = event.do.client
+        if name not in clients:
+            known = ", ".join(clients)
+            text = f"there is no client {name!r}{did_you_mean(name, clients)}; there are {known}"
+            yield document.problem(path, text)
+        elif clients.count(name) > 1:
+            yield document.problem(path, f"{name!r} is the fleet and a name of yours: change it")
 
 
 def _conditions(

@@ -27,17 +27,19 @@ from twin.jetstream.publisher import Publisher
 from twin.jetstream.reconcile import reconcile, remove, remove_streams
 from twin.jetstream.server import NatsServer
 from twin.registrar.export import export_observed, recorded_per_subject
+from twin.scenario.access import Access
 from twin.scenario.actions import BrokerKill
 from twin.scenario.commands import Commands
 from twin.scenario.crew import Crew
 from twin.scenario.drain import deliveries, drain
 from twin.scenario.facts import machine, versions
-from twin.scenario.faults import Victim
+from twin.scenario.faults import Victim, network_of
 from twin.scenario.folder import RunFolder
 from twin.scenario.hearing import Hearing
 from twin.scenario.live import Live, Lived, Watch
 from twin.scenario.load import LoadedScenario
 from twin.scenario.monitors import LagMonitor, Reads, faithfully, metrics_page
+from twin.scenario.net_actions import BOTS
 from twin.scenario.outside import Role
 from twin.scenario.plan import Plan, Settings
 from twin.scenario.rollback import Rollbacks
@@ -106,7 +108,11 @@ async def run_scenario(loaded: LoadedScenario, options: RunOptions, watch: Watch
             connection = await stack.enter_async_context(
                 await connect(BrokerOptions(url=server.url), name="twin-run")
             )
-        run = _Run(loaded, plan, options, folder, connection, server, watch)
+        broker = options.broker or BrokerOptions(url=connection.options.url)
+        access = Access(plan.scenario, broker)
+        await access.start(stack, connection)
+        bots = await access.connection(BOTS, stack, connection)
+        run = _Run(loaded, plan, options, folder, connection, server, watch, access, bots)
         try:
             manifest = await run.carry_out(manifest, stack)
         except asyncio.CancelledError:
@@ -152,15 +158,15 @@ class _Run:
     connection: Connection
     server: NatsServer | None
     watch: Watch
+    access: Access
+    bots: Connection
 
     async def carry_out(self, manifest: Manifest, stack: AsyncExitStack) -> Manifest:
         """Do everything from topology to evidence; return the manifest, ready to be sealed."""
         await reconcile(self.connection, await with_room(self.connection, self.plan.topology))
         await self.refuse_company()
         before = await states(self.connection, self.plan.recorded)
-        crew = Crew(
-            self.plan, self.folder, self.connection, self.loaded.file.parent, self.broker_env()
-        )
+        crew = Crew(self.plan, self.folder, self.connection, self.loaded.file.parent, self.access)
         rollbacks = self.rollbacks()
         stack.push_async_callback(rollbacks.run)
         consumers = self.plan.topology.consumers + await crew.start(stack)
@@ -179,7 +185,7 @@ class _Run:
         hearing = Hearing(self.connection, self.plan.space, self.plan.scenario.expect)
         await hearing.start()
         started = (time.time_ns(), time.monotonic_ns())
-        readers = self.readers()
+        readers = await self.readers(stack)
         async with AsyncExitStack() as beside:
             await beside.enter_async_context(_background(monitor.run(), "lag-monitor"))
             for name, reader in readers.items():
@@ -258,10 +264,10 @@ class _Run:
         with FileJournal(self.folder.journal) as journal:
             shed = ShedLog(journal)
             emitted: list[Event] = []
-            commands = Commands(self.connection, self.plan.space, sources)
+            commands = Commands(self.bots, self.plan.space, sources)
             heard = partial(_heard, emitted, sources, self.plan.external)
             world = self.world(sources, heard, shed, commands.answer)
-            async with Publisher(self.connection, sources, self.plan.space, journal) as publisher:
+            async with Publisher(self.bots, sources, self.plan.space, journal) as publisher:
                 live = Live(
                     plan=self.plan,
                     folder=self.folder,
@@ -271,7 +277,7 @@ class _Run:
                     targets={**self.targets(registrar), **others},
                     backlog=partial(monitor.backlog, self.shown_role()),
                     around=partial(self.around, monitor),
-                    connected=lambda: self.connection.up,
+                    connected=lambda: self.bots.up,
                     watch=self.watch,
                     commands=commands,
                 )
@@ -322,17 +328,10 @@ class _Run:
         """Return the commands that are run at the end, however it comes."""
         return Rollbacks(
             self.plan.scenario.rollbacks,
-            env=self.broker_env() | {"TWIN_RUN_ID": self.plan.run_id},
+            env=self.access.env() | {"TWIN_RUN_ID": self.plan.run_id},
             cwd=self.loaded.file.parent,
             log=self.folder.rollbacks_log,
         )
-
-    def broker_env(self) -> dict[str, str]:
-        """Return how child processes reach the broker; one of our own wants no credentials."""
-        options = self.options.broker
-        if options is None and self.server is not None:
-            options = BrokerOptions(url=self.server.url)
-        return options.environment() if options else {}
 
     def registrar(self) -> RegistrarProcess | None:
         """Return the registrar of this run, not started yet; None if it is external."""
@@ -353,17 +352,21 @@ class _Run:
             arguments += ["--consume", f"{consumer.stream}:{consumer.name}"]
         return RegistrarProcess(
             arguments,
-            self.broker_env(),
+            self.access.env("registrar"),
             folder.registrar_log,
             folder.announce,
             self.options.registrar_command,
         )
 
-    def readers(self) -> dict[str, SimulatedConsumer]:
+    async def readers(self, stack: AsyncExitStack) -> dict[str, SimulatedConsumer]:
         """Return the scenario's own consumers by name; they do not read yet."""
         scenario = self.plan.scenario
         return {
-            one.role: SimulatedConsumer(self.connection, one, scenario.consumers[one.role].rate)
+            one.role: SimulatedConsumer(
+                await self.access.connection(one.role, stack, self.connection),
+                one,
+                scenario.consumers[one.role].rate,
+            )
             for one in self.plan.topology.consumers
             if one.role in scenario.consumers
         }
@@ -371,6 +374,7 @@ class _Run:
     def targets(self, registrar: RegistrarProcess | None) -> dict[str, Victim]:
         """Return what faults may act on: only what this run has started or made."""
         found: dict[str, Victim] = {"registrar": registrar} if registrar else {}
+        found |= {network_of(name): proxy for name, proxy in self.access.proxies.items()}
         for name in self.plan.recorded:
             logical = name.removeprefix(self.plan.space.stream(""))
             found[logical] = BreakableStream(self.connection, name)

@@ -1,0 +1,243 @@
+"""The proxy and its toxics between a client and a real nats-server, measured."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractContextManager
+from functools import partial
+
+import pytest
+
+from twin.chaos.network import Dose, Proxy, Stream
+from twin.chaos.toxics import (
+    Bandwidth,
+    Effect,
+    Latency,
+    LimitData,
+    ResetPeer,
+    Slicer,
+    SlowClose,
+    Timeout,
+    Toxic,
+)
+from twin.errors import BrokerUnreachable
+from twin.jetstream.connection import BrokerOptions, Connection, connect
+from twin.jetstream.server import NatsServer
+
+CHANCE = random.Random(1)  # noqa: S311 - chance of a test, no secret
+Until = Callable[..., Awaitable[None]]
+Make = Callable[[Effect, random.Random], Toxic]
+
+
+@pytest.fixture
+async def proxy(server: NatsServer) -> AsyncIterator[Proxy]:
+    """A proxy before the test's own server."""
+    async with Proxy("127.0.0.1", server.port) as running:
+        yield running
+
+
+@pytest.fixture
+async def client(proxy: Proxy) -> AsyncIterator[Connection]:
+    """A connection by way of the proxy."""
+    options = BrokerOptions(url=f"nats://127.0.0.1:{proxy.port}")
+    async with await connect(options, name="proxied") as opened:
+        yield opened
+
+
+def dosed(
+    proxy: Proxy, make: Make, stream: Stream = "downstream", toxicity: float = 1.0
+) -> AbstractContextManager[Effect]:
+    """Let a toxic act while the context lasts."""
+    return proxy.dosed(Dose(make, stream, toxicity, Effect(), CHANCE))
+
+
+async def round_trip(client: Connection) -> float:
+    """Return the seconds that a ping takes."""
+    started = time.monotonic()
+    await client.flush(10.0)
+    return time.monotonic() - started
+
+
+async def pipe(proxy: Proxy) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Return a bare connection by way of the proxy, after the server's greeting."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+    assert (await reader.readline()).startswith(b"INFO ")
+    return reader, writer
+
+
+async def test_a_proxy_alone_is_not_noticed(client: Connection, proxy: Proxy) -> None:
+    """Without toxics a round trip stays short, and whole messages of 500 kB come back."""
+    got: list[bytes] = []
+    await client.subscribe("big", lambda batch: got.extend(one[3] for one in batch))
+    body = CHANCE.randbytes(500_000)
+    await client.publish("big", body)
+    await client.flush()
+    assert got == [body]
+    assert min([await round_trip(client) for _ in range(5)]) < 0.05
+
+
+@pytest.mark.parametrize("stream", ["upstream", "downstream"])
+async def test_latency_is_what_was_asked_for(
+    client: Connection, proxy: Proxy, stream: Stream
+) -> None:
+    """Each direction adds its 200 ms, within +/- 50 ms, only while the toxic is there."""
+    with dosed(proxy, partial(Latency, latency=0.2), stream) as effect:
+        delays = [await round_trip(client) for _ in range(3)]
+        assert all(0.2 <= delay < 0.25 for delay in delays), delays
+    assert effect.data > 0
+    assert await round_trip(client) < 0.1
+
+
+async def test_jitter_spreads_around_the_latency(client: Connection, proxy: Proxy) -> None:
+    """With 100 ms +/- 80 ms delays differ, and none leaves the range."""
+    with dosed(proxy, partial(Latency, latency=0.1, jitter=0.08)):
+        delays = [await round_trip(client) for _ in range(12)]
+    assert all(0.02 <= delay < 0.23 for delay in delays), delays
+    assert max(delays) - min(delays) > 0.05
+
+
+async def test_latency_takes_nothing_of_the_bandwidth(client: Connection, proxy: Proxy) -> None:
+    """4 MB under a latency of 200 ms take hardly longer than one round trip."""
+    with dosed(proxy, partial(Latency, latency=0.2), "upstream"):
+        started = time.monotonic()
+        for _ in range(8):
+            await client.publish("nobody", bytes(500_000))
+        await client.flush(10.0)
+    assert time.monotonic() - started < 1.0
+
+
+async def test_bandwidth_holds_its_rate(client: Connection, proxy: Proxy) -> None:
+    """400 kB at 400 kB/s take a second, within 15 %."""
+    with dosed(proxy, partial(Bandwidth, rate=400_000), "upstream"):
+        started = time.monotonic()
+        await client.publish("nobody", bytes(400_000))
+        await client.flush(10.0)
+        took = time.monotonic() - started
+    assert 0.9 < took < 1.15, took
+
+
+async def test_the_end_of_a_toxic_lets_go_at_once(client: Connection, proxy: Proxy) -> None:
+    """What a bandwidth of 1 kB/s would hold for minutes arrives when it is over."""
+    with dosed(proxy, partial(Bandwidth, rate=1_000), "upstream") as effect:
+        await client.publish("nobody", bytes(200_000))
+        await asyncio.wait_for(effect.touched.wait(), 5)
+    assert await round_trip(client) < 1.0
+
+
+async def test_slicer_cuts_and_pauses(proxy: Proxy) -> None:
+    """60 bytes from the server arrive in pieces of 7 to 13 bytes, 30 ms apart."""
+    reader, writer = await pipe(proxy)
+    with dosed(proxy, partial(Slicer, average_size=10, size_variation=3, delay=0.03)):
+        started = time.monotonic()
+        writer.write(b"PING\r\n" * 10)
+        pieces = []
+        while sum(map(len, pieces)) < 60:
+            pieces.append(await reader.read(1000))
+    took = time.monotonic() - started
+    writer.close()
+    assert b"".join(pieces) == b"PONG\r\n" * 10
+    assert all(len(piece) <= 13 for piece in pieces), pieces
+    assert 0.1 < took < 0.6
+
+
+async def test_timeout_lets_nothing_through_and_closes(
+    client: Connection, proxy: Proxy, until: Until
+) -> None:
+    """No answer comes while it lasts; then the connection ends, and the client comes back."""
+    with dosed(proxy, Timeout) as effect:
+        with pytest.raises(BrokerUnreachable):
+            await client.flush(0.5)
+        assert client.disconnects == 0
+    await until(lambda: client.disconnects == 1)
+    await client.wait_up(5.0)
+    assert await round_trip(client) < 0.5
+    assert effect.connections == 1
+
+
+async def test_timeout_closes_in_its_time(proxy: Proxy) -> None:
+    """With a timeout of 200 ms the connection ends after it, without a byte."""
+    reader, writer = await pipe(proxy)
+    with dosed(proxy, partial(Timeout, timeout=0.2)):
+        started = time.monotonic()
+        writer.write(b"PING\r\n")
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        assert 0.15 < time.monotonic() - started < 0.5
+    writer.close()
+
+
+async def test_reset_is_a_reset_and_the_client_comes_back(
+    client: Connection, proxy: Proxy, until: Until
+) -> None:
+    """A bare socket sees ECONNRESET; the client reconnects, and loses its connection once."""
+    reader, writer = await pipe(proxy)
+    with dosed(proxy, ResetPeer) as effect:
+        await asyncio.wait_for(effect.touched.wait(), 5)
+    with pytest.raises(ConnectionResetError):
+        await reader.read()
+    writer.close()
+    await until(lambda: client.disconnects == 1)
+    await client.wait_up(5.0)
+    assert await round_trip(client) < 0.5
+    assert effect.connections == 2
+
+
+async def test_toxicity_hits_some_connections(proxy: Proxy) -> None:
+    """With a toxicity of one half about half of 40 connections are reset."""
+    pipes = [await pipe(proxy) for _ in range(40)]
+    with dosed(proxy, ResetPeer, toxicity=0.5) as effect:
+        await asyncio.sleep(0.2)
+    for _, writer in pipes:
+        writer.close()
+    assert 10 <= effect.connections <= 30
+
+
+async def test_limit_data_closes_after_its_bytes(proxy: Proxy) -> None:
+    """Of ten answers the first 15 bytes arrive, then the connection ends."""
+    reader, writer = await pipe(proxy)
+    with dosed(proxy, partial(LimitData, limit=15)) as effect:
+        writer.write(b"PING\r\n" * 10)
+        assert await asyncio.wait_for(reader.read(), 5) == (b"PONG\r\n" * 10)[:15]
+    writer.close()
+    assert effect.connections == 1
+
+
+async def test_slow_close_holds_the_end_back(proxy: Proxy) -> None:
+    """When the server hangs up, the client hears of it 300 ms later."""
+    reader, writer = await pipe(proxy)
+    with dosed(proxy, partial(SlowClose, delay=0.3)):
+        writer.write(b"NONSENSE\r\n")
+        started = time.monotonic()
+        assert b"-ERR" in await asyncio.wait_for(reader.read(), 5)
+        assert 0.25 < time.monotonic() - started < 0.8
+    writer.close()
+
+
+async def test_down_refuses_and_keeps_its_port(
+    client: Connection, proxy: Proxy, until: Until
+) -> None:
+    """Connections end, new ones are refused, and after it the same port works again."""
+    port, effect = proxy.port, Effect()
+    await proxy.down(effect)
+    await until(lambda: not client.up)
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", port)
+    await proxy.up()
+    await client.wait_up(5.0)
+    assert (proxy.port, effect.connections) == (port, 1)
+
+
+async def test_a_broker_that_is_away_is_away_behind_the_proxy(
+    client: Connection, proxy: Proxy, server: NatsServer, until: Until
+) -> None:
+    """When the server is killed the client loses its connection, and finds the next server."""
+    await server.kill()
+    await until(lambda: not client.up)
+    await server.start()
+    await client.wait_up(10.0)
+    assert await round_trip(client) < 0.5
+
+
+async def test_the_server_tells_no_way_past_the_proxy(client: Connection) -> None:
+    """Our own server advertises no address to which a client could reconnect directly."""
+    assert client.advertised == ()
