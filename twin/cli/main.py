@@ -19,6 +19,7 @@ COMMANDS = {
     "run": ("twin.cli.run", "run_scenarios"),
     "init": ("twin.cli.init", "init"),
     "smoke": ("twin.cli.smoke", "smoke"),
+    "doctor": ("twin.cli.doctor", "doctor"),
     "validate": ("twin.cli.validate", "validate"),
     "selftest": ("twin.cli.selftest", "selftest"),
     "replay": ("twin.cli.replay", "replay"),

@@ -12,10 +12,8 @@ from xml.etree import ElementTree as ET
 
 import orjson
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from twin.cli.findings import print_findings
 from twin.configs.roles import roles
 from twin.configs.topology import space_of, spec_topology
 from twin.errors import UsageError
@@ -30,8 +28,6 @@ from twin.spec.load import load_spec
 from twin.verdict.files import write_atomic
 
 __all__ = ["smoke"]
-
-STYLES = {State.OK: "green", State.FAIL: "bold red", State.NOT_CHECKED: "yellow"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +101,7 @@ def smoke(
     if as_json:
         typer.echo(orjson.dumps(findings, option=orjson.OPT_INDENT_2))
     else:
-        _print(findings, time.monotonic() - began)
+        print_findings(findings, time.monotonic() - began)
     raise typer.Exit(int(any(one.state is State.FAIL for one in findings)))
 
 
@@ -145,27 +141,6 @@ def _role(text: str, spec: BotSpec) -> tuple[str, BrokerOptions]:
     if name not in known:
         raise UsageError(f"--credentials: no role is called {name!r}; there are {', '.join(known)}")
     return name, BrokerOptions.resolve("", context)
-
-
-def _print(findings: Sequence[Finding], seconds: float) -> None:
-    console = Console(highlight=False)
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for one in findings:
-        table.add_row(Text(one.state, style=STYLES[one.state]), one.name, Text(_told(one)))
-    console.print(table)
-    counts = {state: sum(one.state is state for one in findings) for state in State}
-    console.print(
-        ", ".join(f"{n} {state}" for state, n in counts.items() if n), f"in {seconds:.1f} s"
-    )
-
-
-def _told(one: Finding) -> str:
-    if one.state is State.FAIL:
-        return f"{one.title}? {one.detail}\nTo do: {one.remedy}"
-    return one.detail
 
 
 def _junit(findings: Sequence[Finding]) -> bytes:

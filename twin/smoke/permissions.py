@@ -5,6 +5,7 @@ from dataclasses import replace
 from twin.configs.roles import Role, roles
 from twin.jetstream.connection import Connection, connect
 from twin.jetstream.options import BrokerOptions
+from twin.jetstream.permits import concrete, refusals
 from twin.smoke.check import Broken, NotChecked
 from twin.smoke.site import Site
 
@@ -35,7 +36,7 @@ async def permissions(site: Site) -> str:
 async def _of_role(site: Site, role: Role, options: BrokerOptions) -> list[str]:
     ours = replace(options, inbox_prefix=role.inbox)
     async with await connect(ours, name=f"twin-{site.token}") as connection:
-        needed = [_concrete(subject, site.token) for subject in role.publish]
+        needed = [concrete(subject, site.token) for subject in role.publish]
         needed = [one for one in needed if not any(part in one for part in NEVER)]
         narrow = await _refused(connection, needed, list(role.subscribe))
         publish = [f"twin.{site.token}.forbidden", f"$JS.API.STREAM.DELETE.{site.token}"]
@@ -49,17 +50,5 @@ async def _of_role(site: Site, role: Role, options: BrokerOptions) -> list[str]:
 
 async def _refused(connection: Connection, publish: list[str], subscribe: list[str]) -> list[str]:
     """Try subjects; return what the server said against it."""
-    said: list[str] = []
-    with connection.listening(error=said.append):
-        for subject in publish:
-            await connection.publish(subject, b"", HARMLESS)
-        opened = [await connection.subscribe(subject, lambda _: None) for subject in subscribe]
-        await connection.flush()
-        for subscription in opened:
-            await connection.unsubscribe(subscription)
-        await connection.flush()
-    return [text for text in said if "permissions violation" in text.lower()]
-
-
-def _concrete(pattern: str, token: str) -> str:
-    return ".".join(token if part in ("*", ">") else part for part in pattern.split("."))
+    harmless = [(subject.encode(), b"", HARMLESS, b"") for subject in publish]
+    return await refusals(connection, harmless, subscribe)

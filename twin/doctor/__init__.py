@@ -1,0 +1,1 @@
+"""What works against a server, and which permissions are missing."""

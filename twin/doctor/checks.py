@@ -1,0 +1,187 @@
+"""The checks, in the order in which one builds on the other."""
+
+from functools import partial
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict
+
+from twin.doctor.needs import Group
+from twin.doctor.patient import LEAST_BYTES, Patient
+from twin.events.topology import ConsumerDecl, Topology
+from twin.jetstream.api import call, stream_info
+from twin.jetstream.connection import NoResponders
+from twin.jetstream.consumer import PullConsumer
+from twin.jetstream.reconcile import drift, reconcile, remove_streams
+from twin.smoke.check import Broken, Check
+from twin.smoke.site import publish
+
+__all__ = ["CHECKS"]
+
+MIN_VERSION = (2, 10)
+LEAST_PAYLOAD = 64 * 1024
+ACK_PENDING = 10_000
+COUNT = 10
+UNLIMITED = -1
+WITH_ID = b"NATS/1.0\r\nNats-Msg-Id: doctor-%d\r\n\r\n"
+
+
+class _Read(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class _Limits(_Read):
+    max_storage: int = UNLIMITED
+    max_streams: int = UNLIMITED
+    max_consumers: int = UNLIMITED
+    max_ack_pending: int = UNLIMITED
+    storage_max_stream_bytes: int = UNLIMITED
+
+
+class _Tier(_Read):
+    storage: int = 0
+    reserved_storage: int = 0
+    streams: int = 0
+    consumers: int = 0
+    limits: _Limits = _Limits()
+
+
+class _Account(_Tier):
+    tiers: dict[str, _Tier] = {}
+
+    @property
+    def tier(self) -> _Tier:
+        """What counts for streams with one replica."""
+        return self.tiers.get("R1", self) if self.tiers else self
+
+
+async def server(patient: Patient) -> str:
+    """The server is recent enough and takes messages as large as a bot's."""
+    connection = patient.connection
+    version, largest = connection.server_version, connection.max_payload
+    if tuple(int(part) for part in version.split(".")[:2]) < MIN_VERSION:
+        raise Broken(f"nats-server {version} is too old", "install nats-server 2.10 or newer")
+    if largest < LEAST_PAYLOAD:
+        raise Broken(
+            f"messages may have {largest:,} bytes",
+            f"raise max_payload (of the server or the account) to {LEAST_PAYLOAD:,} or more",
+        )
+    return f"nats-server {version}, messages up to {largest:,} bytes"
+
+
+async def permitted(group: Group, patient: Patient) -> str:
+    """Everything of a group of needs is permitted."""
+    wanted = [need for need in patient.wanted if need.group is group]
+    missing = [need for need in patient.missing if need.group is group]
+    if missing:
+        listed = ", ".join(f"{need.action} {need.subject}" for need in missing[:3])
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        raise Broken(f"not permitted: {listed}{more}", "give the user the permissions below")
+    return f"{len(wanted)} permitted"
+
+
+async def jetstream(patient: Patient) -> str:
+    """JetStream is on for this account, and has room for the streams of a run."""
+    try:
+        account = _Account.model_validate_json(await call(patient.connection, "INFO")).tier
+    except NoResponders:
+        raise Broken(
+            f"nobody answers {patient.connection.options.api}.INFO",
+            "start nats-server with JetStream (-js), or name its domain or API prefix in a "
+            "nats CLI context",
+        ) from None
+    infos = [await stream_info(patient.connection, one.name) for one in patient.topology.streams]
+    new = sum(info is None for info in infos)
+    if wrong := _tight(account, new):
+        raise Broken("; ".join(wrong), "raise the limits of the account")
+    limit = account.limits.max_storage
+    room = "without a limit" if limit < 0 else f"of {limit:,} bytes"
+    return f"{account.streams} streams, {account.storage:,} bytes {room}"
+
+
+def _tight(account: _Tier, new: int) -> list[str]:
+    """Return which limits leave no room for `new` streams and the one of the checks."""
+    limits = account.limits
+    used = max(account.storage, account.reserved_storage)
+    rows = (
+        ("storage", limits.max_storage - used, new * LEAST_BYTES, limits.max_storage),
+        ("streams", limits.max_streams - account.streams, new + 1, limits.max_streams),
+        ("consumers", limits.max_consumers - account.consumers, 2, limits.max_consumers),
+        (
+            "bytes of a stream",
+            limits.storage_max_stream_bytes,
+            LEAST_BYTES,
+            limits.storage_max_stream_bytes,
+        ),
+        ("unacknowledged messages", limits.max_ack_pending, ACK_PENDING, limits.max_ack_pending),
+    )
+    bounded = [row for row in rows if row[3] > 0 or (row[3] == 0 and row[0] == "storage")]
+    return [
+        f"{name}: {left:,} left of {limit:,}, and a run needs {needed:,}"
+        for name, left, needed, limit in bounded
+        if left < needed
+    ]
+
+
+async def streams(patient: Patient) -> str:
+    """The streams of a run are there or can be made: nothing of somebody else is in the way."""
+    changes, conflicts = await drift(patient.connection, patient.topology)
+    if conflicts:
+        raise Broken("; ".join(conflicts), "choose another --prefix, or remove what is in the way")
+    actions = [change.action.value for change in changes]
+    return ", ".join(f"{actions.count(one)} {_TOLD[one]}" for one in _TOLD if one in actions)
+
+
+_TOLD = {
+    "created": "to be made",
+    "updated": "of ours, to be sized",
+    "unchanged": "of ours",
+    "attached": "of somebody else, which fit",
+}
+
+
+async def round_trip(patient: Patient) -> str:
+    """What is published is stored once, read from a durable and acknowledged."""
+    connection, own = patient.connection, patient.own
+    await remove_streams(connection, [own.name])
+    await reconcile(connection, Topology((own,), (ConsumerDecl("doctor", own.name, "doctor"),)))
+    try:
+        for number in (*range(COUNT), 0):
+            await publish(connection, own.subjects[0], b"%d" % number, WITH_ID % number)
+        got: list[bytes] = []
+        async with PullConsumer(connection, own.name, "doctor") as consumer:
+            while len(got) < COUNT and (batch := await consumer.next_batch(2.0)):
+                await consumer.ack_sync(batch)
+                got += [bytes(one.payload) for one in batch]
+    finally:
+        await remove_streams(connection, [own.name])
+    if got != [b"%d" % number for number in range(COUNT)]:
+        raise Broken(
+            f"{len(got)} of {COUNT} messages came back",
+            f"look for a mapping, a transform or a republish on {own.subjects[0]}",
+        )
+    return f"{COUNT} messages stored once, read back and acknowledged"
+
+
+_ASKING = ("may-replies", "may-api", "may-streams")
+_ALLOWED = (*_ASKING, "may-consumers", "may-messages")
+
+CHECKS: Final[tuple[Check[Patient], ...]] = (
+    Check("server", "The server is recent, and takes messages as large as a bot's", server),
+    *(
+        Check(f"may-{group}", title, partial(permitted, group))
+        for group, title in (
+            (Group.REPLIES, "Answers may be heard"),
+            (Group.API, "JetStream may be asked"),
+            (Group.STREAMS, "Streams may be made"),
+            (Group.CONSUMERS, "Consumers may be made, read and acknowledged"),
+            (Group.MESSAGES, "Messages may be published and heard"),
+            (Group.ADVISORIES, "Advisories may be heard"),
+            (Group.FAULTS, "Faults of streams and consumers may be injected"),
+        )
+    ),
+    Check("jetstream", "JetStream is on, with room", jetstream, _ASKING),
+    Check("streams", "Nothing is in the way of a run's streams", streams, ("jetstream", *_ASKING)),
+    Check(
+        "round-trip", "Publish, store, read and acknowledge", round_trip, ("jetstream", *_ALLOWED)
+    ),
+)

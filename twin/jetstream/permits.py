@@ -1,0 +1,38 @@
+"""Finds out what a login may do: by trying, and hearing what the server says against it."""
+
+from collections.abc import Sequence
+
+from twin.jetstream.connection import Connection
+from twin.jetstream.wire import Publication
+
+__all__ = ["complained", "concrete", "refusals"]
+
+
+async def refusals(
+    connection: Connection, publish: Sequence[Publication], subscribe: Sequence[str]
+) -> list[str]:
+    """Publish and subscribe; return the server's complaints about permissions.
+
+    Each names its subject in quotes, in lower case: see `complained`. Who tries has to see to
+    it that what is published does no harm where it is permitted.
+    """
+    said: list[str] = []
+    with connection.listening(error=said.append):
+        connection.send(publish)
+        opened = [await connection.subscribe(subject, lambda _: None) for subject in subscribe]
+        await connection.flush()
+        for subscription in opened:
+            await connection.unsubscribe(subscription)
+        await connection.flush()
+    return [text for text in said if "permissions violation" in text.lower()]
+
+
+def complained(refused: Sequence[str], action: str, subject: str) -> bool:
+    """Tell whether one of the complaints is about `publish` or `subscription` of a subject."""
+    wanted = f'permissions violation for {action} to "{subject}"'.lower()
+    return any(wanted in text.lower() for text in refused)
+
+
+def concrete(pattern: str, token: str) -> str:
+    """Return a subject that the pattern matches."""
+    return ".".join(token if part in ("*", ">") else part for part in pattern.split("."))
