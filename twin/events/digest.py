@@ -1,32 +1,22 @@
 """Fingerprints: the hash of one payload, and the digest of a whole generated history."""
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
+from xxhash import xxh3_64_intdigest
 
 __all__ = ["HistoryDigest", "digest_record", "payload_hash", "payload_hashes"]
 
-_BLAKE2B_8 = hashlib.blake2b(digest_size=8)
-
-
 def payload_hash(payload: bytes) -> int:
-    """Return the first 8 bytes of BLAKE2b(payload) as an unsigned little-endian number."""
-    running = _BLAKE2B_8.copy()  # half the price of a new one for an ordinary payload
-    running.update(payload)
-    return int.from_bytes(running.digest(), "little")
+    """Return XXH3 (64 bits) of a payload: it tells damage, and guards against no forger."""
+    return xxh3_64_intdigest(payload)
 
 
-def payload_hashes(payloads: Iterable[bytes]) -> npt.NDArray[np.uint64]:
+def payload_hashes(payloads: Sequence[bytes]) -> npt.NDArray[np.uint64]:
     """Return the `payload_hash` of each."""
-    new = _BLAKE2B_8.copy
-    digests = []
-    for payload in payloads:
-        running = new()
-        running.update(payload)
-        digests.append(running.digest())
-    return np.frombuffer(b"".join(digests), "<u8")
+    return np.fromiter(map(xxh3_64_intdigest, payloads), np.uint64, len(payloads))
 
 
 def digest_record(event_id: bytes, subject: bytes, payload: bytes) -> bytes:

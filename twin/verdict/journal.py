@@ -42,7 +42,7 @@ ATTEMPT = np.dtype(
     [
         ("source", "<u4"),
         ("seq", "<u4"),
-        ("hash", "<u8"),  # first 8 bytes of BLAKE2b(payload), little endian
+        ("hash", "<u8"),  # XXH3 (64 bits) of the payload
         ("sim_ns", "<i8"),  # intended publish time on the simulated clock
         ("intended_ns", "<i8"),  # the same moment on the wall clock
         ("slip_us", "<u4"),  # how late the generator handed it over, 0 when in time
