@@ -11,7 +11,7 @@ import orjson
 
 from twin.bench.rig import PAYLOAD_BYTES, SOURCES, STREAM, Rig, Turn, block, payload
 from twin.errors import InfrastructureError
-from twin.events.event import Event, SourceTable
+from twin.events.event import Event, SourceTable, many
 from twin.events.subjects import SubjectSpace
 from twin.jetstream.api import consumer_info
 from twin.jetstream.connection import Connection
@@ -77,19 +77,22 @@ async def publish(
 
 async def encode(rig: Rig, count: int, run: str) -> Turn:
     """The same, pipelined, each payload and header block encoded just before it is offered."""
-    template = block(run, 0).replace(b"bot-0/bench/1", b"%b")
+    before, between, after = block(run, 0).split(b"bot-0/bench/1")
     fill = "x" * (PAYLOAD_BYTES - len(payload().strip()) + 1)
 
-    def event(number: int) -> Event:
-        source, seq = number % SOURCES, number // SOURCES + 1
-        name = b"bot-%d/bench/%d" % (source, seq)
-        return Event(source, seq, number, template % (name, name), orjson.dumps({"fill": fill}))
+    def batch(numbers: range) -> list[Event]:
+        sources = [number % SOURCES for number in numbers]
+        sequences = [number // SOURCES + 1 for number in numbers]
+        names = [b"bot-%d/bench/%d" % place for place in zip(sources, sequences, strict=True)]
+        headers = [b"".join((before, name, between, name, after)) for name in names]
+        payloads = [orjson.dumps({"fill": fill}) for _ in numbers]
+        return many(zip(sources, sequences, numbers, headers, payloads, strict=True))
 
     async with _publisher(rig, run, _sources(), pipelined=True) as out:
         with rig.clock() as clock:
             for start in range(0, count, SLICE):
                 await out.room()
-                _offer(out, [event(n) for n in range(start, min(start + SLICE, count))])
+                _offer(out, batch(range(start, min(start + SLICE, count))))
             await _finish(out, count)
     return Turn(count, clock)
 

@@ -2,12 +2,15 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
 
 __all__ = ["HistoryDigest", "digest_record", "payload_hash", "payload_hashes"]
+MOST_LENGTHS: Final = 100_000
+
 
 def payload_hash(payload: bytes) -> int:
     """Return XXH3 (64 bits) of a payload: it tells damage, and guards against no forger."""
@@ -19,16 +22,23 @@ def payload_hashes(payloads: Sequence[bytes]) -> npt.NDArray[np.uint64]:
     return np.fromiter(map(xxh3_64_intdigest, payloads), np.uint64, len(payloads))
 
 
+class _Lengths(dict[tuple[int, int, int], bytes]):
+    """What stands before an id, a subject and a payload of these lengths."""
+
+    def __missing__(self, lengths: tuple[int, int, int]) -> bytes:
+        if len(self) >= MOST_LENGTHS:
+            self.clear()
+        made = self[lengths] = b"%d %d %d\n" % lengths
+        return made
+
+
+_LENGTHS = _Lengths()
+
+
 def digest_record(event_id: bytes, subject: bytes, payload: bytes) -> bytes:
     """Return what one event contributes to the digest of its source."""
-    return b"%d %d %d\n%b%b%b" % (
-        len(event_id),
-        len(subject),
-        len(payload),
-        event_id,
-        subject,
-        payload,
-    )
+    lengths = _LENGTHS[len(event_id), len(subject), len(payload)]
+    return b"".join((lengths, event_id, subject, payload))
 
 
 class HistoryDigest:

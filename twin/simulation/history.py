@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from twin.events.digest import HistoryDigest, digest_record
-from twin.events.event import Event, SourceTable
+from twin.events.event import Digits, Event, SourceTable
 
 __all__ = ["History"]
 
@@ -15,17 +15,18 @@ class History:
         self._sources = sources
         self._digest = HistoryDigest()
         self._known: dict[int, tuple[Callable[[bytes], None], bytes, bytes]] = {}
+        self._digits = Digits()
         self.count = 0
 
     def add(self, events: Sequence[Event]) -> None:
         """Account for events, each source's in the order of its sequence."""
-        known = self._known
+        known, digits = self._known, self._digits
         for source, seq, _sim_ns, _headers, payload in events:
             found = known.get(source)
             if found is None:
                 found = known[source] = self._introduce(source)
             update, prefix, subject = found
-            update(digest_record(b"%b%d" % (prefix, seq), subject, payload))
+            update(digest_record(prefix + digits[seq], subject, payload))
         self.count += len(events)
 
     def source_digests(self) -> dict[str, str]:

@@ -1,11 +1,12 @@
 """Identity and headers: from payloads to events, with the sequence of every source."""
 
 from collections.abc import Iterable, Sequence
+from itertools import repeat
 
 from twin.events.channels import Channel
 from twin.events.encode.moment import Moment
 from twin.events.encode.roster import Roster
-from twin.events.event import Event
+from twin.events.event import Digits, Event, many
 
 __all__ = ["Envelope"]
 
@@ -33,6 +34,7 @@ class Envelope:
         self._between = [f"\r\nNats-Msg-Id: {roster.run_id}/{name}".encode() for name in ids]
         self._time = b"\r\nce%ctime: " % (b"_" if roster.underscore else b"-")
         self._last = [0] * len(roster.bots)
+        self._digits = Digits()
 
     def moment(self, sim_ns: int) -> Moment:
         """Return the moment of a simulated time."""
@@ -40,24 +42,22 @@ class Envelope:
 
     def stamp(self, bots: Sequence[int], payloads: Iterable[bytes], moment: Moment) -> list[Event]:
         """Return one event per payload, in order; `bots` may name a bot several times."""
-        last = self._last
+        last, known = self._last, self._digits
         sequences = []
         for bot in bots:
             last[bot] = sequence = last[bot] + 1
             sequences.append(sequence)
+        digits = [known[sequence] for sequence in sequences]
         source, before, between = self._sources, self._before, self._between
-        sim_ns = moment.ns - self._epoch_ns
         end = self._time + moment.rfc3339 + b"\r\n"
-        return [
-            Event(
-                source[bot],
-                sequence,
-                sim_ns,
-                b"%b%d%b%d%b" % (before[bot], sequence, between[bot], sequence, end),
-                payload,
-            )
-            for bot, sequence, payload in zip(bots, sequences, payloads, strict=True)
+        headers = [
+            b"".join((before[bot], number, between[bot], number, end))
+            for bot, number in zip(bots, digits, strict=True)
         ]
+        sim_ns = moment.ns - self._epoch_ns
+        sources = [source[bot] for bot in bots]
+        times = repeat(sim_ns, len(sources))
+        return many(zip(sources, sequences, times, headers, payloads, strict=True))
 
 
 def _block(channel: Channel, roster: Roster, bot: str, name: str) -> str:
