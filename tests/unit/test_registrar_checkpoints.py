@@ -61,7 +61,7 @@ def rewritten(folder: Path, first: int) -> None:
         batch = Batch(*record[:-1])
         before = db.execute("SELECT hash FROM batches WHERE batch = ?", (batch.batch - 1,)).get
         rows = list(db.execute("SELECT * FROM events WHERE batch = ?", (batch.batch,)))
-        leaves = [row_leaf(one[0], one[1], Row(*one[2:-1])) for one in rows]
+        leaves = [row_leaf(one[0], one[1], Row(*one[2:20])) for one in rows]
         for one, leaf in zip(rows, leaves, strict=True):
             db.execute("UPDATE events SET leaf = ? WHERE row = ?", (leaf, one[0]))
         forged = batch._replace(root=root(leaves), previous=before)

@@ -16,6 +16,7 @@ from twin.registrar.coverage import coverage
 from twin.registrar.intervals import Intervals
 from twin.registrar.keys import KEY_FILE
 from twin.registrar.limits import Limits
+from twin.registrar.lookup import SPAN_BITS
 from twin.registrar.query import Filter, read_records
 from twin.registrar.record import Note
 from twin.registrar.schema import segments
@@ -26,6 +27,7 @@ EACH = Limits(segment_bytes=1)
 """A segment a batch."""
 
 V1 = Path(__file__).parents[1] / "data" / "registrar_store_v1.sql"
+V2 = V1.with_name("registrar_store_v2.sql")
 
 
 def filled(folder: Path, batches: int, limits: Limits = EACH) -> Path:
@@ -280,3 +282,55 @@ def test_intervals_are_sets(spans: list[tuple[int, int]]) -> None:
     assert {n for a, b in known.within(10, 20) for n in range(a, b + 1)} == held & {*range(10, 21)}
     known.forget(15)
     assert {n for first, last in known for n in range(first, last + 1)} == held - {*range(16)}
+
+
+def test_a_store_of_schema_2_is_read_and_continued(tmp_path: Path) -> None:
+    """A signed store with other indexes is verified, queried, and goes on in a new segment."""
+    folder = tmp_path / "store"
+    folder.mkdir()
+    db = apsw.Connection(str(folder / "segment-000001.sqlite"))
+    db.execute(V2.read_text(encoding="utf-8"))
+    db.close()
+    (folder / KEY_FILE).write_bytes(V2.with_suffix(".pem").read_bytes())
+    (folder / KEY_FILE).chmod(0o600)
+    found = verify(folder)
+    assert (found.breaks, found.rows, found.notes, found.signed) == ([], 9, 1, 3)
+    with Store(folder, RULES, "3") as store:
+        again = store.write([make_row(1, payload='{"n":1}'), make_row(21)])
+        assert (again.redelivered, len(again.rows)) == (1, 1)
+        assert store.write([make_row(6, stream_seq=22, payload='{"n":6}')]).notes[0].code == 440
+    assert names(folder) == [1, 2]
+    assert sequences(folder, codes=((602, 602),)) == [5]
+    assert sequences(folder, bot="bot-1") == [*range(1, 10), 21]
+    assert sequences(folder, id=make_row(21).id) == [21]
+    found = verify(folder)
+    assert (found.breaks, found.rows, found.signed) == ([], 10, found.tip.batch)
+
+
+def test_an_event_is_found_in_every_partition(tmp_path: Path) -> None:
+    """More rows than an index partition holds: recognised, found by id, in order by bot."""
+    folder, span = tmp_path / "store", 1 << SPAN_BITS
+    with Store(folder, RULES, "3") as store:
+        for start in (1, span):
+            store.write(
+                [
+                    make_row(
+                        number, bot=f"bot-{number % 3}", event_ns=-number, code=101 + number % 2
+                    )
+                    for number in range(start, start + span - 1)
+                ]
+            )
+        for number in (5, 2 * span - 2):
+            again = store.write([make_row(number, stream_seq=3 * span + number)])
+            assert [note.code for note in again.notes] == [440]
+    last = 2 * span - 2
+    for number in (1, span - 1, span, last):
+        assert sequences(folder, id=make_row(number).id) == [number]
+    wanted = list(range(last, 0, -1))
+    assert sequences(folder) == wanted
+    assert sequences(folder, bot="bot-2") == [one for one in wanted if one % 3 == 2]
+    both = sequences(folder, bot="bot-2", codes=((102, 102),))
+    assert both == [one for one in wanted if one % 6 == 5]
+    assert sequences(folder, type="t") == []
+    assert len(sequences(folder, type=make_row(1).type, codes=((101, 101),))) == last // 2
+    assert verify(folder).good

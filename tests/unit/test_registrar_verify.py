@@ -125,8 +125,8 @@ def test_a_deleted_event_is_named(folder: Path) -> None:
 
 def test_an_inserted_event_is_found(folder: Path) -> None:
     """A row that nobody wrote belongs to no batch, at the end or before the beginning."""
-    copy = "INSERT INTO events SELECT {row}, 5, id || 'x', {rest}, leaf FROM events WHERE row = 50"
-    rest = ", ".join(Row._fields[1:])
+    copy = "INSERT INTO events SELECT {row}, 5, id || 'x', {rest} FROM events WHERE row = 50"
+    rest = ", ".join((*Row._fields[1:], "leaf", "kind"))
     found = tampered(folder, copy.format(row=51, rest=rest))
     assert "1 events after the last batch" in str(found.breaks[0])
     found = tampered(folder, "DELETE FROM events WHERE row = 51", copy.format(row=0, rest=rest))
@@ -165,7 +165,7 @@ def test_a_batch_that_was_made_anew_is_found(folder: Path) -> None:
     db = apsw.Connection(str(folder / FILE))
     db.execute("UPDATE events SET code = 101, bot = 'bot-2' WHERE batch = 3")
     rows = db.execute("SELECT * FROM events WHERE batch = 3 ORDER BY row")
-    leaves = [row_leaf(one[0], one[1], Row(*one[2:-1])) for one in rows]
+    leaves = [row_leaf(one[0], one[1], Row(*one[2:20])) for one in rows]
     notes = db.execute("SELECT * FROM notes WHERE batch = 3")
     leaves += [note_leaf(one[0], one[1], Note(*one[2:-1])) for one in notes]
     *fields, _ = db.execute("SELECT * FROM batches WHERE batch = 3").fetchone() or ()
@@ -177,6 +177,17 @@ def test_a_batch_that_was_made_anew_is_found(folder: Path) -> None:
     db.close()
     (found,) = verify(folder).breaks
     assert str(found) == f"{FILE}, batch 4: does not follow the batch before it"
+
+
+def test_an_event_filed_under_another_kind_is_found(folder: Path) -> None:
+    """The numbers by which queries find types and codes are not hashed, but compared."""
+    for statement in (
+        "UPDATE events SET kind = kind + 1 WHERE row = 25",
+        "UPDATE kinds SET type = 'other' WHERE kind = (SELECT kind FROM events WHERE row = 25)",
+        "DELETE FROM kinds",
+    ):
+        (found,) = tampered(folder, statement).breaks
+        assert "is not that of its type and code" in found.message
 
 
 def test_a_damaged_index_is_found(folder: Path) -> None:

@@ -15,6 +15,7 @@ from twin.registrar.chain import Batch, note_leaf, root, row_leaf
 from twin.registrar.head import Head, latest_tombstone, read_head
 from twin.registrar.keyfilter import KeyFilter, Keys, keys_of
 from twin.registrar.keys import SigningKey
+from twin.registrar.lookup import stored_as
 from twin.registrar.record import Note, Row
 from twin.registrar.rules import Rules
 from twin.registrar.schema import (
@@ -30,7 +31,8 @@ from twin.registrar.statements import Checkpoint, Signed, Tombstone, sign
 
 __all__ = ["Active", "Author", "create_segment"]
 
-INSERT_ROW: Final = insert("events", (*ROW_COLUMNS, "leaf"), "ON CONFLICT (id, source) DO NOTHING")
+INSERT_ROW: Final = insert("events", (*ROW_COLUMNS, "leaf", "kind"))
+INSERT_KIND: Final = insert("kinds", ("kind", "type", "code"))
 INSERT_NOTE: Final = insert("notes", (*NOTE_COLUMNS, "leaf"))
 INSERT_BATCH: Final = insert("batches", BATCH_COLUMNS)
 INSERT_CHECKPOINT: Final = insert("checkpoints", CHECKPOINT_COLUMNS)
@@ -85,6 +87,10 @@ class Active:
         self._author, self._key = author, author.key
         self._checkpoint, self._digest, self._signed = head.checkpoint, head.digest, head.signed
         self._leaves: list[bytes] = []
+        self._kinds: dict[tuple[str, int], int] = {
+            (event_type, code): kind
+            for kind, event_type, code in db.execute("SELECT kind, type, code FROM kinds")
+        }
         db.execute(
             "INSERT OR IGNORE INTO rules VALUES (?, ?)", (author.rules.hash, author.rules.text)
         )
@@ -100,19 +106,32 @@ class Active:
         """Whether its last batch is later than its last checkpoint."""
         return self.tip.batch > self._signed
 
-    def insert(self, rows: Sequence[Row]) -> bool:
-        """Insert events under the next numbers; False if some were there, then roll back."""
-        before = self.db.total_changes()
+    def insert(self, rows: Sequence[Row]) -> None:
+        """Insert events, none of which is recorded yet, under the next numbers."""
         first, batch = self.tip.rows + 1, self.tip.batch + 1
+        kinds = self._known_kinds({(row.type, row.code) for row in rows})
         self._leaves = [row_leaf(at, batch, row) for at, row in enumerate(rows, first)]
         self.db.executemany(
             INSERT_ROW,
             (
-                (at, batch, *row, leaf)
+                (at, batch, *row, leaf, kinds[row.type, row.code])
                 for at, (row, leaf) in enumerate(zip(rows, self._leaves, strict=True), first)
             ),
         )
-        return self.db.total_changes() - before == len(rows)
+
+    def _known_kinds(self, wanted: set[tuple[str, int]]) -> Mapping[tuple[str, int], int]:
+        """Return the number of each (type, code), new ones too."""
+        for one in sorted(wanted.difference(self._kinds)):
+            self._kinds[one] = len(self._kinds) + 1
+            self.db.execute(INSERT_KIND, (self._kinds[one], *one))
+        return self._kinds
+
+    def holds_any(self, rows: Sequence[Row], keys: Keys) -> bool:
+        """Tell whether one of the events is recorded in this segment; exact."""
+        return any(
+            stored_as((self.db,), rows[at].id, rows[at].source) is not None
+            for at in self.known.suspects(keys)
+        )
 
     def seal(self, keys: Keys, notes: Sequence[Note], high: dict[str, int]) -> None:
         """Insert the notes, and the batch's link over the events just inserted and them."""

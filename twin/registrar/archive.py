@@ -12,6 +12,7 @@ from twin.registrar.head import Head, read_head
 from twin.registrar.keyfilter import KeyFilter, Keys, keys_of
 from twin.registrar.keys import sync_folder
 from twin.registrar.limits import Limits
+from twin.registrar.lookup import stored_as
 from twin.registrar.record import Row
 from twin.registrar.schema import open_reader, segment_number
 
@@ -76,9 +77,8 @@ class Archive:
         """Tell whether one of the events is recorded within the horizon; exact."""
         count = self._limits.dedupe_segments
         for one in self.segments[-count:] if count else ():
-            for at in one.filter().may_hold(keys).nonzero()[0].tolist():
-                query = "SELECT 1 FROM events WHERE id = ? AND source = ?"
-                if one.db.execute(query, (rows[at].id, rows[at].source)).get:
+            for at in one.filter().suspects(keys):
+                if stored_as((one.db,), rows[at].id, rows[at].source) is not None:
                     return True
         return False
 

@@ -33,6 +33,11 @@ class KeyFilter:
             bits = np.left_shift(1, places & 7).astype(np.uint8)
             np.bitwise_or.at(self._bits, places >> 3, bits)
 
+    def suspects(self, keys: Keys) -> list[int]:
+        """Return the places of the keys that may have been added."""
+        found: list[int] = self.may_hold(keys).nonzero()[0].tolist()
+        return found
+
     def may_hold(self, keys: Keys) -> NDArray[np.bool_]:
         """Tell of each key whether it may have been added."""
         one, other = ((self._bits[places >> 3] >> (places & 7)) & 1 for places in _places(keys))

@@ -11,12 +11,18 @@ import apsw
 import orjson
 
 from twin.errors import StoreError, UsageError
-from twin.registrar.schema import open_reader, segments, select
+from twin.registrar.lookup import any_of, partitions
+from twin.registrar.schema import open_reader, schema_of, segments, select
 
 __all__ = ["EVENT", "NOTE", "Condition", "Filter", "Found", "queries", "read_records"]
 
 Value: TypeAlias = str | int | float | bool | None
 Bound: TypeAlias = "tuple[str, list[Value]]"
+Way: TypeAlias = Bound
+"""A further term of a condition, beginning with AND, and its values."""
+
+FIRST_WITH_KINDS: Final = 3
+MOST_WAYS: Final = 200
 
 
 class Condition(NamedTuple):
@@ -222,26 +228,54 @@ def read_records(store: Path, wanted: Filter, newest_first: bool = False) -> Ite
 def queries(
     db: apsw.Connection, wanted: Filter, newest_first: bool
 ) -> Iterator[tuple[str, str, list[Value]]]:
-    """Yield what SQLite is asked: table, statement and values, one per table and code.
+    """Yield what SQLite is asked: table, statement and values.
 
-    A code at a time, because then an index gives the order and nothing needs sorting.
+    Cut into pieces each of whose order an index gives, so that nothing needs sorting.
     """
-    tables = [("events", EVENT, "event_ns", "payload")]
+    tables = [("events", EVENT, "event_ns", "payload", _ways(db, wanted))]
     if wanted.takes_notes:
-        tables.append(("notes", NOTE, "recorded_ns", "detail"))
-    for table, columns, time_column, payload_column in tables:
+        by_code = _codes(db, wanted, "+code" if wanted.pinned else "code")
+        tables.append(("notes", NOTE, "recorded_ns", "detail", by_code))
+    for table, columns, time_column, payload_column, ways in tables:
         condition, values = wanted.clause(time_column, payload_column)
-        code_column = "+code" if wanted.pinned else "code"
         order = f"ORDER BY {time_column} {'DESC' if newest_first else 'ASC'}"
-        for term, code in _codes(db, wanted, code_column):
+        for term, more in ways:
             query = select(columns, f"FROM {table} WHERE {condition}{term} {order}")
-            yield table, query, [*values, *code]
+            yield table, query, [*values, *more]
 
 
-def _codes(db: apsw.Connection, wanted: Filter, column: str) -> list[tuple[str, tuple[int, ...]]]:
+def _ways(db: apsw.Connection, wanted: Filter) -> list[Way]:
+    """Return the terms that lead to the events that can match, by the indexes of the schema."""
+    if schema_of(db) < FIRST_WITH_KINDS:
+        return _codes(db, wanted, "+code" if wanted.pinned else "code")
+    if not wanted.pinned:
+        return _kinds(db, wanted)
+    codes, ends = wanted.code_clause()
+    term = f" AND {codes}"
+    if wanted.id is not None:
+        return [(f"{term} AND {any_of(partitions(db))}", ends)]
+    if wanted.correlation is None and wanted.trace is None:
+        return [(f"{term} AND {any_of([number])}", ends) for number in partitions(db)]
+    return [(term, ends)]
+
+
+def _kinds(db: apsw.Connection, wanted: Filter) -> list[Way]:
+    """Return a term per kind of event, or one for all where there are very many."""
+    if wanted.type is None and not wanted.codes:
+        return [("", [])]
+    codes, ends = wanted.code_clause()
+    kinds = f"SELECT kind FROM kinds WHERE {codes} AND (? IS NULL OR type = ?)"  # noqa: S608 - marks
+    found = [kind for (kind,) in db.execute(kinds, [*ends, wanted.type, wanted.type])]
+    if len(found) > MOST_WAYS:
+        return [(f" AND +kind IN ({', '.join(map(str, found))})", [])]
+    return [(" AND kind = ?", [kind]) for kind in found]
+
+
+def _codes(db: apsw.Connection, wanted: Filter, column: str) -> list[Way]:
+    """Return a term per code."""
     if not wanted.codes:
-        return [("", ())]
+        return [("", [])]
     known = [code for (code,) in db.execute("SELECT code FROM codes")]
     asked = {ends[0] for ends in wanted.codes if ends[0] == ends[1]}
     asked |= {code for code in known for low, high in wanted.codes if low <= code <= high}
-    return [(f" AND {column} = ?", (code,)) for code in sorted(asked)]
+    return [(f" AND {column} = ?", [code]) for code in sorted(asked)]

@@ -16,8 +16,8 @@ import apsw
 import orjson
 
 from twin.registrar.codes import CODES
+from twin.registrar.lookup import stored_as, stored_at
 from twin.registrar.record import Note, Row
-from twin.registrar.schema import select
 
 __all__ = ["Sifted", "note_rollback", "rolled_back_to", "sift"]
 
@@ -48,11 +48,12 @@ def sift(segments: Sequence[apsw.Connection], rows: Iterable[Row], known: dict[s
     seen: dict[tuple[str, str], Row] = {}
     for row in rows:
         high = sifted.high.get(row.stream, known.get(row.stream, 0))
-        before = seen.get((row.id, row.source)) or _stored(segments, row)
+        before = seen.get((row.id, row.source)) or stored_as(segments, row.id, row.source)
         if before is not None:
             _again(sifted, before, row)
         else:
-            if row.stream_seq <= high and (other := _at_sequence(segments, row)) is not None:
+            late = row.stream_seq <= high
+            if late and (other := stored_at(segments, row.stream, row.stream_seq)) is not None:
                 high = _rolled_back(sifted, other, row, high)
             seen[row.id, row.source] = row
             sifted.rows.append(row)
@@ -71,24 +72,6 @@ def rolled_back_to(note: Note) -> int:
     """Return the last sequence below which a stream with this note of a rollback was kept."""
     detail: dict[str, int] = orjson.loads(note.detail)
     return detail["sequence"] - 1 if "sequence" in detail else detail["stream_last"]
-
-
-def _stored(segments: Sequence[apsw.Connection], row: Row) -> Row | None:
-    return _one(segments, "id = ? AND source = ?", (row.id, row.source))
-
-
-def _at_sequence(segments: Sequence[apsw.Connection], row: Row) -> Row | None:
-    return _one(segments, "stream = ? AND stream_seq = ?", (row.stream, row.stream_seq))
-
-
-def _one(
-    segments: Sequence[apsw.Connection], where: str, values: tuple[str | int, ...]
-) -> Row | None:
-    query = select(Row._fields, f"FROM events WHERE {where} LIMIT 1")
-    for db in segments:
-        if (found := db.execute(query, values).fetchone()) is not None:
-            return Row(*found)
-    return None
 
 
 def _again(sifted: Sifted, before: Row, row: Row) -> None:

@@ -10,11 +10,14 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from itertools import groupby
+from operator import itemgetter, lt
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Literal, NamedTuple, Self
 
 import apsw
+import numpy as np
 import orjson
 
 from twin.errors import StoreError
@@ -24,7 +27,7 @@ from twin.registrar.chain import Tip
 from twin.registrar.codes import CODES
 from twin.registrar.coverage import coverage_of, recorded_above
 from twin.registrar.head import Head, latest_tombstone, read_head
-from twin.registrar.keyfilter import keys_of
+from twin.registrar.keyfilter import Keys, keys_of
 from twin.registrar.keys import KEY_FILE, SigningKey
 from twin.registrar.limits import Limits
 from twin.registrar.lock import lock_store
@@ -48,6 +51,7 @@ CHECKPOINT_BYTES = 64 * 1024 * 1024
 """Size of the write-ahead log at which `tidy` moves it into the database."""
 
 DROPPED, CLOSED, ROLLBACK = 732, 733, 922
+STREAM, STREAM_SEQ = map(itemgetter, map(Row._fields.index, ("stream", "stream_seq")))
 
 
 class Written(NamedTuple):
@@ -180,13 +184,12 @@ class Store:
         self._roll_if_due()
         active = self._active
         with self._transaction():
-            sifted = self._insert_rows(rows)
+            sifted, keys = self._insert_rows(rows)
             for note in notes:
                 sifted.reach(note.stream, note.stream_seq, active.last_sequences)
             sifted.notes = self._new_notes([*notes, *sifted.notes])
             if sifted.rows or sifted.notes:
                 sifted.notes += self._closings
-            keys = keys_of((row.id, row.source) for row in sifted.rows)
             active.seal(keys, sifted.notes, sifted.high)
             lost = {
                 note.stream: rolled_back_to(note) for note in sifted.notes if note.code == ROLLBACK
@@ -270,34 +273,36 @@ class Store:
                     db.execute("ROLLBACK")
                 raise
 
-    def _insert_rows(self, rows: Sequence[Row]) -> Sifted:
-        """Insert as if all were new, which is the rule; sift them when they were not."""
-        active, db = self._active, self._active.db
+    def _insert_rows(self, rows: Sequence[Row]) -> tuple[Sifted, Keys]:
+        """Insert what is new: all of them, which is the rule, or what sifting leaves."""
+        active = self._active
+        keys = keys_of((row.id, row.source) for row in rows)
         sifted = self._ahead(rows)
-        if sifted is not None and not self._known_elsewhere(rows):
-            db.execute("SAVEPOINT rows")
-            if active.insert(rows):
-                return sifted
-            db.execute("ROLLBACK TO rows")
-        segments = [db, *self._archive.newest_first]
-        sifted = sift(segments, rows, active.last_sequences)
+        if sifted is None or self._holds_any(rows, keys):
+            segments = [active.db, *self._archive.newest_first]
+            sifted = sift(segments, rows, active.last_sequences)
+            keys = keys_of((row.id, row.source) for row in sifted.rows)
         active.insert(sifted.rows)
-        return sifted
+        return sifted, keys
 
-    def _known_elsewhere(self, rows: Sequence[Row]) -> bool:
-        if not self._archive.segments:
-            return False
-        return self._archive.holds_any(rows, keys_of((row.id, row.source) for row in rows))
+    def _holds_any(self, rows: Sequence[Row], keys: Keys) -> bool:
+        """Tell whether one of the events is recorded or twice among them; exact if not so."""
+        return (
+            len(np.unique(keys)) < len(keys)
+            or self._active.holds_any(rows, keys)
+            or self._archive.holds_any(rows, keys)
+        )
 
     def _ahead(self, rows: Sequence[Row]) -> Sifted | None:
         """Return the rows as all new if each lies past what is recorded of its stream."""
-        sifted = Sifted(list(rows))
-        high, known = sifted.high, self._active.last_sequences
-        for row in rows:
-            if row.stream_seq <= high.get(row.stream, known.get(row.stream, 0)):
+        high: dict[str, int] = {}
+        known = self._active.last_sequences
+        for stream, of_stream in groupby(rows, STREAM):
+            sequences = [high.get(stream, known.get(stream, 0)), *map(STREAM_SEQ, of_stream)]
+            if not all(map(lt, sequences, sequences[1:])):
                 return None
-            high[row.stream] = row.stream_seq
-        return sifted
+            high[stream] = sequences[-1]
+        return Sifted(list(rows), high=high)
 
     def _new_notes(self, notes: Sequence[Note]) -> list[Note]:
         unique = {note.key: note for note in notes}

@@ -35,6 +35,10 @@ from twin.registrar.statements import FIRST, Signed, Tombstone, read_checkpoint,
 __all__ = ["Break", "Verification", "store_id", "stored_checkpoints", "verify"]
 
 CLOSED: Final = 733
+WRONG_KIND: Final = (
+    "SELECT row FROM events e LEFT JOIN kinds k USING (kind) "
+    "WHERE k.type IS NOT e.type OR k.code IS NOT e.code ORDER BY row LIMIT 1"
+)
 Columns: TypeAlias = tuple[object, ...]
 
 
@@ -248,6 +252,7 @@ class _Walk:
         self._found.key = self._found.key or key
 
     def _content(self, db: apsw.Connection) -> None:
+        before = len(self._found.breaks)
         for message in chain(_damage(db), _schema_changes(db, self._schema), _rule_changes(db)):
             self._break(0, message)
         leaf = ("leaf",) if self._schema > 1 else ()
@@ -270,6 +275,9 @@ class _Walk:
         for table, left in (("events", rows), ("notes", notes), ("checkpoints", signed)):
             if count := left.rest():
                 self._break(0, f"{count} {table} after the last batch belong to no batch")
+        if self._schema > 2 and len(self._found.breaks) == before:
+            for (row,) in db.execute(WRONG_KIND):
+                self._break(0, f"the kind of row {row} is not that of its type and code")
 
     def _batch(
         self, batch: Batch, stored_hash: str, rows: _Records, notes: _Records
