@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -17,8 +18,9 @@ from twin.jetstream.options import BrokerOptions
 from twin.jetstream.reconcile import reconcile
 from twin.jetstream.server import NatsServer
 from twin.lag.monitor import open_sampler, serve_page
+from twin.scenario.services import RegistrarProcess
 from twin.smoke.check import Finding, State, run_checks
-from twin.smoke.deployment import CHECKS, embedded
+from twin.smoke.deployment import CHECKS, Embedded, embedded
 from twin.smoke.site import Site
 from twin.spec.load import load_spec
 
@@ -72,85 +74,259 @@ async def proxy(url: str, up: Alter, down: Alter) -> AsyncIterator[str]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def test_one_broken_thing_is_one_red_check(tmp_path: Path) -> None:
-    """On one live deployment, eight things are broken in turn and mended again."""
-    configs = tmp_path / "configs"
-    for name, text in generate(SPEC).items():
-        (configs / name).parent.mkdir(parents=True, exist_ok=True)
-        (configs / name).write_text(text)
-    async with (
-        embedded(tmp_path, TOPOLOGY) as ours,
-        await connect(BrokerOptions(url=ours.url), name="test") as connection,
-    ):
-        site = site_of(connection, registrar=ours.registrar, monitor=ours.monitor, configs=configs)
-
-        numbers = itertools.count()
-
-        async def after(**broken: object) -> list[str]:
-            fresh = replace(site, token=f"smoke-{next(numbers)}", **broken)
-            return red(await run_checks(CHECKS, fresh))
-
-        findings = await run_checks(CHECKS, site)
-        assert [one.name for one in findings if one.state is not State.OK] == ["permissions"]
-
-        await call(connection, "CONSUMER.DELETE.QIKI_EVENTS_V1.events_audit_pull")
-        assert await after() == ["topology"]
-        await reconcile(connection, TOPOLOGY)
-
-        await connection.publish("qiki.events.v1.nav", b"{}", b"NATS/1.0\r\nce-id: 1\r\n\r\n")
-        assert await after() == ["cloudevents"]
-        await call(connection, "STREAM.PURGE.QIKI_EVENTS_V1", {"filter": "qiki.events.v1.nav"})
-
-        (configs / "prometheus.yml").write_text("scrape_configs: []\n")
-        assert await after() == ["configs"]
-        (configs / "prometheus.yml").write_text(generate(SPEC)["prometheus.yml"])
-
-        dead = "http://127.0.0.1:1"
-        assert await after(registrar=dead) == ["registrar-pages"]
-        assert await after(monitor=dead) == ["monitor-pages"]
-
-        async with open_sampler(BrokerOptions(url=ours.url), ["OTHER_*"], 0.2) as sampler:
-            await sampler.sample(1.0)
-            with serve_page(sampler, "127.0.0.1", 0) as url:
-                blind = url.removesuffix("/metrics")
-                assert await after(monitor=blind) == ["monitor"]
-
-        held = {"pause_until": "2100-01-01T00:00:00Z"}
-        await call(connection, "CONSUMER.PAUSE.QIKI_EVENTS_V1.registrar", held)
-        assert await after() == ["registrar"]
-        await call(connection, "CONSUMER.PAUSE.QIKI_EVENTS_V1.registrar", {})
-
-        assert await after() == []
-        answer = await call(connection, "STREAM.NAMES")
-        assert b"TWIN_" not in answer
+def same(data: bytes) -> bytes:
+    """Let pass as it is."""
+    return data
 
 
-async def test_what_alters_messages_is_caught(tmp_path: Path, server: NatsServer) -> None:
-    """A middlebox that drops message ids, changes payloads or shifts times: one check each."""
-    async with await connect(BrokerOptions(url=server.url), name="test") as connection:
-        await reconcile(connection, TOPOLOGY)
+def shifted(data: bytes) -> bytes:
+    """Move the time at which JetStream stored a message by five seconds."""
+    return re.sub(
+        rb"(\$JS\.ACK\.TWIN_\S+?\.1\.1\.1\.)(\d{19})(\.0)",
+        lambda found: found[1] + str(int(found[2]) + 5_000_000_000).encode() + found[3],
+        data,
+    )
 
-    def shifted(data: bytes) -> bytes:
-        return re.sub(
-            rb"(\$JS\.ACK\.TWIN_\S+?\.1\.1\.1\.)(\d{19})(\.0)",
-            lambda found: found[1] + str(int(found[2]) + 5_000_000_000).encode() + found[3],
-            data,
+
+def without_ids(data: bytes) -> bytes:
+    """Rename a header to one of the same length."""
+    return data.replace(b"Nats-Msg-Id", b"Nats-Xsg-Id")
+
+
+class Deployment:
+    """A whole deployment with logins, nothing of it left unchecked, to be broken and mended."""
+
+    def __init__(self, ours: Embedded, connection: Connection, configs: Path) -> None:
+        self.connection, self.configs, self.url = connection, configs, ours.url
+        self._numbers = itertools.count()
+        self.site = site_of(
+            connection,
+            registrar=ours.registrar,
+            monitor=ours.monitor,
+            configs=configs,
+            credentials={"lag": self.login("right")},
         )
 
-    def same(data: bytes) -> bytes:
-        return data
-
-    for up, down, expected in (
-        (same, same, []),
-        (lambda data: data.replace(b"Nats-Msg-Id", b"Nats-Xsg-Id"), same, ["duplicates"]),
-        (lambda data: data.replace(b"probe 7", b"probe 6"), same, ["round-trip"]),
-        (same, shifted, ["clock"]),
-    ):
+    @classmethod
+    @asynccontextmanager
+    async def running(cls, folder: Path) -> "AsyncIterator[Deployment]":
+        """Start broker, registrar, monitor; write the generated files."""
+        configs = folder / "configs"
+        for name, text in generate(SPEC).items():
+            (configs / name).parent.mkdir(parents=True, exist_ok=True)
+            (configs / name).write_text(text)
+        admin = BrokerOptions(user="admin", password="secret")
+        config = users(admin=None, **LOGINS)
         async with (
-            proxy(server.url, up, down) as url,
-            await connect(BrokerOptions(url=url), name="test") as connection,
+            embedded(folder, TOPOLOGY, config=config, login=admin) as ours,
+            await connect(replace(admin, url=ours.url), name="test") as connection,
         ):
-            assert red(await run_checks(CHECKS, site_of(connection))) == expected
+            yield cls(ours, connection, configs)
+
+    def login(self, user: str, url: str = "") -> BrokerOptions:
+        """Return the options of a user."""
+        return BrokerOptions(url=url or self.url, user=user, password="secret")
+
+    async def call(self, subject: str, body: dict[str, object] | None = None) -> None:
+        """Ask JetStream's API for something."""
+        await call(self.connection, subject, body)
+
+    async def red(self, **broken: object) -> list[str]:
+        """Check, and return the names of the checks that failed."""
+        site = replace(self.site, token=f"smoke-{next(self._numbers)}", **broken)
+        return red(await run_checks(CHECKS, site))
+
+
+async def test_one_broken_thing_is_one_red_check(tmp_path: Path) -> None:
+    """One live deployment, all of it green; sixteen things are broken in turn and mended."""
+    async with Deployment.running(tmp_path) as here:
+        findings = await run_checks(CHECKS, here.site)
+        assert {one.name: one.state for one in findings if one.state is not State.OK} == {}
+        seen: set[str] = set()
+        for breaking in BREAKINGS:
+            async with breaking(here) as broken:
+                found = await here.red(**broken)
+            expected = breaking.__name__.partition("__")[0].replace("_", "-")
+            assert found == [expected], breaking.__doc__
+            seen.add(expected)
+        assert seen == {check.name for check in CHECKS}
+        assert len(BREAKINGS) == 16
+        assert await here.red() == []
+        assert b"TWIN_" not in await call(here.connection, "STREAM.NAMES")
+
+
+Broken = AsyncIterator[dict[str, object]]
+
+
+async def jetstream__not_allowed(here: Deployment) -> Broken:
+    """The user may not ask for JetStream's account."""
+    async with await connect(here.login("deaf"), name="test") as connection:
+        yield {"connection": connection}
+
+
+async def topology__consumer_gone(here: Deployment) -> Broken:
+    """A consumer of the spec was deleted."""
+    await here.call("CONSUMER.DELETE.QIKI_EVENTS_V1.events_audit_pull")
+    yield {}
+    await reconcile(here.connection, TOPOLOGY)
+
+
+async def topology__stream_changed(here: Deployment) -> Broken:
+    """Somebody set another duplicate window by hand."""
+    stream = TOPOLOGY.streams[0]
+    answer = json.loads(await call(here.connection, f"STREAM.INFO.{stream.name}"))
+    await here.call(
+        f"STREAM.UPDATE.{stream.name}", {**answer["config"], "duplicate_window": 7_000_000_000}
+    )
+    yield {}
+    await here.call(f"STREAM.UPDATE.{stream.name}", answer["config"])
+
+
+@asynccontextmanager
+async def through(here: Deployment, up: Alter, down: Alter) -> Broken:
+    """Look at the deployment through something that alters bytes."""
+    async with (
+        proxy(here.url, up, down) as url,
+        await connect(here.login("admin", url), name="test") as connection,
+    ):
+        yield {"connection": connection}
+
+
+async def round_trip__altered(here: Deployment) -> Broken:
+    """A middlebox changes a payload."""
+    async with through(here, lambda data: data.replace(b"probe 7", b"probe 6"), same) as broken:
+        yield broken
+
+
+async def duplicates__ids_lost(here: Deployment) -> Broken:
+    """A middlebox takes the message ids away."""
+    async with through(here, without_ids, same) as broken:
+        yield broken
+
+
+async def clock__shifted(here: Deployment) -> Broken:
+    """The broker's clock is five seconds ahead."""
+    async with through(here, same, shifted) as broken:
+        yield broken
+
+
+async def cloudevents__foreign(here: Deployment) -> Broken:
+    """Somebody publishes without the headers of a CloudEvent."""
+    await here.connection.publish("qiki.events.v1.nav", b"{}", b"NATS/1.0\r\nce-id: 1\r\n\r\n")
+    yield {}
+    await here.call("STREAM.PURGE.QIKI_EVENTS_V1", {"filter": "qiki.events.v1.nav"})
+
+
+async def registrar_pages__away(here: Deployment) -> Broken:
+    """Nothing listens where the registrar should be."""
+    yield {"registrar": "http://127.0.0.1:1"}
+
+
+async def registrar_pages__another(here: Deployment) -> Broken:
+    """What listens there is no registrar."""
+    yield {"registrar": here.site.monitor}
+
+
+async def registrar__held(here: Deployment) -> Broken:
+    """The registrar's consumer is paused."""
+    held: dict[str, object] = {"pause_until": "2100-01-01T00:00:00Z"}
+    await here.call("CONSUMER.PAUSE.QIKI_EVENTS_V1.registrar", held)
+    yield {}
+    await here.call("CONSUMER.PAUSE.QIKI_EVENTS_V1.registrar", {})
+
+
+async def monitor_pages__away(here: Deployment) -> Broken:
+    """Nothing listens where the monitor should be."""
+    yield {"monitor": "http://127.0.0.1:1"}
+
+
+async def monitor__blind(here: Deployment) -> Broken:
+    """The monitor watches other streams."""
+    admin = here.login("admin")
+    async with open_sampler(admin, ["OTHER_*"], 0.2) as sampler:
+        await sampler.sample(1.0)
+        with serve_page(sampler, "127.0.0.1", 0) as url:
+            yield {"monitor": url.removesuffix("/metrics")}
+
+
+async def configs__edited(here: Deployment) -> Broken:
+    """A generated file was edited."""
+    (here.configs / "prometheus.yml").write_text("scrape_configs: []\n")
+    yield {}
+    (here.configs / "prometheus.yml").write_text(generate(SPEC)["prometheus.yml"])
+
+
+async def configs__missing(here: Deployment) -> Broken:
+    """A generated file is not there."""
+    (here.configs / "prometheus.yml").unlink()
+    yield {}
+    (here.configs / "prometheus.yml").write_text(generate(SPEC)["prometheus.yml"])
+
+
+async def permissions__narrow(here: Deployment) -> Broken:
+    """A role lacks what it needs."""
+    yield {"credentials": {"lag": here.login("narrow")}}
+
+
+async def permissions__wide(here: Deployment) -> Broken:
+    """A role may do what only another role may."""
+    yield {"credentials": {"lag": here.login("wide")}}
+
+
+BREAKINGS = [
+    asynccontextmanager(one)
+    for one in (
+        jetstream__not_allowed,
+        topology__consumer_gone,
+        topology__stream_changed,
+        round_trip__altered,
+        duplicates__ids_lost,
+        clock__shifted,
+        cloudevents__foreign,
+        registrar_pages__away,
+        registrar_pages__another,
+        registrar__held,
+        monitor_pages__away,
+        monitor__blind,
+        configs__edited,
+        configs__missing,
+        permissions__narrow,
+        permissions__wide,
+    )
+]
+
+
+async def test_a_code_that_is_another_events_does_not_count(
+    tmp_path: Path, server: NatsServer
+) -> None:
+    """A registrar with rules that swap the codes turns its check red, and is told so."""
+    rules = tmp_path / "rules.yaml"
+    state = "subject: qiki.events.v1.state, publish: true"
+    rules.write_text(
+        "version: 1\nrules:\n"
+        f"  - {{{state}, where: {{kind: boot_ok}}, code: 201}}\n"
+        f"  - {{{state}, where: {{kind: sensor_io_ok}}, code: 101}}\n"
+    )
+    async with await connect(BrokerOptions(url=server.url), name="test") as connection:
+        await reconcile(connection, TOPOLOGY)
+        announce = tmp_path / "announce"
+        registrar = RegistrarProcess(
+            [
+                *("--attach", "--rules", str(rules), "--store", str(tmp_path / "store")),
+                *("--http", "127.0.0.1:0", "--announce", str(announce)),
+            ],
+            {"NATS_URL": server.url},
+            tmp_path / "registrar.log",
+            announce,
+        )
+        await registrar.start()
+        try:
+            pages = str(json.loads(announce.read_text())["http"])
+            findings = await run_checks(CHECKS, site_of(connection, registrar=pages))
+        finally:
+            await registrar.stop()
+    assert red(findings) == ["registrar"]
+    assert "has 201" in next(one.detail for one in findings if one.name == "registrar")
 
 
 def users(**permissions: Role | None) -> str:
@@ -167,31 +343,25 @@ def users(**permissions: Role | None) -> str:
     return f"authorization {{ users: [{', '.join(lines)}] }}\n"
 
 
-async def test_credentials_are_judged_both_ways(tmp_path: Path) -> None:
-    """The generated permissions are right; one more is too wide, one less too narrow."""
-    lag = {role.user: role for role in roles(SPEC, TOPOLOGY)}["lag"]
-    narrow = replace(lag, publish=lag.publish[1:])
-    wide = replace(lag, publish=(*lag.publish, "twin.>"))
-    deaf = replace(narrow, subscribe=("_INBOX.>",), publish=("$JS.API.STREAM.>",))
-    everyone = users(admin=None, right=lag, narrow=narrow, wide=wide, deaf=deaf)
+LAG = {role.user: role for role in roles(SPEC, TOPOLOGY)}["lag"]
+LOGINS = {
+    "right": LAG,
+    "narrow": replace(LAG, publish=LAG.publish[1:]),
+    "wide": replace(LAG, publish=(*LAG.publish, "qiki.telemetry")),
+    "deaf": replace(LAG, subscribe=("_INBOX.>",), publish=("$JS.API.STREAM.>",)),
+}
 
-    def options(user: str) -> BrokerOptions:
-        return BrokerOptions(url=server.url, user=user, password="secret")
 
-    admin = BrokerOptions(user="admin", password="secret")
-    async with NatsServer(
-        tmp_path / "nats", log=tmp_path / "log", extra_config=everyone, probe=admin
-    ) as server:
-        async with await connect(options("admin"), name="test") as connection:
-            await reconcile(connection, TOPOLOGY)
-            site = site_of(connection)
-            for user, word in (("right", ""), ("narrow", "narrow"), ("wide", "wide")):
-                asked = replace(site, credentials={"lag": options(user)})
-                findings = await run_checks(CHECKS, asked)
-                told = next(one.detail for one in findings if one.name == "permissions")
-                assert red(findings) == (["permissions"] if word else []), told
-                assert not word or f"too {word}" in told
-        async with await connect(options("deaf"), name="test") as connection:
+async def test_what_is_wrong_with_credentials_is_said(tmp_path: Path) -> None:
+    """Too narrow and too wide name the subject; without JetStream nothing of it is judged."""
+    async with Deployment.running(tmp_path) as here:
+        for user, word in (("narrow", "narrow"), ("wide", "wide: it may use qiki.telemetry")):
+            asked = replace(here.site, credentials={"lag": here.login(user)})
+            findings = await run_checks(CHECKS, asked)
+            assert f"too {word}" in next(
+                one.detail for one in findings if one.name == "permissions"
+            )
+        async with await connect(here.login("deaf"), name="test") as connection:
             findings = await run_checks(CHECKS, site_of(connection))
             assert red(findings) == ["jetstream"]
             assert {one.state for one in findings[1:]} == {State.NOT_CHECKED}

@@ -1,9 +1,13 @@
 """The lag monitor as a thing to open: a connection, the advisories, a sampler, a page."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from threading import Thread
+from typing import TYPE_CHECKING
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client.exposition import ThreadingWSGIServer
 
 from twin.errors import InfrastructureError
 from twin.events.topology import ConsumerDecl
@@ -12,6 +16,9 @@ from twin.jetstream.connection import BrokerOptions, connect
 from twin.lag.metrics import LagCollector
 from twin.lag.sampler import LagSampler
 from twin.lag.status import StatusRules
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 __all__ = ["open_sampler", "serve_page"]
 
@@ -43,17 +50,41 @@ async def open_sampler(
 def serve_page(sampler: LagSampler, host: str, port: int) -> Iterator[str]:
     """Serve what the sampler found last at `/metrics`; gives the URL. Port 0 takes a free one.
 
-    Raises InfrastructureError when the address cannot be had.
+    `/healthz` says that the monitor runs, whether or not it reaches its broker. Raises
+    InfrastructureError when the address cannot be had.
     """
     registry = CollectorRegistry()
     registry.register(LagCollector(sampler))
     try:
-        server, thread = start_http_server(port, addr=host, registry=registry)
+        server = make_server(
+            host, port, _pages(make_wsgi_app(registry)), ThreadingWSGIServer, _Quiet
+        )
     except OSError as error:
         raise InfrastructureError(f"{host}:{port} cannot be served: {error.strerror}") from error
+    thread = Thread(target=server.serve_forever, name="lag-pages", daemon=True)
+    thread.start()
     try:
         yield f"http://{host}:{server.server_port}/metrics"
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+class _Quiet(WSGIRequestHandler):
+    """A handler that does not log every scrape."""
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+        """Say nothing."""
+
+
+def _pages(metrics: "WSGIApplication") -> "WSGIApplication":
+    """Return an application with `/healthz` beside the exposition."""
+
+    def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if environ.get("PATH_INFO") != "/healthz":
+            return metrics(environ, start_response)
+        start_response("200 OK", [("Content-Type", "application/json")])
+        return [b'{"status":"ok"}']
+
+    return app

@@ -13,7 +13,7 @@ from twin.smoke.site import Site, publish
 
 __all__ = ["clock", "duplicates", "jetstream", "round_trip", "topology"]
 
-MIN_VERSION = (2, 10)
+MIN_VERSION = (2, 12)
 MAX_SKEW_S = 1.0
 COUNT = 10
 SHOWN = 6
@@ -38,7 +38,7 @@ async def jetstream(site: Site) -> str:
     """The server is recent enough, and JetStream is on for this account, with room left."""
     version = site.connection.server_version
     if tuple(int(part) for part in version.split(".")[:2]) < MIN_VERSION:
-        raise Broken(f"nats-server {version} is too old", "install nats-server 2.10 or newer")
+        raise Broken(f"nats-server {version} is too old", "install nats-server 2.12 or newer")
     try:
         account = Account.model_validate_json(await call(site.connection, "INFO"))
     except TwinError as error:

@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -72,20 +72,25 @@ class Embedded:
 
 
 @asynccontextmanager
-async def embedded(folder: Path, topology: Topology) -> AsyncIterator[Embedded]:
-    """Run broker, registrar and lag monitor on this machine, in `folder`, meanwhile."""
-    async with NatsServer(folder / "nats", log=folder / "nats-server.log") as server:
-        async with await connect(BrokerOptions(url=server.url), name="twin-smoke") as connection:
+async def embedded(
+    folder: Path, topology: Topology, *, config: str = "", login: BrokerOptions | None = None
+) -> AsyncIterator[Embedded]:
+    """Run broker, registrar and lag monitor on this machine, in `folder`, meanwhile.
+
+    `config` is added to the server's; `login` is then who the services are.
+    """
+    login = login or BrokerOptions()
+    async with NatsServer(
+        folder / "nats", log=folder / "nats-server.log", extra_config=config, probe=login
+    ) as server:
+        options = replace(login, url=server.url)
+        async with await connect(options, name="twin-smoke") as connection:
             await reconcile(connection, topology)
         store = ("--store", str(folder / "registrar"), "--attach")
+        page = ("--interval", "0.5", "--http", "127.0.0.1:0")
         started = [
-            _Service("registrar", folder, server.url, ("registrar", "serve", *store)),
-            _Service(
-                "lag",
-                folder,
-                server.url,
-                ("lag", "serve", "--interval", "0.5", "--http", "127.0.0.1:0"),
-            ),
+            _Service("registrar", folder, options, ("registrar", "serve", *store)),
+            _Service("lag", folder, options, ("lag", "serve", *page)),
         ]
         try:
             urls = await asyncio.gather(*(service.ready() for service in started))
@@ -97,13 +102,13 @@ async def embedded(folder: Path, topology: Topology) -> AsyncIterator[Embedded]:
 class _Service:
     """One of our services as a process of its own."""
 
-    def __init__(self, name: str, folder: Path, url: str, arguments: tuple[str, ...]) -> None:
+    def __init__(
+        self, name: str, folder: Path, broker: BrokerOptions, arguments: tuple[str, ...]
+    ) -> None:
         self._log = folder / f"{name}.log"
         self._announce = folder / f"{name}.json"
         command = [sys.executable, "-m", "twin", *arguments, "--announce", str(self._announce)]
-        self._child = ChildProcess.start(
-            command, env=BrokerOptions(url=url).environment(), log_path=self._log
-        )
+        self._child = ChildProcess.start(command, env=broker.environment(), log_path=self._log)
 
     async def ready(self) -> str:
         """Return the base URL once it serves; raises ProcessFailed with its log."""

@@ -1,8 +1,10 @@
 """Credentials: each role may do what the generated configuration says, and nothing more."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from twin.configs.roles import Role, roles
+from twin.events.subjects import covers
 from twin.jetstream.connection import Connection, connect
 from twin.jetstream.options import BrokerOptions
 from twin.jetstream.permits import concrete, refusals
@@ -24,7 +26,8 @@ async def permissions(site: Site) -> str:
     known = {role.user: role for role in roles(site.spec, site.topology)}
     wrong = []
     for name, options in site.credentials.items():
-        wrong += await _of_role(site, known[name], options)
+        others = [role for role in known.values() if role.user != name]
+        wrong += await _of_role(site, known[name], others, options)
     if wrong:
         raise Broken(
             "; ".join(wrong[:4]) + (f" and {len(wrong) - 4} more" if len(wrong) > 4 else ""),
@@ -33,18 +36,34 @@ async def permissions(site: Site) -> str:
     return f"{', '.join(site.credentials)}: what is needed and nothing more"
 
 
-async def _of_role(site: Site, role: Role, options: BrokerOptions) -> list[str]:
+async def _of_role(
+    site: Site, role: Role, others: Sequence[Role], options: BrokerOptions
+) -> list[str]:
     ours = replace(options, inbox_prefix=role.inbox)
     async with await connect(ours, name=f"twin-{site.token}") as connection:
         needed = [concrete(subject, site.token) for subject in role.publish]
         needed = [one for one in needed if not any(part in one for part in NEVER)]
         narrow = await _refused(connection, needed, list(role.subscribe))
         publish = [f"twin.{site.token}.forbidden", f"$JS.API.STREAM.DELETE.{site.token}"]
+        publish += _only_theirs(role, others, site.token)
         refused = await _refused(connection, publish, [">"])
         said = "\n".join(refused).lower()
         wide = [one for one in (*publish, ">") if f'"{one}"'.lower() not in said]
     return [f"{role.user} is too narrow: {text}" for text in narrow] + [
         f"{role.user} is too wide: it may use {subject}" for subject in wide
+    ]
+
+
+def _only_theirs(role: Role, others: Sequence[Role], token: str) -> list[str]:
+    """Return what the other roles may publish and this one may not, as subjects to be tried."""
+    theirs = (subject for other in others for subject in other.publish)
+    tried = dict.fromkeys(_concrete(subject, token) for subject in theirs)
+    return [
+        subject
+        for subject in tried
+        if not subject.startswith("$JS.API.")
+        and not any(part in subject for part in NEVER)
+        and not any(covers(own, subject) for own in role.publish)
     ]
 
 

@@ -8,7 +8,7 @@ import orjson
 
 from twin.errors import TwinError
 from twin.events.channels import AUDIT_SUBJECT, channel_for
-from twin.events.cloudevents import NonConforming, decode
+from twin.events.cloudevents import NonConforming, decode, parse_headers
 from twin.events.event import Event, SourceTable
 from twin.events.payloads import validate_payload
 from twin.jetstream.api import stream_state
@@ -29,6 +29,7 @@ RECORDED_S = 2.0
 FRAME = "qiki.radar.v1.frames"
 STATE = "qiki.events.v1.state"
 EXPECTED = {"boot_ok": 101, "sensor_io_ok": 201}
+"""The code that the bot's own event of each kind has to be recorded with."""
 NAMES = {101: "BOOT_OK", 201: "SENSOR_IO_OK"}
 
 
@@ -39,14 +40,23 @@ class Boot:
     bot: str
     events: list[tuple[str, Event]]
 
+    @property
+    def expected(self) -> set[tuple[str, int]]:
+        """Event ids with the codes that they have to be recorded with."""
+        found = set()
+        for _, event in self.events:
+            code = EXPECTED.get(orjson.loads(event.payload).get("kind", ""))
+            if code:
+                found.add((parse_headers(event.headers + b"\r\n")["ce-id"], code))
+        return found
+
 
 @dataclass(slots=True)
 class Audit:
-    """The audit records of one bot as they are published: code by event id, time of arrival."""
+    """The audit records of one bot as they are published: arrival by event id and code."""
 
     bot: str
-    codes: dict[str, int] = field(default_factory=dict)
-    arrived: dict[int, float] = field(default_factory=dict)
+    arrived: dict[tuple[str, int], float] = field(default_factory=dict)
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
     def take(self, batch: list[Delivery]) -> None:
@@ -57,13 +67,13 @@ class Audit:
             except (orjson.JSONDecodeError, AttributeError):
                 continue
             if isinstance(payload, dict) and payload.get("bot") == self.bot:
-                self.codes[str(payload.get("id"))] = int(payload.get("code", 0))
-                self.arrived.setdefault(int(payload.get("code", 0)), time.monotonic())
+                record = (str(payload.get("id")), int(payload.get("code", 0)))
+                self.arrived.setdefault(record, time.monotonic())
                 self.news.set()
 
-    async def wait(self, codes: set[int], deadline: float) -> set[int]:
-        """Return the codes that have not come until the deadline."""
-        while missing := codes - self.arrived.keys():
+    async def wait(self, expected: set[tuple[str, int]], deadline: float) -> set[tuple[str, int]]:
+        """Return which records have not come until the deadline."""
+        while missing := expected - self.arrived.keys():
             self.news.clear()
             try:
                 async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
@@ -71,6 +81,12 @@ class Audit:
             except TimeoutError:
                 return missing
         return set()
+
+    def instead(self, missing: set[tuple[str, int]]) -> str:
+        """Say which other codes the events of missing records have got."""
+        wanted = {event for event, _ in missing}
+        others = sorted(f"{event} has {code}" for event, code in self.arrived if event in wanted)
+        return f"; {', '.join(others)}" if others else ""
 
 
 async def registrar(site: Site) -> str:
@@ -89,18 +105,18 @@ async def registrar(site: Site) -> str:
             stored.append(
                 await publish(site.connection, wire, event.payload, event.headers + b"\r\n")
             )
-        missing = await audit.wait(set(EXPECTED.values()), began + RECORDED_S)
+        missing = await audit.wait(boot.expected, began + RECORDED_S)
     finally:
         await site.connection.unsubscribe(subscription)
         note = await forget(site.connection, stored + await _audited(site, boot, stored))
     if missing:
-        names = ", ".join(f"{code} {NAMES[code]}" for code in sorted(missing))
+        names = ", ".join(f"{code} {NAMES[code]} of {event}" for event, code in sorted(missing))
         raise Broken(
-            f"no audit record {names} of the probing bot {boot.bot} within {RECORDED_S:g} s",
+            f"no audit record {names} within {RECORDED_S:g} s{audit.instead(missing)}",
             "see that `twin registrar serve` consumes these streams (its /readyz), is not "
             "behind (`twin lag watch`), publishes audit records, and that its rules give the codes",
         )
-    took = max(audit.arrived[code] for code in EXPECTED.values()) - began
+    took = max(audit.arrived[record] for record in boot.expected) - began
     return f"101 BOOT_OK and 201 SENSOR_IO_OK of {boot.bot} in {took:.2f} s{note}"
 
 

@@ -67,16 +67,17 @@ async def registrar_pages(site: Site) -> str:
 
 
 async def monitor_pages(site: Site) -> str:
-    """The lag monitor serves metrics, and says that it reaches its broker."""
+    """The lag monitor is alive, serves metrics, and says that it reaches its broker."""
     if not site.monitor:
         raise NotChecked("no --monitor URL was given")
+    await _page(site.monitor + "/healthz")
     families = await _metrics(site.monitor, "lag monitor")
     if families.get("twin_lag_connected") != 1.0:
         raise Broken(
             f"{site.monitor}/metrics does not say twin_lag_connected 1",
             "give the URL of a `twin lag serve` that reaches its broker",
         )
-    return f"{site.monitor}: {len(families)} metrics"
+    return f"{site.monitor}: /healthz, {len(families)} metrics"
 
 
 async def configs(site: Site) -> str:
