@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from twin.printable import printable
 from twin.smoke.check import Finding, State
 
 __all__ = ["print_findings"]
@@ -21,7 +22,11 @@ def print_findings(findings: Sequence[Finding], seconds: float) -> None:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for one in findings:
-        table.add_row(Text(one.state, style=STYLES[one.state]), one.name, Text(_told(one)))
+        table.add_row(
+            Text(one.state, style=STYLES[one.state]),
+            one.name,
+            Text(printable(_told(one), lines=True)),
+        )
     console.print(table)
     counts = {state: sum(one.state is state for one in findings) for state in State}
     console.print(

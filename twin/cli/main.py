@@ -12,6 +12,7 @@ from typer.main import get_command
 
 from twin import __version__
 from twin.errors import InfrastructureError, TwinError, UsageError
+from twin.printable import printable
 
 __all__ = ["app", "run"]
 
@@ -96,7 +97,7 @@ def run() -> None:
     try:
         app()
     except TwinError as error:
-        print(f"twin: {error}", file=sys.stderr)  # noqa: T201 - the one place that speaks for errors
+        print(f"twin: {printable(str(error), lines=True)}", file=sys.stderr)  # noqa: T201 - the one place that speaks for errors
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         print("twin: interrupted", file=sys.stderr)  # noqa: T201 - see above

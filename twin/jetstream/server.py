@@ -180,14 +180,16 @@ class NatsServer:
         sync = f"sync_interval: {self._sync_interval}" if self._sync_interval else ""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "nats-server.conf"
-        path.write_text(
+        text = (
             f'listen: "{_HOST}:{self.port}"\n'
             f"server_name: {self.name}\n"
             f"jetstream {{ store_dir: {store} {sync} }}\n"
             "lame_duck_duration: 30s\nlame_duck_grace_period: 1s\n"
             f"{self._extra_config}\n"
         )
-        path.chmod(0o600)  # the extra configuration may carry credentials
+        path.unlink(missing_ok=True)
+        path.touch(0o600, exist_ok=False)  # there may be credentials in it
+        path.write_text(text)
         return path
 
     async def _become_ready(self, child: ChildProcess, deadline: float) -> None:

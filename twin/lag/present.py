@@ -7,8 +7,10 @@ from typing import Final
 
 import orjson
 from rich.table import Table
+from rich.text import Text
 
 from twin.lag.sample import ConsumerSample, Status
+from twin.printable import printable
 
 __all__ = ["LiveTable", "as_line", "as_text", "sparkline"]
 
@@ -38,9 +40,9 @@ def as_line(one: ConsumerSample) -> bytes:
 
 def as_text(one: ConsumerSample) -> str:
     """Return a sample as one plain line."""
-    name = f"{one.stream}/{one.consumer}"
+    name = printable(f"{one.stream}/{one.consumer}")
     if one.error is not None:
-        return f"{one.status} {name}: {one.error}"
+        return f"{one.status} {name}: {printable(one.error)}"
     why = f": {one.reason}" if one.reason else ""
     return f"{one.status} {name} backlog {one.backlog} lag {_short(one.oldest_age_s)}{why}"
 
@@ -64,14 +66,14 @@ class LiveTable:
             status = one.status or Status.UNKNOWN
             table.add_row(
                 f"[{COLOURS.get(status, 'red')}]{status}[/]",
-                one.stream,
-                one.consumer,
+                Text(printable(one.stream)),
+                Text(printable(one.consumer)),
                 "?" if one.backlog is None else f"{one.backlog:,}",
                 sparkline(seen[one.stream, one.consumer]),
                 "?" if one.num_ack_pending is None else f"{one.num_ack_pending:,}",
                 _short(one.oldest_age_s),
                 _short(one.drain_eta_s),
-                one.reason.replace("[", r"\["),
+                Text(printable(one.reason)),
             )
         return table
 

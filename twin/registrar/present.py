@@ -9,6 +9,7 @@ import orjson
 from rich.table import Table
 from rich.text import Text
 
+from twin.printable import printable
 from twin.registrar.codes import CODES, Severity, category
 from twin.registrar.query import Found
 from twin.registrar.schema import (
@@ -84,8 +85,8 @@ def as_table(records: Iterable[Found]) -> Table:
             str(record.code),
             _name(record.code),
             Text(severity, style=STYLES[severity]),
-            Text(record.id),
-            Text(_printable(shown[:500])),
+            Text(printable(record.id)),
+            Text(printable(shown[:500])),
         )
     return table
 
@@ -120,7 +121,7 @@ def as_lines(records: Iterable[Found]) -> Iterator[str]:
         shown = payload if isinstance(payload, str) else f"{len(payload)} bytes"
         what = f"{record.code} {_name(record.code):20} {Severity(record.severity).name:8}"
         line = f"{format_ns(record.time_ns)} {what} {record.id or record.kind} {shown[:LINE_CHARS]}"
-        yield f"{_printable(line)}\n"
+        yield f"{printable(line)}\n"
 
 
 def dump_lines(store: Path, table: str | None = None) -> Iterator[bytes]:
@@ -181,10 +182,6 @@ def _name(code: int) -> str:
 
 def _plain(value: object) -> object:
     return {"hex": value.hex()} if isinstance(value, bytes) else value
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else "\ufffd" for char in text)
 
 
 def _taken(buffer: StringIO) -> str:

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from twin.printable import printable
 from twin.verdict.manifest import PROVABLE
 from twin.verdict.result import Check, Example, LatencyRow, Result, Verdict
 
@@ -73,7 +74,7 @@ def print_result(
 def _verdict(out: Console, result: Result) -> None:
     out.print(_named(result), soft_wrap=True)
     for reason in result.reasons:
-        out.print(f"  {reason.kind}: {reason.message}", soft_wrap=True, markup=False)
+        out.print(printable(f"  {reason.kind}: {reason.message}"), soft_wrap=True, markup=False)
 
 
 def _named(result: Result) -> Text:
@@ -87,7 +88,7 @@ def _examples(out: Console, result: Result) -> None:
         if example.event_class in HIDDEN or shown.get(key, 0) >= SHOWN:
             continue
         shown[key] = shown.get(key, 0) + 1
-        out.print(f"  {_example(example)}", soft_wrap=True, markup=False)
+        out.print(printable(f"  {_example(example)}"), soft_wrap=True, markup=False)
 
 
 def _example(example: Example) -> str:
@@ -215,7 +216,7 @@ def _print(out: Console, title: str, columns: Row, rows: Sequence[Row]) -> None:
         numeric = number > 0 and any(row[number][:1].isdigit() for row in rows)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell, style=MARKS.get(cell, "")) for cell in row))
+        table.add_row(*(Text(printable(cell), style=MARKS.get(cell, "")) for cell in row))
     out.print(table)
     if lines is None:
         out.print()
