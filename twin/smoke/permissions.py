@@ -57,7 +57,7 @@ async def _of_role(
 def _only_theirs(role: Role, others: Sequence[Role], token: str) -> list[str]:
     """Return what the other roles may publish and this one may not, as subjects to be tried."""
     theirs = (subject for other in others for subject in other.publish)
-    tried = dict.fromkeys(_concrete(subject, token) for subject in theirs)
+    tried = dict.fromkeys(concrete(subject, token) for subject in theirs)
     return [
         subject
         for subject in tried
