@@ -106,6 +106,32 @@ async def test_what_somebody_else_acknowledged_is_unknown(
     assert (code, "11 to 15  UNKNOWN" in output) == (1, True)
 
 
+async def test_two_registrars_on_one_durable_find_out(
+    tmp_path: Path, server: NatsServer, connection: Connection
+) -> None:
+    """Each misses what the other took: noted as an error, counted, told by `verify --coverage`."""
+    stores = [tmp_path / name for name in ("one", "two")]
+    for store in stores:
+        store.mkdir()
+    async with serving(stores[0], server.url) as one, serving(stores[1], server.url) as two:
+        for start in range(1, 2001, 100):
+            await publish(connection, range(start, start + 100))
+        await drained(connection)
+        shares = [set(each.events()) for each in (one, two)]
+    assert shares[0] | shares[1] == set(range(1, 2001))
+    assert not shares[0] & shares[1]
+    assert all(shares)
+    for each, missed in ((one, shares[1]), (two, shares[0])):
+        code, output = exit_code(each.store)
+        assert (code, "UNKNOWN" in output) == (1, True)
+        found = [part for part in stretches(each.store) if part[2] == "unknown"]
+        unknown = {number for first, last, _ in found for number in range(first, last + 1)}
+        below = max(shares[0] if each is one else shares[1])
+        assert unknown == {number for number in missed if number < below}
+        assert each.metric(f"registrar_unknown_sequences_total {float(len(unknown))}")
+        assert each.rows("SELECT count(*) > 0 FROM notes WHERE code = 441 AND severity = 40")
+
+
 async def test_what_is_on_its_way_is_open(
     tmp_path: Path, server: NatsServer, connection: Connection
 ) -> None:

@@ -25,7 +25,8 @@ from victim import STEPS
 
 from twin.jetstream.connection import Connection
 from twin.jetstream.server import NatsServer
-from twin.registrar.query import Filter, read_records
+from twin.registrar.filter import Filter
+from twin.registrar.query import read_records
 from twin.registrar.verify import verify
 
 __all__ = ["connection", "server"]

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+import time
 import urllib.error
 import urllib.request
 from base64 import b64decode
@@ -522,6 +523,32 @@ async def test_audit_records_are_fanned_out_and_not_recorded(
     assert service.rows("SELECT DISTINCT bot, code FROM events ORDER BY code") == [
         ("bot-1", 299), ("bot-1", 602),
     ]  # fmt: skip
+
+
+async def test_a_clock_that_jumps_is_noted_and_harms_nothing(
+    tmp_path: Path, server: NatsServer, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Set an hour on and two back: both are noted, every event is recorded once, nothing breaks."""
+    really = time.time_ns
+    async with serving(tmp_path, server.url) as service:
+        await publish(connection, range(1, 11))
+        for jumps, hours in enumerate((1, -1), 1):
+            await drained(connection)
+            monkeypatch.setattr(time, "time_ns", lambda by=hours: really() + by * 3600 * 10**9)
+            await until(lambda seen=jumps: len(service.notes(734)) == seen, "the note")  # type: ignore[misc]
+            await publish(connection, range(10 * jumps + 1, 10 * jumps + 11))
+        await drained(connection)
+    details = [orjson.loads(str(note[1]))["by_ms"] for note in service.notes(734)]
+    assert [round(by / 3_600_000, 2) for by in details] == [1.0, -2.0]
+    monkeypatch.setattr(time, "time_ns", lambda: really() - 2 * 3600 * 10**9)
+    async with serving(tmp_path, server.url):
+        await publish(connection, range(31, 41))
+        await drained(connection)
+    assert service.events() == list(range(1, 41))
+    assert verify(service.store).breaks == []
+    detail = orjson.loads(str(service.notes(734)[-1][1]))
+    assert detail["since"] == "the last commit"
+    assert -1.1 < detail["by_ms"] / 3_600_000 < 0
 
 
 async def test_a_stream_that_is_there_keeps_its_limits(

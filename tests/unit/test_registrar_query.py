@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from twin.cli.registrar import app
 from twin.errors import TwinError, UsageError
-from twin.registrar.query import Condition, Filter, queries, read_records
+from twin.registrar.filter import Condition, Filter
+from twin.registrar.query import queries, read_records
 from twin.registrar.store import Store
 from twin.registrar.times import parse_ns
 
@@ -119,6 +120,8 @@ def test_conditions_are_read_as_written() -> None:
         ({"codes": ((602, 602),)}, "kind"),
         ({"codes": ((100, 999),), "type": "t.Bus"}, "kind"),
         ({"bot": "b"}, "bot"),
+        ({"bot": "bot-1", "codes": ((602, 602),)}, "kind"),
+        ({"bot": "bot-1", "severity": 50}, "severe"),
         ({"bot": "b", "codes": ((602, 602),), "type": "t"}, "bot"),
         ({"type": "t.Bus"}, "kind"),
         ({"severity": 30}, "severe"),

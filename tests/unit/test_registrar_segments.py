@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_registrar_store import RULES, make_note, make_row
 
-from twin.registrar import store as store_module
 from twin.registrar.coverage import coverage
+from twin.registrar.filter import Filter
 from twin.registrar.intervals import Intervals
 from twin.registrar.keys import KEY_FILE
 from twin.registrar.limits import Limits
 from twin.registrar.lookup import SPAN_BITS
-from twin.registrar.query import Filter, read_records
+from twin.registrar.query import read_records
 from twin.registrar.record import Note
 from twin.registrar.schema import segments
 from twin.registrar.store import Store, Written
@@ -91,10 +91,31 @@ def test_segments_follow_size_and_age(tmp_path: Path, monkeypatch: pytest.Monkey
         store.write([make_row(1)])
         store.write([make_row(2)])
         assert names(tmp_path / "age") == [1]
-        later = time.time_ns() + 61 * 10**9
-        monkeypatch.setattr(store_module.time, "time_ns", lambda: later)
+        later = time.monotonic_ns() + 61 * 10**9
+        monkeypatch.setattr(time, "monotonic_ns", lambda: later)
         store.write([make_row(3)])
     assert names(tmp_path / "age") == [1, 2]
+
+
+@pytest.mark.parametrize("days", [400, -400])
+def test_a_clock_that_is_set_drops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    """Ages are counted by a clock that never jumps; what is written meanwhile verifies."""
+    really = time.time_ns
+    limits = Limits(segment_bytes=1, keep_age_s=86_400.0)
+    with Store(tmp_path / "s", RULES, "1", limits) as store:
+        for number in range(1, 4):
+            store.write([make_row(number)])
+        monkeypatch.setattr(time, "time_ns", lambda: really() + days * 86_400 * 10**9)
+        for number in range(4, 7):
+            store.write([make_row(number)])
+            store.tidy()
+        monkeypatch.setattr(time, "time_ns", really)
+        store.write([make_row(7), make_row(6, deliveries=2)])
+    assert names(tmp_path / "s") == [1, 2, 3, 4, 5, 6, 7]
+    found = verify(tmp_path / "s")
+    assert (found.breaks, found.rows) == ([], 7)
 
 
 def test_an_event_is_recognised_over_segments(folder: Path) -> None:

@@ -15,9 +15,9 @@ import pytest
 from test_registrar_query import run
 from test_registrar_store import RULES, make_note, make_row
 
+from twin.registrar.filter import Filter
 from twin.registrar.follow import Follower
 from twin.registrar.limits import Limits
-from twin.registrar.query import Filter
 from twin.registrar.store import Store
 
 SMALL = Limits(segment_bytes=1)

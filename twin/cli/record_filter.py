@@ -9,7 +9,7 @@ import typer
 
 from twin.errors import UsageError
 from twin.registrar.codes import Severity, code_range
-from twin.registrar.query import Condition, Filter
+from twin.registrar.filter import Condition, Filter
 from twin.registrar.times import parse_ns
 
 __all__ = ["filtered"]

@@ -21,6 +21,7 @@ from twin.jetstream.options import BrokerOptions
 from twin.registrar.anchor import fetch_anchors, read_anchors
 from twin.registrar.coverage import coverage
 from twin.registrar.evidence import write_pack
+from twin.registrar.filter import Filter
 from twin.registrar.follow import Follower
 from twin.registrar.present import (
     as_csv,
@@ -31,7 +32,7 @@ from twin.registrar.present import (
     stats_table,
 )
 from twin.registrar.present_verify import verification_document, verification_lines
-from twin.registrar.query import Filter, Found, read_records
+from twin.registrar.query import Found, read_records
 from twin.registrar.statements import Signed
 from twin.registrar.stats import store_stats
 from twin.registrar.verify import store_id, verify

@@ -177,6 +177,12 @@ def _own() -> Iterator[Code]:
         (730, "REGISTRAR_START", Severity.INFO, "the registrar opened its store"),
         (731, "REGISTRAR_STOP", Severity.INFO, "the registrar closed its store in good order"),
         (733, "SEGMENT_CLOSED", Severity.INFO, "a segment was closed; no byte of it changes again"),
+        (
+            734,
+            "CLOCK_JUMPED",
+            Severity.WARN,
+            "the registrar's wall clock was set by a second or more",
+        ),
         (732, "SEGMENTS_DROPPED", Severity.INFO, "segments past their age or size were dropped"),
         (920, "POISON_MESSAGE", Severity.ERROR, "a message that is no event was quarantined"),
         (921, "ID_CONFLICT", Severity.CRITICAL, "one event id came with two payloads"),

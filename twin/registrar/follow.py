@@ -13,7 +13,8 @@ from typing import Final, NamedTuple, TypeAlias
 import apsw
 
 from twin.errors import StoreError
-from twin.registrar.query import EVENT, NOTE, Filter, Found
+from twin.registrar.filter import Filter
+from twin.registrar.query import EVENT, NOTE, Found
 from twin.registrar.schema import reading, segment_paths, segments, select
 
 __all__ = ["Follower"]

@@ -72,6 +72,7 @@ class GapWatch:
     def __init__(self, connection: Connection, durables: Iterable[Durable]) -> None:
         self._connection = connection
         self._streams: dict[str, _Stream] = {}
+        self.unknown = 0
         for durable in durables:
             self._streams.setdefault(durable.stream, _Stream([])).durables.append(durable)
 
@@ -129,8 +130,12 @@ class GapWatch:
             stream.passed.add(last.stream_seq + 1, message.stream_seq - 1)
 
     async def explain(self, now_ns: int) -> list[Note]:
-        """Return what can be said by now of the holes; without a broker that is nothing."""
+        """Return what can be said by now of the holes; without a broker that is nothing.
+
+        `unknown` is then the number of sequences that were newly found to be nobody knows where.
+        """
         notes = []
+        self.unknown = 0
         for name, stream in self._streams.items():
             if not stream.holes():
                 continue
@@ -139,6 +144,9 @@ class GapWatch:
             except (BrokerUnreachable, ApiRefused):
                 continue
             if causes:
+                self.unknown += sum(
+                    last - first + 1 for first, last, *_ in causes.get("unknown", ())
+                )
                 notes.append(_note(name, stream, causes, now_ns))
                 stream.advance()
         return notes
@@ -215,12 +223,16 @@ def _note(name: str, stream: _Stream, causes: Causes, now_ns: int) -> Note:
             stream.seen.add(first, last)
         more = stream.down if cause == "down" else ()
         detail[cause] = [(*span, *more) for span in known]
-    serious = {"unknown", "expired", "down"} & {*causes}
+    severity = CODES[GAP].severity
+    if {"expired", "down"} & {*causes}:
+        severity = Severity.WARN
+    if "unknown" in causes:
+        severity = Severity.ERROR
     return Note(
         key=f"gap/{name}/{now_ns}",
         recorded_ns=now_ns,
         code=GAP,
-        severity=int(Severity.WARN if serious else CODES[GAP].severity),
+        severity=int(severity),
         stream=name,
         detail=orjson.dumps(detail).decode(),
     )

@@ -43,6 +43,7 @@ class RegistrarMetrics:
         self.quarantined = counter("quarantined", "Messages that are no event.")
         self.conflicts = counter("conflicts", "Event ids that came with two payloads.")
         self.rollbacks = counter("rollbacks", "Times that a stream lost recorded messages.")
+        self.unknown = counter("unknown_sequences", "Acknowledged by somebody, recorded nowhere.")
         self.fan_out = counter("fan_out", "Audit records published, by outcome.", "outcome")
         self.anchors = counter("anchors", "Checkpoints published, by outcome.", "outcome")
         self.commit = Histogram(

@@ -1,143 +1,23 @@
-"""Questions to a store: filters, and records as answers, from every segment in time order."""
+"""Questions to a store: records as answers, from every segment in time order."""
 
 import heapq
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 import apsw
-import orjson
 
-from twin.errors import StoreError, UsageError
+from twin.errors import StoreError
+from twin.registrar.filter import FEW, Bound, Filter, Value
 from twin.registrar.lookup import any_of, partitions
 from twin.registrar.schema import open_reader, schema_of, segments, select
 
-__all__ = ["EVENT", "NOTE", "Condition", "Filter", "Found", "queries", "read_records"]
-
-Value: TypeAlias = str | int | float | bool | None
-Bound: TypeAlias = "tuple[str, list[Value]]"
-Way: TypeAlias = Bound
-"""A further term of a condition, beginning with AND, and its values."""
+__all__ = ["EVENT", "NOTE", "Found", "queries", "read_records"]
 
 FIRST_WITH_KINDS: Final = 3
-MOST_WAYS: Final = 200
-
-
-class Condition(NamedTuple):
-    """A payload field (an SQLite JSON path such as `$.power.soc_pct`) compared with a value.
-
-    `=` null means null or absent. All others need the field to be there, and `<` to `>=` one of
-    the value's kind: a number or a text.
-    """
-
-    path: str
-    value: Value
-    comparison: str = "="
-
-    @classmethod
-    def parse(cls, text: str) -> "Condition":
-        """Read `path=value`, or with `!=`, `<`, `<=`, `>`, `>=`.
-
-        `$.` may be left out, a value that is no JSON scalar is text.
-        """
-        match = CONDITION.fullmatch(text if text.startswith("$") else f"$.{text}")
-        if match is None:
-            raise UsageError(f"'{text}' is no condition; write for example power.soc_pct<=20")
-        path, comparison, literal = match.groups()
-        try:
-            value = orjson.loads(literal)
-        except orjson.JSONDecodeError:
-            value = literal
-        if isinstance(value, list | dict):
-            value = literal
-        if comparison not in EQUAL and (value is None or isinstance(value, bool)):
-            raise UsageError(f"'{text}': {comparison} compares with a number or a text")
-        return cls(path, value, comparison)
-
-    def term(self, column: str) -> Bound:
-        """Return the SQL condition on a column of JSON, and its values."""
-        found = f"json_extract({column}, ?)"
-        if self.comparison == "=":
-            return f"{found} IS ?", [self.path, self.value]
-        if self.value is None:
-            return f"{found} IS NOT ?", [self.path, self.value]
-        if self.comparison == "!=":
-            return f"{found} != ?", [self.path, self.value]
-        kinds = "('text')" if isinstance(self.value, str) else "('integer', 'real')"
-        kind = f"json_type({column}, ?) IN {kinds}"
-        return f"{kind} AND {found} {self.comparison} ?", [self.path, self.path, self.value]
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """What to look for; everything given must hold. `severity` and up; times in nanoseconds.
-
-    `codes` are ranges with both ends included, any of which may hold the code.
-    """
-
-    codes: tuple[tuple[int, int], ...] = ()
-    severity: int = 0
-    bot: str | None = None
-    type: str | None = None
-    id: str | None = None
-    since_ns: int | None = None
-    until_ns: int | None = None
-    correlation: str | None = None
-    trace: str | None = None
-    where: tuple[Condition, ...] = field(default=())
-
-    def clause(self, time_column: str, payload_column: str) -> Bound:
-        """Return the SQL condition, except for the code, and its values.
-
-        A `+` keeps SQLite from the index of a column when another one leads to fewer records.
-        """
-        terms: list[str] = []
-        values: list[Value] = []
-        if self.severity:
-            terms.append(f"severity >= {int(self.severity)}")
-        if self.severity >= INDEXED_SEVERITY:
-            terms.append(f"severity >= {INDEXED_SEVERITY}")  # literal, to fit the partial index
-        given = [column for column in NARROWEST_FIRST if getattr(self, column) is not None]
-        for column in given:
-            value = getattr(self, column)
-            terms.append(f"{column} = ?" if column == given[0] else f"+{column} = ?")
-            values.append(value)
-            if value and column in PARTLY_INDEXED:
-                terms.append(f"{column} != ''")
-        when = f"+{time_column}" if {*given} & FEW else time_column
-        for comparison, bound in ((">=", self.since_ns), ("<", self.until_ns)):
-            if bound is not None:
-                terms.append(f"{when} {comparison} ?")
-                values.append(bound)
-        for condition in self.where:
-            term, compared = condition.term(payload_column)
-            terms.append(f"CASE typeof({payload_column}) WHEN 'text' THEN {term} END")
-            values += compared
-        return " AND ".join(terms) or "true", values
-
-    def code_clause(self) -> Bound:
-        """Return the SQL condition on the code, and its values."""
-        terms = " OR ".join(["code BETWEEN ? AND ?"] * len(self.codes))
-        return f"({terms or 'true'})", [end for ends in self.codes for end in ends]
-
-    def document(self) -> dict[str, object]:
-        """Return what was asked for, as JSON has it."""
-        given = {field: getattr(self, field) for field in self.__slots__}
-        return {name: value for name, value in given.items() if value not in (None, (), 0)}
-
-    @property
-    def pinned(self) -> bool:
-        """Whether something narrower than a code or type leads to the records."""
-        given = (self.bot, self.id, self.correlation, self.trace)
-        return any(value is not None for value in given)
-
-    @property
-    def takes_notes(self) -> bool:
-        """Whether a note can be an answer, which has no bot, type, correlation or trace."""
-        given = (self.bot, self.type, self.correlation, self.trace)
-        return all(value is None for value in given)
+MOST_PIECES: Final = 200
+COUNTED: Final = 1_000
+"""Up to so many records of each index are counted to find the one with the fewest."""
 
 
 class Found(NamedTuple):
@@ -161,14 +41,6 @@ class Found(NamedTuple):
     payload: str | bytes
 
 
-INDEXED_SEVERITY: Final = 30
-NARROWEST_FIRST: Final = ("id", "correlation", "trace", "bot", "type")
-FEW: Final = {"id", "correlation", "trace"}
-PARTLY_INDEXED: Final = ("correlation", "trace")
-EQUAL: Final = ("=", "!=")
-CONDITION: Final = re.compile(
-    r"""(\$(?:\.[^.\[\]"=<>!]+|\."[^"]+"|\[(?:#-)?\d+\])+)(!=|<=|>=|=|<|>)(.*)""", re.DOTALL
-)
 EVENT: Final = (
     "event_ns",
     "'event'",
@@ -225,57 +97,90 @@ def read_records(store: Path, wanted: Filter, newest_first: bool = False) -> Ite
             db.close()
 
 
+class _Way(NamedTuple):
+    """A column whose index leads to the events: what to count, and the terms to ask one by one."""
+
+    column: str
+    counted: Bound
+    terms: list[Bound]
+
+
 def queries(
     db: apsw.Connection, wanted: Filter, newest_first: bool
 ) -> Iterator[tuple[str, str, list[Value]]]:
     """Yield what SQLite is asked: table, statement and values.
 
-    Cut into pieces each of whose order an index gives, so that nothing needs sorting.
+    Events in pieces each of whose order an index gives, so that nothing needs sorting, except
+    for the few of an id, a correlation or a trace.
     """
-    tables = [("events", EVENT, "event_ns", "payload", _ways(db, wanted))]
+    order = "DESC" if newest_first else "ASC"
+    way = _shortest(db, wanted)
+    condition, values = wanted.clause("event_ns", "payload", way.column)
+    for term, more in way.terms:
+        where = f"FROM events WHERE {condition} AND {term} ORDER BY event_ns {order}"
+        yield "events", select(EVENT, where), [*values, *more]
     if wanted.takes_notes:
-        by_code = _codes(db, wanted, "+code" if wanted.pinned else "code")
-        tables.append(("notes", NOTE, "recorded_ns", "detail", by_code))
-    for table, columns, time_column, payload_column, ways in tables:
-        condition, values = wanted.clause(time_column, payload_column)
-        order = f"ORDER BY {time_column} {'DESC' if newest_first else 'ASC'}"
-        for term, more in ways:
-            query = select(columns, f"FROM {table} WHERE {condition}{term} {order}")
-            yield table, query, [*values, *more]
+        condition, values = wanted.clause("recorded_ns", "detail")
+        codes, ends = wanted.code_clause()
+        where = f"FROM notes WHERE {condition} AND {codes} ORDER BY recorded_ns {order}"
+        yield "notes", select(NOTE, where), [*values, *ends]
 
 
-def _ways(db: apsw.Connection, wanted: Filter) -> list[Way]:
-    """Return the terms that lead to the events that can match, by the indexes of the schema."""
-    if schema_of(db) < FIRST_WITH_KINDS:
-        return _codes(db, wanted, "+code" if wanted.pinned else "code")
-    if not wanted.pinned:
-        return _kinds(db, wanted)
-    codes, ends = wanted.code_clause()
-    term = f" AND {codes}"
-    if wanted.id is not None:
-        return [(f"{term} AND {any_of(partitions(db))}", ends)]
-    if wanted.correlation is None and wanted.trace is None:
-        return [(f"{term} AND {any_of([number])}", ends) for number in partitions(db)]
-    return [(term, ends)]
+def _shortest(db: apsw.Connection, wanted: Filter) -> _Way:
+    """Return the way past the fewest records; where all have many, the first."""
+    ways = list(_ways(db, wanted) if schema_of(db) >= FIRST_WITH_KINDS else _old_ways(db, wanted))
+    if len(ways) < 2 or ways[0].column in FEW:
+        return ways[0] if ways else _Way("", ("true", []), [wanted.code_clause()])
+    when, moments = wanted.during("event_ns")
+    counts = []
+    for way in ways:
+        term, values = way.counted
+        where = f"{term} AND {when}" if when else term
+        query = f"SELECT count(*) FROM (SELECT 1 FROM events WHERE {where} LIMIT {COUNTED})"  # noqa: S608 - marks
+        counts.append(db.execute(query, [*values, *moments]).get)
+    return ways[counts.index(min(counts))]
 
 
-def _kinds(db: apsw.Connection, wanted: Filter) -> list[Way]:
-    """Return a term per kind of event, or one for all where there are very many."""
-    if wanted.type is None and not wanted.codes:
-        return [("", [])]
-    codes, ends = wanted.code_clause()
-    kinds = f"SELECT kind FROM kinds WHERE {codes} AND (? IS NULL OR type = ?)"  # noqa: S608 - marks
-    found = [kind for (kind,) in db.execute(kinds, [*ends, wanted.type, wanted.type])]
-    if len(found) > MOST_WAYS:
-        return [(f" AND +kind IN ({', '.join(map(str, found))})", [])]
-    return [(" AND kind = ?", [kind]) for kind in found]
+def _ways(db: apsw.Connection, wanted: Filter) -> Iterator[_Way]:
+    """Yield what the indexes of the present schema offer, the narrowest as a rule first."""
+    (codes, ends), every = wanted.code_clause(), any_of(partitions(db))
+    for column in FEW:
+        if getattr(wanted, column) is not None:
+            where = f"{every} AND {codes}" if column == "id" else codes
+            yield _Way(column, ("false", []), [(where, ends)])
+    if wanted.bot is not None:
+        pieces = [(f"{any_of([number])} AND {codes}", ends) for number in partitions(db)]
+        yield _Way("bot", (f"{every} AND bot = ?", [wanted.bot]), pieces)
+    if wanted.type is not None or wanted.codes:
+        query = f"SELECT kind FROM kinds WHERE {codes} AND (? IS NULL OR type = ?)"  # noqa: S608 - marks
+        kinds = [kind for (kind,) in db.execute(query, [*ends, wanted.type, wanted.type])]
+        if len(kinds) <= MOST_PIECES:
+            yield _Way("kind", _in("kind", kinds), [("kind = ?", [kind]) for kind in kinds])
+    if wanted.severe:
+        yield _Way("severity", wanted.severity_clause("severity"), [(codes, ends)])
 
 
-def _codes(db: apsw.Connection, wanted: Filter, column: str) -> list[Way]:
-    """Return a term per code."""
-    if not wanted.codes:
-        return [("", [])]
+def _old_ways(db: apsw.Connection, wanted: Filter) -> Iterator[_Way]:
+    """Yield what the indexes of schemas 1 and 2 offer."""
+    codes = wanted.code_clause()
+    for column in (*FEW, "bot"):
+        if (value := getattr(wanted, column)) is not None:
+            yield _Way(column, (f"{column} = ?", [value]), [codes])
+    if wanted.codes:
+        asked = _codes(db, wanted)
+        yield _Way("code", _in("code", asked), [("code = ?", [code]) for code in asked])
+    if wanted.type is not None:
+        yield _Way("type", ("type = ?", [wanted.type]), [codes])
+    if wanted.severe:
+        yield _Way("severity", wanted.severity_clause("severity"), [codes])
+
+
+def _codes(db: apsw.Connection, wanted: Filter) -> list[int]:
     known = [code for (code,) in db.execute("SELECT code FROM codes")]
     asked = {ends[0] for ends in wanted.codes if ends[0] == ends[1]}
     asked |= {code for code in known for low, high in wanted.codes if low <= code <= high}
-    return [(f" AND {column} = ?", [code]) for code in sorted(asked)]
+    return sorted(asked)
+
+
+def _in(column: str, numbers: Iterable[int]) -> Bound:
+    return f"{column} IN ({', '.join(map(str, numbers))})", []

@@ -25,6 +25,7 @@ from twin.jetstream.connection import Connection
 from twin.jetstream.consumer import PullConsumer
 from twin.jetstream.message import Message
 from twin.registrar.anchor import Anchor
+from twin.registrar.clock import JUMP_NS, Clock
 from twin.registrar.codes import CODES
 from twin.registrar.consumers import Durable, Prepare
 from twin.registrar.fanout import FanOut
@@ -52,7 +53,7 @@ PAUSE_S: Final = 0.05
 ROLLBACK: Final = 922
 DEFAULT_ACK_WAIT_S: Final = 5.0
 UNAVAILABLE: Final = 503
-CONNECTED, DISCONNECTED, STARTED, STOPPED = 410, 411, 730, 731
+CONNECTED, DISCONNECTED, STARTED, STOPPED, CLOCK_JUMPED = 410, 411, 730, 731, 734
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,7 @@ class Registrar:
         self._intake = Intake(Classifier(options.rules), options.space, options.max_payload)
         self._fan_out = FanOut(connection, options.space, metrics)
         self._gaps = GapWatch(connection, options.durables)
+        self._clock = Clock()
         self._down: Span = (0, 0)
         self._anchor = Anchor(connection, options.space, metrics)
         self._queue: asyncio.Queue[_Taken | None] = asyncio.Queue()
@@ -149,6 +151,8 @@ class Registrar:
         last_ns = await self._store.last_commit_ns()
         self._down = (last_ns, time.time_ns()) if last_ns else (0, 0)
         await self._note_now(STARTED, pid=os.getpid(), rules=self._options.rules.hash)
+        if (ahead := last_ns - time.time_ns()) > JUMP_NS:
+            await self._note_now(CLOCK_JUMPED, by_ms=-(ahead // 1_000_000), since="the last commit")
         with first_of_group():
             async with asyncio.TaskGroup() as group:
                 await self._work(group)
@@ -337,9 +341,12 @@ class Registrar:
         while True:
             await asyncio.sleep(GAPS_S)
             await self._explain_gaps()
+            if jump := self._clock.jump_ns():
+                await self._note_now(CLOCK_JUMPED, by_ms=jump // 1_000_000)
 
     async def _explain_gaps(self) -> None:
         notes = await self._gaps.explain(time.time_ns())
+        self._metrics.unknown.inc(self._gaps.unknown)
         if notes:
             self._account(await self._store.write((), notes, covered=self._gaps.floors))
 

@@ -24,6 +24,7 @@ from twin.errors import StoreError
 from twin.registrar.active import Active, Author, create_segment
 from twin.registrar.archive import Archive, Closed, file_digest, remove
 from twin.registrar.chain import Tip
+from twin.registrar.clock import Clock
 from twin.registrar.codes import CODES
 from twin.registrar.coverage import coverage_of, recorded_above
 from twin.registrar.head import Head, latest_tombstone, read_head
@@ -86,6 +87,7 @@ class Store:
         self.folder = folder
         self._limits = limits or Limits()
         self._key_path = key or folder / KEY_FILE
+        self._clock = Clock()
         self._broken = False
         self._wal_pages = 0
         self._signed_at = -math.inf
@@ -335,7 +337,7 @@ class Store:
         active, limits = self._active, self._limits
         if not active.born_ns or self._broken:
             return
-        old = time.time_ns() - active.born_ns >= limits.segment_age_s * 1e9
+        old = self._clock.now_ns - active.born_ns >= limits.segment_age_s * 1e9
         if old or active.bytes >= limits.segment_bytes:
             with self._failing():
                 self._roll()
@@ -365,7 +367,7 @@ class Store:
 
     def _retain(self) -> None:
         """Drop the segments that are too many: the tombstone first, durably, then the files."""
-        count, reason = self._archive.due(self._active.bytes, time.time_ns())
+        count, reason = self._archive.due(self._active.bytes, self._clock.now_ns)
         if not count:
             return
         first, last = self._archive.segments[0].head, self._archive.segments[count - 1].head
