@@ -119,6 +119,7 @@ class Registrar:
         self._intake = Intake(Classifier(options.rules), options.space, options.max_payload)
         self._fan_out = FanOut(connection, options.space, metrics)
         self._gaps = GapWatch(connection, options.durables)
+        self._explaining = asyncio.Lock()
         self._clock = Clock()
         self._down: Span = (0, 0)
         self._anchor = Anchor(connection, options.space, metrics)
@@ -345,10 +346,11 @@ class Registrar:
                 await self._note_now(CLOCK_JUMPED, by_ms=jump // 1_000_000)
 
     async def _explain_gaps(self) -> None:
-        notes = await self._gaps.explain(time.time_ns())
-        self._metrics.unknown.inc(self._gaps.unknown)
-        if notes:
-            self._account(await self._store.write((), notes, covered=self._gaps.floors))
+        async with self._explaining:
+            notes = await self._gaps.explain(time.time_ns())
+            self._metrics.unknown.inc(self._gaps.unknown)
+            if notes:
+                self._account(await self._store.write((), notes, covered=self._gaps.floors))
 
     async def _settle_gaps(self) -> None:
         """Explain what can be explained before leaving."""
