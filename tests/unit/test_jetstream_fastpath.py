@@ -1,7 +1,9 @@
 """The bulk parser cuts the same messages out of any chunks as nats-py's own parser."""
 
+from collections.abc import Callable
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -117,7 +119,9 @@ def rows(draw: st.DrawFn) -> list[tuple[bytes, bytes, bool]]:
     acks = [b'{"stream":"S", "seq":%d}' % (first + n) for n in range(count)]
     wrong = draw(st.integers(0, 2 * count))
     if wrong < count:
-        acks[wrong] = draw(st.sampled_from([acks[wrong][:-2] + b"x}", b"y" * len(acks[wrong])]))
+        ack = acks[wrong]
+        others = [ack[:-2] + b"x}", b"y" * len(ack), ack.replace(b"stream", b"strEAM")]
+        acks[wrong] = draw(st.sampled_from(others))
     return [(b"%d" % (start + n), ack, n != wrong) for n, ack in enumerate(acks)]
 
 
@@ -157,6 +161,32 @@ async def test_plain_acknowledgements_are_told_from_all_else(
     by_hand = [(subject[10:], payload) for subject, _, _, payload in others]
     assert by_hand == [(token, payload) for token, payload, plain in came if not plain]
     assert client.seen == [item[1] for item in items if len(item) == 2 and item[1] is not None]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda ack: ack[:-2] + b"x}",
+        lambda ack: b"y" * len(ack),
+        lambda ack: ack.replace(b"stream", b"strEAM"),
+        lambda ack: ack[:-1] + b" ",
+    ],
+)
+async def test_a_long_row_is_cut_at_what_is_no_acknowledgement(
+    damage: Callable[[bytes], bytes],
+) -> None:
+    """One answer of the same length among many acknowledgements is not taken for one."""
+    acks = [b'{"stream":"S", "seq":%d}' % (1000 + n) for n in range(80)]
+    acks[50] = damage(acks[50])
+    parser = FastParser(Recorder())  # type: ignore[arg-type]
+    others: list[Delivery] = []
+    stored: list[tuple[int, int]] = []
+    parser.handlers[b"7"] = others.extend
+    parser.acks[b"7"] = AckPattern.of("_INBOX.a.*", b"7", lambda acks: stored.extend(pairs(acks)))
+    lines = (on_the_wire(7, (b"_INBOX.a.%d" % (100 + n), b"", b"", a)) for n, a in enumerate(acks))
+    await parser.parse(b"".join(lines))
+    assert [payload for _, _, _, payload in others] == [acks[50]]
+    assert stored == [(100 + n, 1000 + n) for n in range(80) if n != 50]
 
 
 async def test_a_reset_forgets_half_a_message() -> None:
