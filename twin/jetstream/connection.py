@@ -192,6 +192,14 @@ class Connection:
         self._link.wire.launch(inbox, volley)
         return True
 
+    def answer(self, subjects: Sequence[bytes], word: bytes) -> bool:
+        """Send the same payload to each subject without waiting; False when down."""
+        self.check()
+        if not self._link.up or self._link.wire is None:
+            return False
+        self._link.wire.answer(subjects, word)
+        return True
+
     async def subscribe(
         self, subject: str, handler: Handler, stored: StoredHandler | None = None
     ) -> Subscription:

@@ -155,7 +155,7 @@ class PullConsumer:
             await self._connection.unsubscribe(self._subscription)
 
     def _answer(self, messages: Sequence[Message], word: bytes) -> None:
-        self._connection.send([(message.reply, b"", b"", word) for message in messages])
+        self._connection.answer([message.reply for message in messages], word)
 
     def _pull(self) -> None:
         """Ask for more when at least half a batch fits."""

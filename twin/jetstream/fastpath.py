@@ -30,8 +30,6 @@ from twin.jetstream.wire import (
 __all__ = ["AckPattern", "FastParser", "FastWire", "attach", "missing_internals"]
 
 SUPPORTED = "2.16."
-_MSG = [b"MSG"]
-_HMSG = [b"HMSG"]
 _POWERS = 10 ** np.arange(17, -1, -1)
 FEW_ALIKE: Final = 16
 MOST_SIZES: Final = 100_000
@@ -109,6 +107,12 @@ class FastWire:
         pieces[0] = pieces[0].removeprefix(b"\r\n")
         pieces.append(b"\r\n")
         self._write(pieces)
+
+    def answer(self, subjects: Sequence[bytes], word: bytes) -> None:
+        """Write the frames as `send` does, all but the subjects in one piece."""
+        if subjects:
+            end = b" %d\r\n%b\r\n" % (len(word), word)
+            self._write([b"PUB ", (end + b"PUB ").join(subjects), end])
 
     def _write(self, pieces: list[bytes]) -> None:
         client = cast("Any", self._client)
@@ -273,13 +277,14 @@ class FastParser(Parser):
             if (end := buffer.find(b"\r\n", position)) < 0:
                 break
             fields = buffer[position:end].split()
+            kind = fields[0] if fields else b""
             start = end + 2
-            if fields[:1] == _MSG:
-                middle, stop = start, start + int(fields[-1])
-                has_reply = len(fields) == 5
-            elif fields[:1] == _HMSG:
+            if kind == b"HMSG":
                 middle, stop = start + int(fields[-2]), start + int(fields[-1])
                 has_reply = len(fields) == 6
+            elif kind == b"MSG":
+                middle, stop = start, start + int(fields[-1])
+                has_reply = len(fields) == 5
             else:
                 self._rest = b""
                 self._hand_over(batches)

@@ -81,6 +81,9 @@ class Wire(Protocol):
     def launch(self, inbox: bytes, volley: Volley) -> None:
         """Send events, without waiting, as `send` does."""
 
+    def answer(self, subjects: Sequence[bytes], word: bytes) -> None:
+        """Send the same payload to each subject, as `send` does."""
+
     async def subscribe(
         self, subject: str, handler: Handler, stored: StoredHandler | None = None
     ) -> Subscription:
@@ -125,6 +128,10 @@ class PublicWire:
                 for subject, token, headers, closing, payload in zip(*volley, strict=True)
             ]
         )
+
+    def answer(self, subjects: Sequence[bytes], word: bytes) -> None:
+        """Queue for the sending task."""
+        self.send([(subject, b"", b"", word) for subject in subjects])
 
     async def subscribe(
         self, subject: str, handler: Handler, stored: StoredHandler | None = None
