@@ -75,6 +75,15 @@ def test_pairs_cancel_what_the_machine_does_meanwhile() -> None:
     assert change.outcome is Outcome.SAME
 
 
+def test_a_few_spoilt_pairs_are_no_change() -> None:
+    """Five of twelve pairs a third slower, the rest as it was: neither regressed nor improved."""
+    base = [1.0 + 0.001 * (i % 5) for i in range(12)]
+    spoilt = [value * (1.3 if i * 7 % 12 < 5 else 1.002) for i, value in enumerate(base)]
+    for one, other in ((base, spoilt), (spoilt, base)):
+        [change] = compare(bench(*one), bench(*other))
+        assert change.outcome is Outcome.INCONCLUSIVE
+
+
 @pytest.mark.parametrize("samples", [(0.0, 1, 1, 1, 1), (-1.0, 1, 1, 1, 1)])
 def test_no_ratio_is_taken_of_nothing(samples: tuple[float, ...]) -> None:
     """Zero and negative values are inconclusive with a reason, not a crash."""

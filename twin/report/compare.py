@@ -114,8 +114,9 @@ class Change(Model):
 def compare(base: Bench, current: Bench, floor: float = FLOOR) -> tuple[Change, ...]:
     """Compare every metric that either has, by name.
 
-    regressed or improved: the whole 99 % interval lies on one side of 1, and the ratio is
-    beyond the floor. same: the whole interval lies within the floor. Anything else is
+    regressed or improved: the whole 99 % interval lies on one side of 1, and both the mean
+    ratio and that of the middle pair are beyond the floor: a few pairs that the machine has
+    spoilt are no change. same: the whole interval lies within the floor. Anything else is
     inconclusive, also fewer than five pairs, and a metric that only one of them has.
     """
     names = dict.fromkeys([*base.metrics, *current.metrics])
@@ -154,8 +155,12 @@ def _change(name: str, base: Metric | None, current: Metric | None, floor: float
         return _unknown(name, base, current, "a ratio needs values above 0")
     pairs = min(len(base.samples), len(current.samples))
     sides = (current.samples[:pairs], base.samples[:pairs])
-    ratio, low, high = ratio_of(*(sides if base.better == "higher" else reversed(sides)))
-    outcome, note = _judge(ratio, low, high, floor), ""
+    if base.better == "lower":
+        sides = (sides[1], sides[0])
+    ratio, low, high = ratio_of(*sides)
+    middle = _median([one / two for one, two in zip(*sides, strict=True)])
+    weakest = min((ratio, middle), key=lambda one: abs(math.log(one)))
+    outcome, note = _judge(weakest, low, high, floor), ""
     if pairs < MIN_REPEATS:
         outcome, note = Outcome.INCONCLUSIVE, f"{pairs} repeats; {MIN_REPEATS} are needed"
     return Change(
