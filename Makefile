@@ -4,7 +4,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 RECORDED := benchmarks/recorded
 
-.PHONY: help setup run test test-external soak crash-test bench-docs lint docs lock release clean
+.PHONY: help setup run test test-external soak crash-test bench bench-docs lint docs lock release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ soak: $(STAMP) ## ten million events over three broker kills, every copy counted
 
 crash-test: $(STAMP) ## the registrar's crash campaigns in their long setting (an hour or two)
 	TWIN_CRASH=long $(BIN)/python -m pytest -s --timeout=14400 tests/unit/test_registrar_crash.py tests/integration/test_registrar_kills.py
+
+bench: $(STAMP) ## the pieces beside their alternatives, by pytest-benchmark
+	$(BIN)/python -m pytest benchmarks -o addopts= --benchmark-only --benchmark-group-by=func
 
 bench-docs: $(STAMP) ## record every benchmark on this machine and write docs/benchmarks.md anew (8 minutes)
 	$(BIN)/twin bench pieces --repeats 10 --json $(RECORDED)/pieces.json

@@ -1,8 +1,8 @@
 """The CloudEvents codec beside the SDK and the standard library's header parser.
 
 `python benchmarks/bench_codec.py` prints microseconds per message, medians of alternating
-rounds in CPU time; the same cases run under pytest-benchmark:
-`python -m pytest benchmarks/bench_codec.py -o addopts= --benchmark-group-by=param:task`.
+rounds in CPU time; the same cases run under pytest-benchmark
+(`make bench`).
 """
 
 import email.parser

@@ -3,8 +3,8 @@
 `python benchmarks/bench_encode.py` prints a table by channel (microseconds per event, and the
 ratio to the plain ways) and the rate of the default mix, measured in alternating rounds;
 it fails below 250,000 events/s on one core. Time is CPU time of this process, because the
-machine may be shared. The same cases run under pytest-benchmark:
-`python -m pytest benchmarks/bench_encode.py -o addopts= --benchmark-group-by=param:key`.
+machine may be shared. The same cases run under pytest-benchmark
+(`make bench`).
 
 The plain ways build what the encoders build, rounding included: columns to lists, then a
 dictionary per event, json or orjson for the payload, and headers from a dictionary as

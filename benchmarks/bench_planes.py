@@ -5,8 +5,7 @@ troubled one (a tenth of the bots each short of charge, without cooling, docked,
 or with a noisy sensor), and fails when a calm second of 10,000 bots costs more than 10 ms. Then it
 compares with one SimPy process per bot and device, as such a twin is usually written. Time is
 CPU time of this process (the machine may be shared), of whole ticks and of each plane in turn;
-medians count. The same ticks run under pytest-benchmark:
-`python -m pytest benchmarks/bench_planes.py -o addopts= -o python_files='bench_*.py'`.
+medians count. The same ticks run under pytest-benchmark (`make bench`).
 """
 
 import argparse
@@ -159,6 +158,13 @@ def test_tick_of_a_fleet(benchmark: Any, fleet: str) -> None:
     """One simulated second of 10,000 bots."""
     hw = FLEETS[fleet](BOTS)
     benchmark.pedantic(lambda: (hw.step(TICK_S), hw.drain_edges()), rounds=30, warmup_rounds=5)
+
+
+@pytest.mark.benchmark(timer=time.process_time)
+def test_tick_of_plain_bots(benchmark: Any) -> None:
+    """The same second of 300 bots as they are usually written; `extra_info` says how many."""
+    benchmark.extra_info["bots"] = PLAIN_BOTS
+    benchmark.pedantic(plain_fleet, (PLAIN_BOTS, 1), rounds=10, warmup_rounds=1)
 
 
 def main() -> int:

@@ -1,6 +1,7 @@
 """How fast the registrar records: decoding, the store with and without its chain, end to end.
 
-Run: python benchmarks/bench_store.py [ROWS]. Variants alternate, medians are printed.
+Run: python benchmarks/bench_store.py [ROWS]. Variants alternate, medians are printed. The store
+beside plain inserts also runs under pytest-benchmark (`make bench`).
 Compare within one run only: machines are shared. The CPU time leaves out waiting for the disk.
 """
 
@@ -10,11 +11,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from itertools import count
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import apsw
+import pytest
 from rich.console import Console
 from rich.table import Table
 
@@ -30,7 +34,7 @@ from twin.registrar.intake import Event, Intake
 from twin.registrar.metrics import RegistrarMetrics
 from twin.registrar.record import Row
 from twin.registrar.rules import Classifier, Rules
-from twin.registrar.schema import ROW_COLUMNS, create, insert, open_writer
+from twin.registrar.schema import ROW_COLUMNS, insert, open_writer
 from twin.registrar.service import Registrar, RegistrarOptions
 from twin.registrar.store import Store
 from twin.registrar.thread import StoreThread
@@ -101,12 +105,12 @@ def store_rows(rows: list[Row], folder: Path) -> None:
 
 
 def plain_rows(rows: list[Row], folder: Path, unique: bool = True) -> None:
-    """Record through executemany alone: the same table, indexes and commits, no chain."""
+    """Record through executemany alone: the same columns and commits, no chain, one index."""
     folder.mkdir()
     db = open_writer(folder / "plain.sqlite")
-    create(db, {"store": "bench", "segment": "1"})
-    if not unique:
-        db.execute("DROP INDEX events_key; CREATE INDEX events_key ON events (id, source)")
+    first, *others = ROW_COLUMNS
+    db.execute(f"CREATE TABLE events ({first} INTEGER PRIMARY KEY, {', '.join(others)})")
+    db.execute(f"CREATE {'UNIQUE' if unique else ''} INDEX events_key ON events (id, source)")
     statement = insert("events", ROW_COLUMNS)
     for start in range(0, len(rows), BATCH):
         batch = rows[start : start + BATCH]
@@ -117,6 +121,31 @@ def plain_rows(rows: list[Row], folder: Path, unique: bool = True) -> None:
         if (start // BATCH) % 8 == 7:
             db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
     db.close()
+
+
+WAYS: dict[str, Callable[[list[Row], Path], None]] = {
+    "store": store_rows,
+    "executemany, unique": plain_rows,
+    "executemany": partial(plain_rows, unique=False),
+}
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[Row]:
+    """What the registrar makes of 10,000 events."""
+    return decoded(messages(10_000))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_store(benchmark: Any, rows: list[Row], tmp_path: Path, way: str) -> None:
+    """10,000 rows into a store that is not there yet."""
+    numbers = count()
+
+    def fresh() -> tuple[tuple[list[Row], Path], dict[str, object]]:
+        return (rows, tmp_path / f"store-{next(numbers)}"), {}
+
+    benchmark.pedantic(WAYS[way], setup=fresh, rounds=5)
+    assert next(numbers) > 0
 
 
 async def end_to_end(count: int, folder: Path) -> tuple[Sample, float]:

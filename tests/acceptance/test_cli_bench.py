@@ -100,6 +100,30 @@ def test_the_page_of_benchmarks_is_what_was_recorded(tmp_path: Path) -> None:
     assert edited.read_text() == text
 
 
+def test_benchmarks_of_pieces_run_beside_their_alternatives() -> None:
+    """Each of `benchmarks/` once, untimed: none has been left behind by the code it measures."""
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "benchmarks",
+            "-o",
+            "addopts=",
+            "--benchmark-disable",
+            "-v",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for piece in ("codec", "encode", "ledger", "planes", "status", "store"):
+        assert done.stdout.count(f"bench_{piece}.py::") >= 2, piece
+
+
 def test_soak_counts_every_copy_over_a_killed_broker(tmp_path: Path) -> None:
     """Journal, stream and store hold the same events once, and the exit code says so."""
     done = twin("soak", "--events", "10k", "--kills", "1", "--json", "s.json", cwd=tmp_path)
@@ -130,6 +154,8 @@ def test_pieces_are_measured_and_another_version_must_be_there(tmp_path: Path) -
     found = Bench.load(tmp_path / "pieces.json")
     assert {*found.metrics} == {f"cpu{{{name}}}" for name in PIECES}
     assert all(0 < metric.samples[0] < 10_000 for metric in found.metrics.values())
-    done = twin("pieces", "--against", "no-such-commit", cwd=tmp_path)
-    assert done.returncode == 2
-    assert "no-such-commit" in done.stderr or "git checkout" in done.stderr
+    for arguments in (("pieces", "--against", "no-such-commit"), ("--against", "no-such-commit")):
+        done = twin(*arguments, cwd=tmp_path)
+        assert done.returncode == 2
+        assert "no-such-commit" in done.stderr or "git checkout" in done.stderr
+    assert twin("--against", "main", "lag", cwd=tmp_path).returncode == 2

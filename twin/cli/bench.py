@@ -59,9 +59,20 @@ class Group(StrEnum):
     AUDIT = "audit"
 
 
-@app.callback()
-def root() -> None:
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    against: Annotated[
+        str | None,
+        typer.Option(help="Short for `twin bench pieces --against REF`.", metavar="REF"),
+    ] = None,
+) -> None:
     """Load benchmarks, side by side with the alternatives."""
+    if against is None:
+        return
+    if context.invoked_subcommand is not None:
+        raise UsageError("--against belongs to `twin bench pieces`, or stands alone")
+    pieces_command(against=against)
 
 
 @app.command("traffic")
@@ -126,7 +137,7 @@ app.command("report")(report_command)
 
 @app.command("pieces")
 def pieces_command(
-    repeats: Annotated[int, typer.Option(min=1, max=200, help="Turns of every piece.")] = 10,
+    repeats: Annotated[int, typer.Option(min=1, max=200, help="Turns of every piece.")] = 12,
     against: Annotated[
         str | None,
         typer.Option(
@@ -145,7 +156,8 @@ def pieces_command(
     """Measure what every event passes: physics, encoding, decoding, registrar, lag status.
 
     In processor time per event, without a broker. With --against another version is built and
-    both are measured in turns; exit code 1 when a piece has regressed.
+    both are measured in turns; exit code 1 when a piece has regressed. --json then writes the
+    other version's repeats too, to FILE with .base.json at its end.
 
     Example: twin bench pieces --against main
     """
@@ -178,7 +190,11 @@ def pieces_command(
     if against is None:
         console.print(pieces_table(current))
         return
-    changes = compare(document(other), current)
+    before = document(other)
+    if as_json is not None:
+        beside = as_json.with_suffix(".base.json")
+        write_atomic(beside, before.model_dump_json(indent=2).encode())
+    changes = compare(before, current)
     print_changes(changes)
     if summary is not None:
         with summary.open("a") as file:
