@@ -14,6 +14,7 @@ from typing import Annotated, NoReturn, TypeVar
 import orjson
 import typer
 
+from twin.cli.asked_shared import Asked
 from twin.cli.batch import Finished, as_document, exit_code, find_scenarios, run_apart
 from twin.errors import Interrupted, UsageError
 from twin.jetstream.options import BrokerOptions
@@ -59,6 +60,27 @@ def run_scenarios(
         str | None,
         typer.Option(help="First tokens of all subjects on your server.", metavar="TOKENS"),
     ] = None,
+    shared: Annotated[
+        bool,
+        typer.Option(
+            help="Publish on your own subjects, into your own streams; needs the four below."
+        ),
+    ] = False,
+    allow_subjects: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A pattern that may be published on; may be repeated.", metavar="SUBJECT"
+        ),
+    ] = None,
+    max_messages: Annotated[
+        int, typer.Option(min=0, help="Messages that may be published in all.")
+    ] = 0,
+    max_bytes: Annotated[
+        str, typer.Option(help="Bytes that may be published in all, as 10M.", metavar="SIZE")
+    ] = "",
+    max_rate: Annotated[
+        float, typer.Option(min=0, help="Messages that may be published a second.")
+    ] = 0,
     allow_time_skew: Annotated[
         bool, typer.Option(help="Allow event times that your server's clock has not reached yet.")
     ] = False,
@@ -86,16 +108,20 @@ def run_scenarios(
     broker = BrokerOptions.resolve(nats or "", context or "") if given else None
     if prefix and broker is None:
         raise UsageError("--prefix belongs to --nats or --context")
+    named = Asked(shared, tuple(allow_subjects or ()), max_messages, max_bytes, max_rate)
+    if shared and (broker is None or prefix):
+        raise UsageError("--shared belongs to --nats or --context, and has no --prefix")
     settings = Settings(
         seed=seed,
         pace=pace,
         shared_server=broker is not None,
         prefix=prefix or "",
+        shared=named.shared(),
         allow_time_skew=allow_time_skew,
     )
     loaded = find_scenarios(scenarios, tag or [], parse_vars(var or [])) * repeat
     if jobs > 1 and len(loaded) > 1:
-        flags = _flags(settings, broker, out)
+        flags = [*_flags(settings, broker, out), *named.words()]
         commands = [(one.scenario.name, [*_words(one, settings), *flags]) for one in loaded]
         tell = partial(_tell, SideConsole(stderr=True, highlight=False, quiet=json))
         env = broker.environment() if broker else {}

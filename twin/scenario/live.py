@@ -16,7 +16,7 @@ from twin.events.event import Event
 from twin.jetstream.publisher import PublishCounts, Publisher
 from twin.report.progress import Snapshot
 from twin.scenario.commands import Commands
-from twin.scenario.drive import Timeline, drive
+from twin.scenario.drive import Outlet, Timeline, drive
 from twin.scenario.faults import FaultRunner, Victim
 from twin.scenario.folder import RunFolder
 from twin.scenario.plan import Plan
@@ -37,10 +37,10 @@ SAMPLE_NS = NS_PER_S
 class Live:
     """A run between its first and its last event.
 
-    `emitted` is where the world's sink appends. `backlog` and `connected` say what the
-    monitor and the connection know now, `around` all that conditions can watch beside the
-    fleet; `watch` is shown where the run stands. `commands`
-    from the bus reach the world while this lasts.
+    `emitted` is where the world's sink appends, `outlet` the way from there to the publisher.
+    `backlog` and `connected` say what the monitor and the connection know now, `around` all
+    that conditions can watch beside the fleet; `watch` is shown where the run stands.
+    `commands` from the bus reach the world while this lasts.
     """
 
     plan: Plan
@@ -48,6 +48,7 @@ class Live:
     world: World
     emitted: list[Event]
     publisher: Publisher
+    outlet: Outlet
     targets: Mapping[str, Victim]
     backlog: Callable[[], int | None]
     around: Callable[[PublishCounts], dict[str, float]]
@@ -87,7 +88,7 @@ class Live:
                 await drive(
                     self.world,
                     self.emitted,
-                    self.publisher,
+                    self.outlet,
                     pacer=pacer,
                     timeline=timeline,
                     end_ns=scenario.duration_ns,

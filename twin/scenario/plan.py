@@ -12,15 +12,18 @@ from twin.events.channels import CHANNELS, COMMANDS_STREAM
 from twin.events.streams import build_topology
 from twin.events.subjects import SubjectSpace, covers
 from twin.events.topology import ConsumerDecl, StreamDecl, Topology
+from twin.jetstream.connection import Connection
 from twin.scenario.folder import new_run_id
 from twin.scenario.load import LoadedScenario
 from twin.scenario.model import Pace, Scenario
 from twin.scenario.outside import Role, silenced_keys
 from twin.scenario.shapes import RateStep
+from twin.scenario.shared import Shared, attached, check_shared
 from twin.scenario.values import NS_PER_S
 from twin.simulation.fleet import FleetGroup
 from twin.simulation.predict import natural_rate, predict
 from twin.spec.payload.model import overlap
+from twin.verdict.criteria import Guarantees
 from twin.verdict.manifest import Criteria, PhaseWindow, Predicted
 
 __all__ = ["EMBEDDED_EPOCH_NS", "Plan", "Settings", "rate_steps"]
@@ -36,6 +39,7 @@ LEAST_BYTES = 64 * 1024 * 1024
 class Settings:
     """What is settled beside the scenario. `prefix` implies a shared server.
 
+    `shared` says that the run is on their own subjects and streams there, without a prefix.
     The last three make streams that cannot keep their promises, to prove that this is noticed.
     """
 
@@ -43,6 +47,7 @@ class Settings:
     pace: Pace | None = None
     shared_server: bool = False
     prefix: str = ""
+    shared: Shared | None = None
     allow_time_skew: bool = False
     epoch_ns: int | None = None
     memory_storage: bool = False
@@ -75,6 +80,8 @@ class Plan:
     owns_streams: bool
     recorded: tuple[str, ...]
     external: tuple[str, ...]
+    shared: Shared | None = None
+    duplicate_window_s: float = 120.0
 
     @classmethod
     def make(cls, loaded: LoadedScenario, settings: Settings) -> "Plan":
@@ -88,7 +95,8 @@ class Plan:
                 f"the prefix {settings.prefix!r} is no beginning of a subject: use letters, "
                 "digits, _ and -, in tokens with a dot between them"
             )
-        prefix = settings.prefix or (f"twin_{run_id[-8:]}" if settings.shared_server else "")
+        ours = settings.shared_server and not settings.shared
+        prefix = settings.prefix or (f"twin_{run_id[-8:]}" if ours else "")
         space = SubjectSpace(scenario.layout, prefix)
         steps = rate_steps(scenario, loaded.groups)
         phases = _windows(scenario, steps)
@@ -101,6 +109,9 @@ class Plan:
             if not any(covers(pattern, subject) for pattern in external)
         }
         total = sum(predicted.values())
+        expected = Predicted(total=total, by_subject=predicted)
+        if settings.shared:
+            check_shared(settings.shared, scenario, expected, scenario.duration_ns)
         base = build_topology(
             space,
             max_bytes=max(LEAST_BYTES, total * BYTES_AN_EVENT),
@@ -127,16 +138,30 @@ class Plan:
             external=external,
             phases=phases,
             steps=steps,
-            predicted=Predicted(total=total, by_subject=predicted),
+            predicted=expected,
             criteria=Criteria(
                 thresholds=scenario.thresholds,
-                guarantees=scenario.guarantees,
+                guarantees=_guarantees(scenario, settings),
                 expect=scenario.expect,
                 steady_state=scenario.steady_state,
                 limits=scenario.limits,
             ),
-            owns_streams=settings.shared_server and not settings.prefix,
+            owns_streams=ours and not settings.prefix,
+            shared=settings.shared,
         )
+
+    async def attach(self, connection: Connection) -> "Plan":
+        """Return the plan with the streams of others that store the run's subjects."""
+        topology, window_s = await attached(connection, self.predicted.by_subject)
+        names = tuple(stream.name for stream in topology.streams)
+        return replace(self, topology=topology, recorded=names, duplicate_window_s=window_s)
+
+
+def _guarantees(scenario: Scenario, settings: Settings) -> Guarantees:
+    """Return what has to hold; on streams of others, what they publish is not unexpected."""
+    if settings.shared is None:
+        return scenario.guarantees
+    return scenario.guarantees.model_copy(update={"unexpected": None})
 
 
 def _stored(stream: StreamDecl, settings: Settings) -> StreamDecl:

@@ -35,6 +35,7 @@ from twin.scenario.drain import deliveries, drain
 from twin.scenario.facts import machine, versions
 from twin.scenario.faults import Victim, network_of
 from twin.scenario.folder import RunFolder
+from twin.scenario.gate import Gate, publisher_settings
 from twin.scenario.hearing import Hearing
 from twin.scenario.live import Live, Lived, Watch
 from twin.scenario.load import LoadedScenario
@@ -96,6 +97,8 @@ async def run_scenario(loaded: LoadedScenario, options: RunOptions, watch: Watch
             connection = await stack.enter_async_context(
                 await connect(options.broker, name="twin-run")
             )
+            if plan.shared:
+                plan = await plan.attach(connection)
         folder = RunFolder.create(options.out, plan.run_id)
         folder.write_inputs(loaded)
         folder.mark_last()
@@ -163,8 +166,9 @@ class _Run:
 
     async def carry_out(self, manifest: Manifest, stack: AsyncExitStack) -> Manifest:
         """Do everything from topology to evidence; return the manifest, ready to be sealed."""
-        await reconcile(self.connection, await with_room(self.connection, self.plan.topology))
-        await self.refuse_company()
+        if not self.plan.shared:
+            await reconcile(self.connection, await with_room(self.connection, self.plan.topology))
+            await self.refuse_company()
         before = await states(self.connection, self.plan.recorded)
         crew = Crew(self.plan, self.folder, self.connection, self.loaded.file.parent, self.access)
         rollbacks = self.rollbacks()
@@ -266,14 +270,23 @@ class _Run:
             emitted: list[Event] = []
             commands = Commands(self.bots, self.plan.space, sources)
             heard = partial(_heard, emitted, sources, self.plan.external)
-            world = self.world(sources, heard, shed, commands.answer)
-            async with Publisher(self.bots, sources, self.plan.space, journal) as publisher:
+            shared = self.plan.shared
+            settings = publisher_settings(self.plan.duplicate_window_s) if shared else None
+            publishing = Publisher(self.bots, sources, self.plan.space, journal, settings)
+            async with publishing as publisher, AsyncExitStack() as stack:
+                gate = Gate(publisher, sources, shared) if shared else None
+                answer: Taker = commands.answer
+                if gate is not None:
+                    stack.callback(gate.close)
+                    answer = gate.answering(commands.answer)
+                world = self.world(sources, heard, shed, answer)
                 live = Live(
                     plan=self.plan,
                     folder=self.folder,
                     world=world,
                     emitted=emitted,
                     publisher=publisher,
+                    outlet=gate or publisher,
                     targets={**self.targets(registrar), **others},
                     backlog=partial(monitor.backlog, self.shown_role()),
                     around=partial(self.around, monitor),
@@ -283,6 +296,8 @@ class _Run:
                 )
                 lived = await live.run()
                 live.tell("flush")
+                if gate is not None:
+                    await gate.empty()
                 alive = self.server is None or self.server.running
                 await publisher.flush(FLUSH_S if alive else FLUSH_DEAD_S)
                 counts = _publish_counts(publisher.counts, shed.count, world)
@@ -375,7 +390,7 @@ class _Run:
         """Return what faults may act on: only what this run has started or made."""
         found: dict[str, Victim] = {"registrar": registrar} if registrar else {}
         found |= {network_of(name): proxy for name, proxy in self.access.proxies.items()}
-        for name in self.plan.recorded:
+        for name in () if self.plan.shared else self.plan.recorded:
             logical = name.removeprefix(self.plan.space.stream(""))
             found[logical] = BreakableStream(self.connection, name)
         return found | ({"broker": self.server} if self.server else {})
