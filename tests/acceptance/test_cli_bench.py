@@ -60,6 +60,11 @@ def test_traffic_measures_every_contender_and_says_what_was_promised(tmp_path: P
         ("scale", (20,), {"twin": "server", "SimPy a sensor, nats-py": "server"}),
         ("payload", (100,), {"twin": "client", "nats-py publish_async": "client"}),
         ("lag", (5,), {"twin": "server", "nats-py consumer_info": "server"}),
+        (
+            "registrar",
+            (100,),
+            {"twin": "registrar", "nats-py fetch, JSON lines, no sync": "client"},
+        ),
     ],
 )
 def test_whole_flows_are_measured_beside_their_alternatives(
@@ -78,6 +83,8 @@ def test_whole_flows_are_measured_beside_their_alternatives(
             assert found.metrics[f"rate{{{place}}}"].samples[0] > 1
             assert f"cpu{{{place};{party}}}" in found.metrics
             assert 5 < found.metrics[f"memory{{{place};{party}}}"].samples[0] < 1000
+            if field.startswith("registrar"):
+                assert 300 < found.metrics[f"bytes{{{place}}}"].samples[0] < 5_000
             if field in ("flow", "lag"):
                 assert 0 < quantile_ms(found.histograms[f"latency{{{place}}}"], 50) < 5_000
         other = [*parties][1]

@@ -13,6 +13,7 @@ from typing import Final, Literal, TypeAlias
 
 from twin.bench import flows, looks, plain_flow
 from twin.bench.measured import Measured, quantile_ms
+from twin.bench.recording import Fill, Turns, of_bytes, of_fleet
 from twin.bench.rig import Rig
 from twin.errors import ProcessFailed
 
@@ -38,6 +39,17 @@ class Field:
     unit: str
     contenders: Mapping[str, Contender]
     compared: tuple[Measure, ...]
+
+
+def _recording(fill: Fill) -> Mapping[str, Contender]:
+    turns = Turns(fill)
+    return {
+        "twin": turns.registrar,
+        "nats-py fetch, JSON lines, no sync": turns.lines,
+        "store alone": turns.store,
+        "executemany alone, no chain": turns.executemany,
+        "chain alone": turns.chain,
+    }
 
 
 FIELDS: Final = {
@@ -83,6 +95,30 @@ FIELDS: Final = {
                 "twin": flows.published,
                 "nats-py publish_async": plain_flow.published,
             },
+            compared=("rate", "cpu"),
+        ),
+        Field(
+            name="registrar",
+            title="Recorded on one core: 256 bytes of payload from 2,000 sources",
+            point="bytes",
+            points=(256,),
+            load=100_000.0,
+            load_unit="messages",
+            quick_load=2_000.0,
+            unit="event",
+            contenders=_recording(of_bytes),
+            compared=("rate", "cpu"),
+        ),
+        Field(
+            name="registrar-fleet",
+            title="Recorded on one core: what a fleet emits by default",
+            point="bots",
+            points=(1000,),
+            load=100_000.0,
+            load_unit="messages",
+            quick_load=2_000.0,
+            unit="event",
+            contenders=_recording(of_fleet),
             compared=("rate", "cpu"),
         ),
         Field(

@@ -5,17 +5,19 @@ Run as a program it fetches in a process of its own: URL, durable and count.
 """
 
 import asyncio
+import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import nats
 from nats.js import JetStreamContext
 from nats.js.api import PubAck
 
-from twin.bench.rig import PAYLOAD_BYTES, SOURCES, STREAM, Rig, Turn, header_fields, payload
+from twin.bench.rig import PAYLOAD_BYTES, SOURCES, STREAM, Clock, Rig, Turn, header_fields, payload
 from twin.errors import InfrastructureError
 
-__all__ = ["async_and_fetch", "fetch", "one_by_one", "publish_async"]
+__all__ = ["async_and_fetch", "fetch", "fetch_lines", "one_by_one", "publish_async"]
 
 WINDOW = 4000
 FETCH = 1000
@@ -79,6 +81,30 @@ async def _fetch_all(subscription: JetStreamContext.PullSubscription, count: int
         taken += len(batch)
         for message in batch:
             await message.ack()
+
+
+async def fetch_lines(rig: Rig, count: int, durable: str, path: Path) -> Clock:
+    """fetch(1000), each message appended to a file as a line of JSON, then acknowledged."""
+    client = await nats.connect(rig.server.url)
+    subscription = await client.jetstream().pull_subscribe_bind(durable, stream=STREAM)
+    path.parent.mkdir()
+    with path.open("w", encoding="utf-8") as file, rig.clock() as clock:
+        taken = 0
+        while taken < count:
+            batch = await subscription.fetch(min(FETCH, count - taken), timeout=1)
+            for message in batch:
+                line = {
+                    "subject": message.subject,
+                    "stream_seq": message.metadata.sequence.stream,
+                    "headers": message.headers,
+                    "payload": json.loads(message.data),
+                }
+                file.write(json.dumps(line) + "\n")
+                await message.ack()
+            taken += len(batch)
+        await client.flush()
+    await client.close()
+    return clock
 
 
 async def async_and_fetch(rig: Rig, count: int, run: str) -> Turn:

@@ -53,6 +53,9 @@ def _own(rounds: Rounds, point: int, name: str, at: str) -> Iterator[tuple[str, 
     for party in turns[0].peak_mib:
         peaks = tuple(turn.peak_mib[party] for turn in turns)
         yield f"memory{{{at};{party}}}", Metric(unit="MiB", better="lower", samples=peaks)
+    if turns[0].stored_bytes:
+        sizes = tuple(turn.stored_bytes for turn in turns)
+        yield f"bytes{{{at}}}", Metric(unit="B", better="lower", samples=sizes)
     for latency in LATENCIES if turns[0].latencies else ():
         samples = rounds.samples(point, name, latency)
         yield f"{latency}{{{at}}}", Metric(unit="ms", better="lower", samples=samples)

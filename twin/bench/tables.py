@@ -13,7 +13,13 @@ __all__ = ["Sheet", "interval", "sheets"]
 
 CONFIDENCE = 0.95
 NAME = re.compile(r"(\w+)\{(.*)\}")
-COLUMNS = {"rate": "per s", "cpu": "cpu us each", "memory": "peak MiB", "latency": "latency ms"}
+COLUMNS = {
+    "rate": "per s",
+    "cpu": "cpu us each",
+    "memory": "peak MiB",
+    "bytes": "bytes each",
+    "latency": "latency ms",
+}
 SPECTRUM = (50, 95, 99, 99.9, 100)
 
 
@@ -50,6 +56,7 @@ def interval(samples: Sequence[float]) -> str:
 def _contenders(bench: Bench, rates: Sequence[str]) -> Sheet:
     kinds = ["rate", "cpu"]
     kinds += ["memory"] if any(key.startswith("memory{") for key in bench.metrics) else []
+    kinds += ["bytes"] if any(key.startswith("bytes{") for key in bench.metrics) else []
     kinds += ["latency"] if bench.histograms else []
     sheet = Sheet("Contenders, medians", ("contender", *(COLUMNS[kind] for kind in kinds)))
     if "latency" in kinds:
@@ -62,6 +69,9 @@ def _contenders(bench: Bench, rates: Sequence[str]) -> Sheet:
 def _cell(bench: Bench, kind: str, of: str) -> str:
     if kind == "rate":
         return f"{statistics.median(bench.metrics[f'rate{{{of}}}'].samples):,.0f}"
+    if kind == "bytes":
+        size = bench.metrics.get(f"bytes{{{of}}}")
+        return f"{statistics.median(size.samples):,.0f}" if size else ""
     if kind == "latency":
         encoded = bench.histograms.get(f"latency{{{of}}}")
         values = [quantile_ms(encoded, percent) for percent in SPECTRUM] if encoded else []

@@ -1,0 +1,161 @@
+"""Recording what a stream holds, on one core: the registrar, its store alone, and the alternatives.
+
+The stream is filled first. The recording process then has one core for all its threads, the
+server the others, so that a rate is what one core does.
+"""
+
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from twin.bench import nats_py, ours
+from twin.bench.measured import Measured
+from twin.bench.rig import STREAM, Rig
+from twin.errors import InfrastructureError
+from twin.events.subjects import SubjectSpace
+from twin.jetstream.api import call
+from twin.jetstream.consumer import PullConsumer
+from twin.registrar.chain import root, row_leaf
+from twin.registrar.intake import Event, Intake
+from twin.registrar.record import Row
+from twin.registrar.rules import Classifier, Rules
+from twin.registrar.schema import ROW_COLUMNS, create, insert, open_writer
+from twin.registrar.store import CHECKPOINT_BYTES, Store
+
+__all__ = ["Fill", "Turns", "of_bytes", "of_fleet"]
+
+RUN: Final = "recording"
+DURABLE: Final = "registrar-recording"
+BATCH: Final = 5_000
+FOREVER: Final = "2100-01-01T00:00:00Z"
+
+Fill: TypeAlias = Callable[[Rig, int, int], Awaitable[object]]
+"""Publishes so many events at a point of the field."""
+
+
+async def of_bytes(rig: Rig, size: int, count: int) -> object:
+    """Fill the stream with payloads of one size, from 2,000 sources."""
+    return await ours.publish(rig, count, RUN, pipelined=True, size=size)
+
+
+async def of_fleet(rig: Rig, bots: int, count: int) -> object:
+    """Fill the stream with what a fleet emits by default."""
+    return await ours.simulate(rig, count, RUN, bots=bots)
+
+
+class Turns:
+    """The contenders' turns over a stream that `fill` fills."""
+
+    def __init__(self, fill: Fill) -> None:
+        self._fill = fill
+
+    async def registrar(self, rig: Rig, point: int, load: float) -> Measured:
+        """The registrar as a process: everything taken, recorded, synced and acknowledged."""
+        count = await self._filled(rig, point, load)
+        registrar = ours.registrar_of(rig, DURABLE, rig.folder)
+        async with await rig.connect() as watch:
+            await call(watch, f"CONSUMER.PAUSE.{STREAM}.{DURABLE}", {"pause_until": FOREVER})
+            await registrar.start()
+            try:
+                _apart(registrar.pid, rig.server.pid)
+                with rig.clock(registrar=registrar.pid) as clock:
+                    await call(watch, f"CONSUMER.PAUSE.{STREAM}.{DURABLE}")
+                    await ours.acknowledged(watch, DURABLE, count)
+                pids = {"server": rig.server.pid, "registrar": registrar.pid}
+                measured = Measured.of(count, clock, pids)
+            finally:
+                await registrar.stop()
+        return _sized(measured, rig.folder / "store")
+
+    async def lines(self, rig: Rig, point: int, load: float) -> Measured:
+        """nats-py's fetch(1000), a JSON line appended for each message, nothing synced."""
+        count = await self._filled(rig, point, load)
+        _apart(os.getpid(), rig.server.pid)
+        clock = await nats_py.fetch_lines(rig, count, DURABLE, rig.folder / "lines" / "out.jsonl")
+        measured = Measured.of(count, clock, {"server": rig.server.pid})
+        return _sized(measured, rig.folder / "lines")
+
+    async def store(self, rig: Rig, point: int, load: float) -> Measured:
+        """The store alone with the same rows: deduplicated, chained, signed, synced."""
+        rows, folder = await self._rows(rig, point, load), rig.folder / "store"
+        with rig.clock() as clock, Store(folder, Rules.load(), "bench") as store:
+            for start in range(0, len(rows), BATCH):
+                store.write(rows[start : start + BATCH])
+                store.tidy()
+        return _sized(Measured.of(len(rows), clock, {}), folder)
+
+    async def executemany(self, rig: Rig, point: int, load: float) -> Measured:
+        """The same rows, table, indexes and synced commits without chain or deduplication."""
+        rows, folder = await self._rows(rig, point, load), rig.folder / "plain"
+        folder.mkdir()
+        kinds: dict[tuple[str, int], int] = {}
+        records = [
+            (number, 1, *row, b"", kinds.setdefault((row.type, row.code), len(kinds)))
+            for number, row in enumerate(rows, 1)
+        ]
+        with rig.clock() as clock:
+            _insert(records, folder / "plain.sqlite")
+        return _sized(Measured.of(len(rows), clock, {}), folder)
+
+    async def chain(self, rig: Rig, point: int, load: float) -> Measured:
+        """The chain alone: a leaf for each row, the root of each batch."""
+        rows = await self._rows(rig, point, load)
+        with rig.clock() as clock:
+            for start in range(0, len(rows), BATCH):
+                batch = rows[start : start + BATCH]
+                root([row_leaf(number, 1, row) for number, row in enumerate(batch, start + 1)])
+        return Measured.of(len(rows), clock, {})
+
+    async def _filled(self, rig: Rig, point: int, load: float) -> int:
+        await rig.fresh()
+        count = round(load)
+        await self._fill(rig, point, count)
+        await rig.durable(DURABLE)
+        return count
+
+    async def _rows(self, rig: Rig, point: int, load: float) -> Sequence[Row]:
+        """Return what the registrar would record of the stream."""
+        count = await self._filled(rig, point, load)
+        intake = Intake(Classifier(Rules.load()), SubjectSpace(prefix=ours.PREFIX))
+        rows: list[Row] = []
+        async with (
+            await rig.connect() as connection,
+            PullConsumer(connection, STREAM, DURABLE, batch=BATCH) as consumer,
+        ):
+            while len(rows) < count:
+                messages = await consumer.next_batch(5.0)
+                for message in messages:
+                    record = intake.take(message, message.timestamp_ns)
+                    if not isinstance(record, Event):
+                        raise InfrastructureError(f"{message!r} is no event")
+                    rows.append(record.row)
+                consumer.ack(messages)
+        return rows
+
+
+def _insert(records: Sequence[tuple[object, ...]], path: Path) -> None:
+    db = open_writer(path)
+    create(db, {"store": "bench", "segment": "1"})
+    statement = insert("events", (*ROW_COLUMNS, "leaf", "kind"))
+    log = path.with_name(f"{path.name}-wal")
+    for start in range(0, len(records), BATCH):
+        db.execute("BEGIN IMMEDIATE")
+        db.executemany(statement, records[start : start + BATCH])
+        db.execute("COMMIT")
+        if log.stat().st_size >= CHECKPOINT_BYTES:
+            db.wal_checkpoint()
+    db.close()
+
+
+def _apart(pid: int, server: int) -> None:
+    """Give a process one core and the server the others, where the system can do that."""
+    if hasattr(os, "sched_setaffinity") and len(cores := sorted(os.sched_getaffinity(0))) > 1:
+        for one, allowed in ((pid, cores[:1]), (server, cores[1:])):
+            for thread in Path(f"/proc/{one}/task").iterdir():
+                os.sched_setaffinity(int(thread.name), allowed)
+
+
+def _sized(measured: Measured, folder: Path) -> Measured:
+    size = sum(path.stat().st_size for path in folder.iterdir() if path.suffix != ".pem")
+    return measured.model_copy(update={"stored_bytes": size / measured.units})
