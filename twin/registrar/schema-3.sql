@@ -83,9 +83,9 @@ CREATE TABLE tombstones (
 CREATE VIEW audit AS
 SELECT e.row, e.id, e.source, e.type, e.subject, e.bot, e.code, c.name, c.category,
     s.name AS severity, e.stream, e.stream_seq, e.deliveries,
-    strftime('%FT%T', e.event_ns / 1000000000, 'unixepoch')
+    strftime('%Y-%m-%dT%H:%M:%S', e.event_ns / 1000000000, 'unixepoch')
         || printf('.%09dZ', e.event_ns % 1000000000) AS event_time,
-    strftime('%FT%T', b.committed_ns / 1000000000, 'unixepoch')
+    strftime('%Y-%m-%dT%H:%M:%S', b.committed_ns / 1000000000, 'unixepoch')
         || printf('.%09dZ', b.committed_ns % 1000000000) AS committed_time,
     e.correlation, e.trace, e.payload, e.headers, b.batch, b.rules, b.version
 FROM events e JOIN batches b USING (batch)
