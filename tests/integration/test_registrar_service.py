@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -425,6 +426,96 @@ async def test_a_failing_store_ends_the_process_and_acknowledges_nothing(
     async with serving(tmp_path, server.url):
         await drained(connection)
         assert service.events() == list(range(1, 41))
+
+
+FULL = """
+mount -t tmpfs -o size=3m none "$1" || exit 77
+exec "$2" -m twin registrar serve --attach --store "$1/store" --announce "$3"
+"""
+
+
+async def test_a_full_disk_ends_the_process_and_loses_nothing(
+    tmp_path: Path, server: NatsServer, connection: Connection
+) -> None:
+    """On a tmpfs that fills up: exit 4, one line, and what was not durable is still to come."""
+    unshare = shutil.which("unshare")
+    if unshare is None:
+        pytest.skip("there is no unshare on this machine")
+    small, announce, log = tmp_path / "small", tmp_path / "announce.json", tmp_path / "log"
+    small.mkdir()
+    argv = [unshare, "-rm", "sh", "-c", FULL, "sh", str(small), sys.executable, str(announce)]
+    child = ChildProcess.start(argv, env={"NATS_URL": server.url}, log_path=log)
+    await until(lambda: announce.exists() or child.returncode is not None, "announce")
+    if child.returncode == 77 or "unshare" in log.read_text():
+        pytest.skip("this kernel lets nobody mount a tmpfs in a namespace of their own")
+    for start in range(1, 10_001, 1_000):
+        await publish(connection, range(start, start + 1_000))
+    async with asyncio.timeout(DEADLINE_S):
+        assert await child.wait() == 4
+    (line,) = log.read_text().splitlines()
+    assert "full" in line
+    info = await consumer_info(connection, STREAM, "registrar")
+    assert info is not None
+    assert 0 < info.ack_floor.stream_seq < 10_000
+    acknowledged = info.ack_floor.stream_seq
+    async with serving(tmp_path, server.url) as service:
+        await drained(connection)
+        assert sorted(service.events())[-1] == 10_000
+        assert min(service.events()) <= acknowledged + 1
+
+
+@pytest.mark.parametrize("damage", ["junk", "cut", "end"])
+async def test_a_corrupt_store_is_refused(
+    tmp_path: Path, server: NatsServer, connection: Connection, damage: str
+) -> None:
+    """A store that is damaged is not written to: exit 4, one line, nothing is acknowledged."""
+    async with serving(tmp_path, server.url) as service:
+        await publish(connection, range(1, 11))
+        await drained(connection)
+    path = service.store / "segment-000001.sqlite"
+    if damage == "junk":
+        path.write_bytes(bytes(range(256)) * 400)
+    elif damage == "cut":
+        path.write_bytes(path.read_bytes()[:50_000])
+    else:
+        service.change("DELETE FROM events WHERE row = 10")
+    await publish(connection, range(11, 21))
+    process = Process(tmp_path, server.url)
+    async with asyncio.timeout(DEADLINE_S):
+        assert await process.start().wait() == 4
+    (line,) = process.log.read_text().splitlines()
+    assert line.startswith("twin: ")
+    assert "store" in line
+    info = await consumer_info(connection, STREAM, "registrar")
+    assert info is not None
+    assert info.ack_floor.stream_seq == 10
+
+
+@pytest.mark.parametrize("broker", ["up", "down"])
+async def test_it_drains_within_five_seconds(
+    tmp_path: Path, server: NatsServer, connection: Connection, broker: str
+) -> None:
+    """SIGTERM in the middle of a backlog, the broker there or gone: recorded is what is taken."""
+    await publish(connection, range(1, 8_001))
+    service = Process(tmp_path, server.url, "--attach")
+    async with service.start() as child:
+        await service.ready(child)
+        await until(lambda: len(service.events()) > 0, "the first row")
+        if broker == "down":
+            await server.kill()
+        started = time.monotonic()
+        os.kill(child.pid, signal.SIGTERM)
+        async with asyncio.timeout(DEADLINE_S):
+            assert await child.wait() == 0
+        assert time.monotonic() - started < 5
+    assert len(service.notes(731)) == 1
+    if broker == "up":
+        info = await consumer_info(connection, STREAM, "registrar")
+        assert info is not None
+        assert info.ack_floor.stream_seq == len(service.events())
+    found = service.events()
+    assert found == list(range(1, len(found) + 1))
+    assert verify(service.store).breaks == []
 
 
 async def test_a_store_has_one_registrar(tmp_path: Path, server: NatsServer) -> None:
