@@ -12,8 +12,10 @@ from pathlib import Path
 import orjson
 import pytest
 
+from twin.events.topology import StreamDecl, Topology
 from twin.jetstream.api import call, consumer_info, stream_info
 from twin.jetstream.connection import Connection
+from twin.jetstream.reconcile import reconcile
 from twin.jetstream.server import NatsServer
 from twin.jetstream.wire import Delivery
 
@@ -215,3 +217,34 @@ async def test_an_interrupt_stops_publishing_within_a_second(
     assert await asyncio.wait_for(done.wait(), 30) == 130
     await connection.flush()
     assert last[0] - asked < 1.0
+
+
+async def test_a_lowered_limit_of_our_own_needs_permission(
+    tmp_path: Path, server: NatsServer, connection: Connection
+) -> None:
+    """Under a prefix that stays, it is a conflict with both sides, and done with --allow-shrink."""
+    longer = StreamDecl("LAB_QIKI_TELEMETRY_V1", ("lab.qiki.telemetry",), max_age_s=100_000)
+    await reconcile(connection, Topology((longer,), ()))
+    text = SCENARIO.partition("external:")[0].replace("DURATION", "2s")
+    (tmp_path / "theirs.yaml").write_text(text)
+
+    async def run(*more: str) -> tuple[int | None, str]:
+        done = await asyncio.create_subprocess_exec(
+            *(str(TWIN), "run", "theirs.yaml", "--nats", server.url, "--prefix", "lab", *more),
+            cwd=tmp_path,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await asyncio.wait_for(done.communicate(), 60)
+        return done.returncode, output.decode()
+
+    code, said = await run()
+    assert code == 4
+    sides = "max_age: declared 86400000000000, on the server 100000000000000"
+    assert f"stream {longer.name}: {sides}" in said
+    assert "--allow-shrink" in said
+    code, said = await run("--allow-shrink")
+    assert code == 0, said
+    info = await stream_info(connection, longer.name)
+    assert info is not None
+    assert info.config.max_age == 86_400 * 10**9

@@ -177,6 +177,32 @@ async def test_nats_py_is_as_the_fast_path_knows_it(connection: Connection) -> N
     assert connection.wire_name == "fast"
 
 
+INTERNALS = {
+    "Client._ps": ("_ps", None),
+    "Client._transport over TCP": ("_transport", None),
+    "Client._process_msg": ("_process_msg", None),
+    "Client._process_ping": ("_process_ping", None),
+    "Client._process_pong": ("_process_pong", None),
+    "Client._process_err": ("_process_err", None),
+    "Client._subs": ("_subs", []),
+    "Client._pending": ("_pending", b""),
+    "Client._pending_data_size": ("_pending_data_size", "0"),
+}
+
+
+@pytest.mark.parametrize("name", INTERNALS)
+async def test_each_internal_that_changes_is_named(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Whatever of nats-py is gone or of another kind keeps the fast path from being taken."""
+    client = connection._link.client
+    attribute, changed = INTERNALS[name]
+    with monkeypatch.context() as patched:
+        patched.setattr(client, attribute, changed)
+        assert fastpath.missing_internals(client) == [name]
+        assert fastpath.attach(client, lambda error: None) is None
+
+
 async def test_other_internals_fall_back_to_the_public_way(
     server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

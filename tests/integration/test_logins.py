@@ -131,6 +131,8 @@ async def test_tls_and_mutual_tls(tmp_path: Path) -> None:
         assert await round_trip(replace(trusting, url=server.url)) == b"there and back"
         with_scheme = server.url.replace("nats:", "tls:")
         assert await round_trip(replace(trusting, url=with_scheme)) == b"there and back"
+        async with await connect(replace(trusting, url=with_scheme), name="test") as one:
+            assert one.wire_name == "fast"
         await refused(BrokerOptions(server.url))
         await refused(BrokerOptions(with_scheme))
     mutual = f'tls {{ {files}, ca_file: "{pki / "ca.pem"}", verify: true }}'

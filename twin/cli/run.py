@@ -81,6 +81,9 @@ def run_scenarios(
     max_rate: Annotated[
         float, typer.Option(min=0, help="Messages that may be published a second.")
     ] = 0,
+    allow_shrink: Annotated[
+        bool, typer.Option(help="Lower limits of streams and consumers that a run has made.")
+    ] = False,
     allow_time_skew: Annotated[
         bool, typer.Option(help="Allow event times that your server's clock has not reached yet.")
     ] = False,
@@ -117,6 +120,7 @@ def run_scenarios(
         shared_server=broker is not None,
         prefix=prefix or "",
         shared=named.shared(),
+        allow_shrink=allow_shrink,
         allow_time_skew=allow_time_skew,
     )
     loaded = find_scenarios(scenarios, tag or [], parse_vars(var or [])) * repeat
@@ -175,8 +179,9 @@ def _flags(settings: Settings, broker: BrokerOptions | None, out: Path) -> list[
     """Return the options that every run has in common; logins are in its environment."""
     given = (("--nats", broker.url if broker else ""), ("--prefix", settings.prefix))
     words = [word for flag, value in given if value for word in (flag, value)]
-    skew = ["--allow-time-skew"] if settings.allow_time_skew else []
-    return [*words, *skew, "--out", str(out)]
+    words += ["--allow-time-skew"] if settings.allow_time_skew else []
+    words += ["--allow-shrink"] if settings.allow_shrink else []
+    return [*words, "--out", str(out)]
 
 
 def _run_one(one: LoadedScenario, options: RunOptions, quiet: bool) -> tuple[Result, Path]:

@@ -6,12 +6,13 @@ the closing empty line. Read blocks may have it or not. Nothing that could end a
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
 __all__ = [
     "HeaderError",
+    "attribute",
     "header_block",
     "header_lines",
     "parse_headers",
@@ -73,6 +74,11 @@ def readable_headers(block: bytes) -> dict[str, str]:
         return parse_headers(block)
     except HeaderError:
         return {}
+
+
+def attribute(headers: Mapping[str, str], name: str) -> str:
+    """Return an attribute of an event as it is written, in either spelling; "" without it."""
+    return headers.get(f"ce-{name}") or headers.get(f"ce_{name}", "")
 
 
 def percent_encode(text: str) -> str:

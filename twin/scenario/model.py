@@ -183,6 +183,13 @@ class Consumer(Model):
     max_ack_pending: int = Field(default=1000, ge=1)
 
 
+class HeaderPrefix(StrEnum):
+    """What the headers of attributes begin with; both are read everywhere."""
+
+    HYPHEN = "ce-"
+    UNDERSCORE = "ce_"
+
+
 class Scenario(Model):
     """One scenario file, parameters already put in."""
 
@@ -196,6 +203,10 @@ class Scenario(Model):
     seed: int = Field(default=1, ge=0, lt=2**63)
     pace: Pace = Pace.REALTIME
     layout: Layout = Layout.PLATFORM
+    header_prefix: HeaderPrefix = Field(
+        default=HeaderPrefix.HYPHEN,
+        description="How CloudEvents headers begin: as the NATS binding has it, or the platform.",
+    )
     parameters: dict[Name, float | int | bool | str] = Field(
         default_factory=dict, description="Defaults of what `--var name=value` may change."
     )

@@ -39,6 +39,7 @@ LEAST_BYTES = 64 * 1024 * 1024
 class Settings:
     """What is settled beside the scenario. `prefix` implies a shared server.
 
+    `allow_shrink` lets limits of our own streams and consumers be lowered.
     `shared` says that the run is on their own subjects and streams there, without a prefix.
     The last three make streams that cannot keep their promises, to prove that this is noticed.
     """
@@ -48,6 +49,7 @@ class Settings:
     shared_server: bool = False
     prefix: str = ""
     shared: Shared | None = None
+    allow_shrink: bool = False
     allow_time_skew: bool = False
     epoch_ns: int | None = None
     memory_storage: bool = False

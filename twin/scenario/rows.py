@@ -12,7 +12,7 @@ import apsw
 import orjson
 
 from twin.errors import InfrastructureError, StoreError
-from twin.events.headers import readable_headers
+from twin.events.headers import attribute, readable_headers
 from twin.jetstream.api import stream_state
 from twin.jetstream.connection import Connection
 from twin.jetstream.scan import scan
@@ -170,9 +170,9 @@ async def _of_stream(connection: Connection, stream: str) -> AsyncIterator[Row]:
             for message in batch:
                 headers = readable_headers(message.headers)
                 yield Row(
-                    headers.get("ce-id", ""),
-                    headers.get("ce-source", ""),
-                    headers.get("ce-subject", ""),
+                    attribute(headers, "id"),
+                    attribute(headers, "source"),
+                    attribute(headers, "subject"),
                     message.payload,
                     None,
                     "",

@@ -39,6 +39,7 @@ from twin.scenario.gate import Gate, publisher_settings
 from twin.scenario.hearing import Hearing
 from twin.scenario.live import Live, Lived, Watch
 from twin.scenario.load import LoadedScenario
+from twin.scenario.model import HeaderPrefix
 from twin.scenario.monitors import LagMonitor, Reads, faithfully, metrics_page
 from twin.scenario.net_actions import BOTS
 from twin.scenario.outside import Role
@@ -167,7 +168,9 @@ class _Run:
     async def carry_out(self, manifest: Manifest, stack: AsyncExitStack) -> Manifest:
         """Do everything from topology to evidence; return the manifest, ready to be sealed."""
         if not self.plan.shared:
-            await reconcile(self.connection, await with_room(self.connection, self.plan.topology))
+            wanted = await with_room(self.connection, self.plan.topology)
+            shrink = self.options.settings.allow_shrink
+            await reconcile(self.connection, wanted, allow_shrink=shrink)
             await self.refuse_company()
         before = await states(self.connection, self.plan.recorded)
         crew = Crew(self.plan, self.folder, self.connection, self.loaded.file.parent, self.access)
@@ -317,6 +320,7 @@ class _Run:
             sink=sink,
             shed=shed,
             answer=answer,
+            underscore=self.plan.scenario.header_prefix is HeaderPrefix.UNDERSCORE,
         )
 
     def around(self, monitor: LagMonitor, counts: Counts) -> dict[str, float]:

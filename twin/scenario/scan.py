@@ -9,6 +9,7 @@ import orjson
 from twin.errors import InfrastructureError
 from twin.events.digest import payload_hash
 from twin.events.event import NO_SOURCE, TWIN_SOURCE, SourceTable, attribute
+from twin.events.headers import attribute as written
 from twin.events.headers import readable_headers
 from twin.events.subjects import SubjectSpace
 from twin.jetstream.api import StreamState, stream_state
@@ -83,7 +84,7 @@ class StreamScan:
     ) -> dict[str, str | int | None] | None:
         """Append one message; return a line for `strange.jsonl` when it is not an event of ours."""
         headers = readable_headers(message.headers)
-        event_id, ce_source = headers.get("ce-id", ""), headers.get("ce-source", "")
+        event_id, ce_source = written(headers, "id"), written(headers, "source")
         subject = self.space.logical(message.subject)
         source, seq, why = attribute(self.sources, self.run_id, event_id, ce_source, subject)
         copies.append(
