@@ -19,7 +19,9 @@ external: [bios]
 services:
   copier: {command: [python, own_service.py], ready: {consumer: QIKI_TELEMETRY_V1/copier}}
 watch:
-  lines: {stream: QIKI_EVENTS_V1, durable: copier}
+  lines: {stream: QIKI_EVENTS_V1, durable: copier, ack_latency: true}
+thresholds:
+  consumer_ack_latency{consumer:lines}: [p(99)<20s, min>=0]
 observers:
   lines: {jsonl: lines.jsonl, service: copier, key: hash}
   frames:
@@ -76,6 +78,8 @@ def test_a_service_is_observed_by_hash_by_path_and_by_id(tmp_path: Path) -> None
     assert [fault["outcome"] for fault in result["faults"]] == ["fired"]
     assert (folder / "services" / "copier" / "service.log").read_text().count("ready") == 2
     assert {one["role"] for one in result["lag"]} == {"registrar", "lines"}
+    assert [one["ok"] for one in result["thresholds"]] == [True, True]
+    assert result["thresholds"][0]["samples"] > 10
 
 
 def test_a_foreign_publisher_is_named_and_a_service_that_ends_fails(tmp_path: Path) -> None:
@@ -100,6 +104,10 @@ def test_a_foreign_publisher_is_named_and_a_service_that_ends_fails(tmp_path: Pa
         ("services: {a: {command: []}}", "needs at least 1"),
         ("services: {a: {command: [x], ready: {log: '('}}}", "no regular expression"),
         ("watch: {a: {stream: x.y, durable: z}}", "'x.y' does not match"),
+        (
+            "watch: {a: {stream: X, durable: z}}\nthresholds: {consumer_ack_latency: [max<1s]}",
+            "no consumer under `watch` has `ack_latency: true`",
+        ),
         (
             "events: [{at: 1s, do: {fault: service.kill, service: gone}}]",
             "there is no service 'gone'",

@@ -27,6 +27,7 @@ class RunFolder:
         self.journal = path / "journal"
         self.stream = path / "stream"
         self.observed = path / "observed"
+        self.acks = path / "observed" / "acks.samples"
         self.samples = path / "samples"
         self.registrar_store = path / "registrar"
         self.broker = path / "nats"

@@ -124,6 +124,10 @@ class Watch(Model):
     stream: str = Field(min_length=1, pattern=r"^[^.*>/\s]+$")
     durable: str = Field(min_length=1, pattern=r"^[^.*>/\s]+$")
     within: Duration = Field(10 * NS_PER_S, description="Wall time in which it must exist.")
+    ack_latency: bool = Field(
+        default=False,
+        description="Consent to set its `sample_freq` to 100% while the run lasts, and back.",
+    )
 
 
 class Sql(Model):

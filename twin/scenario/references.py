@@ -71,9 +71,15 @@ def _tags(
     """Yield what is wrong with the tags of a threshold."""
     streams = [*readable_streams(groups), *(one.stream for one in scenario.watch.values())]
     own = [] if Role.REGISTRAR in scenario.external else ["registrar"]
+    roles = watched_roles(scenario)
+    if selector.metric.name == "consumer_ack_latency":
+        roles = [name for name, one in scenario.watch.items() if one.ack_latency]
+        if not roles:
+            yield "no consumer under `watch` has `ack_latency: true`"
+            return
     known = {
         "phase": [phase.name for phase in scenario.phases],
-        "consumer": watched_roles(scenario),
+        "consumer": roles,
         "stream": list(dict.fromkeys(streams)),
         "observer": [*scenario.observers, *own],
     }

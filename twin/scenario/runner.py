@@ -19,12 +19,14 @@ from twin.chaos.stream import BreakableStream
 from twin.errors import InfrastructureError, StoreError, TopologyConflict
 from twin.events.event import Event, SourceTable
 from twin.events.subjects import covers
+from twin.events.topology import ConsumerDecl
 from twin.jetstream.advisories import Advisories
 from twin.jetstream.api import StreamState, consumer_info
 from twin.jetstream.connection import BrokerOptions, Connection, connect
 from twin.jetstream.publisher import PublishCounts as Counts
 from twin.jetstream.publisher import Publisher
 from twin.jetstream.reconcile import reconcile, remove, remove_streams
+from twin.jetstream.sampling import AckSampling
 from twin.jetstream.server import NatsServer
 from twin.registrar.export import export_observed, recorded_per_subject
 from twin.scenario.access import Access
@@ -178,6 +180,7 @@ class _Run:
         stack.push_async_callback(rollbacks.run)
         consumers = self.plan.topology.consumers + await crew.start(stack)
         delivered = await deliveries(self.connection, consumers)
+        await stack.enter_async_context(self.sampling(consumers))
         advisories = await stack.enter_async_context(
             Advisories(self.connection, consumers, self.folder.advisories)
         )
@@ -235,6 +238,13 @@ class _Run:
                 "versions": versions(self.connection.server_version),
             }
         )
+
+    def sampling(self, consumers: Sequence[ConsumerDecl]) -> AckSampling:
+        """Return what samples acknowledgements, of the consumers that scenarios agree to."""
+        agreed = {role for role, one in self.plan.scenario.watch.items() if one.ack_latency}
+        chosen = [(n, one) for n, one in enumerate(consumers) if one.role in agreed]
+        ours = self.server is not None
+        return AckSampling(self.connection, chosen, self.folder.acks, ours=ours)
 
     async def refuse_company(self) -> None:
         """Raise TopologyConflict when somebody already reads what our registrar has to read."""

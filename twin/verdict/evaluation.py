@@ -8,12 +8,13 @@ import numpy as np
 from twin.verdict.facts import Fault, LagSeries
 from twin.verdict.ledger import STREAM
 from twin.verdict.manifest import Manifest
-from twin.verdict.measure import Events, Floats, Selected, phase_walls, select_lag
+from twin.verdict.measure import Events, Floats, Selected, phase_walls, read_acks, select_lag
 from twin.verdict.recovery import NothingMeasured, longest_recovery_s
 from twin.verdict.thresholds import Kind, Selector, Threshold
 
 __all__ = ["Evaluated", "Evaluator", "statistic"]
 
+ACK_LATENCY = "consumer_ack_latency"
 NS = 1_000_000_000
 
 
@@ -88,6 +89,8 @@ class Evaluator:
             return self._count(threshold, phases)
         if kind is Kind.GAUGE:
             values = self._gauge(threshold, phases)
+        elif threshold.selector.metric.name == ACK_LATENCY:
+            values = self._acks(threshold.selector, phases)
         else:
             mask = self._events.mask(phases, self._subject(threshold.selector))
             observer = self._observer(threshold.selector)
@@ -123,6 +126,25 @@ class Evaluator:
             return np.array([series.values[-1] for series in found if len(series.values)])
         return np.concatenate([series.values for series in found])
 
+    def _acks(self, selector: Selector, phases: tuple[int, ...]) -> Floats:
+        windows = [phase_walls(self._manifest, self._manifest.phases[index]) for index in phases]
+        found: list[Floats] = [np.zeros(0)]
+        for series in self._ack_series(selector):
+            for low, high in windows:
+                inside = (series.wall_ns >= low) & (series.wall_ns < high)
+                found.append(series.values[inside])
+        return np.concatenate(found)
+
+    def _ack_series(self, selector: Selector) -> list[Selected]:
+        found = read_acks(
+            self._events.run_dir, self._manifest, selector.tag("consumer"), selector.tag("stream")
+        )
+        if not found:
+            raise NothingMeasured(
+                "no acknowledgement was sampled: `ack_latency: true` under `watch` asks for it"
+            )
+        return found
+
     def _lag_series(
         self, selector: Selector, windows: list[tuple[int, int]] | None
     ) -> list[Selected]:
@@ -139,6 +161,8 @@ class Evaluator:
             raise NothingMeasured("there was no fault to recover from")
         if selector.metric.kind is Kind.GAUGE:
             found = self._closed(self._lag_series(selector, None))
+        elif selector.metric.name == ACK_LATENCY:
+            found = self._ack_series(selector)
         else:
             mask = self._events.mask(None, self._subject(selector))
             observer = self._observer(selector)

@@ -22,6 +22,7 @@ from twin.events.digest import payload_hashes
 from twin.events.event import NO_SOURCE, Event
 
 __all__ = [
+    "ACK",
     "ATTEMPT",
     "COPY",
     "NO_SOURCE",
@@ -79,6 +80,18 @@ COPY = np.dtype(
     ]
 )
 """`stream/stored.bin` and `observed/<observer>.bin`: one record per stored or recorded copy."""
+
+ACK = np.dtype(
+    [
+        ("consumer", "<u2"),  # index into the manifest's list of consumers
+        ("deliveries", "<u2"),
+        ("spare", "<u4"),
+        ("stream_seq", "<u8"),
+        ("delay_ns", "<i8"),  # from the delivery to the acknowledgement, by the server's clock
+        ("time_ns", "<i8"),  # wall time at which the sample came
+    ]
+)
+"""`observed/acks.samples`: one record per sampled acknowledgement of a watched consumer."""
 
 
 class Outcome(IntEnum):

@@ -13,13 +13,14 @@ import numpy.typing as npt
 
 from twin.verdict.dense import Bools, Dense, channel_of, tables
 from twin.verdict.facts import BrokenEvidence, LagSeries
-from twin.verdict.journal import ATTEMPT, COPY, OUTCOME, Outcome
+from twin.verdict.journal import ACK, ATTEMPT, COPY, OUTCOME, Outcome
 from twin.verdict.ledger import Journal, State
 from twin.verdict.manifest import Manifest, PhaseWindow
 
-__all__ = ["Events", "Floats", "Selected", "phase_walls", "select_lag"]
+__all__ = ["ACKS", "Events", "Floats", "Selected", "phase_walls", "read_acks", "select_lag"]
 
 Floats = npt.NDArray[np.floating]
+ACKS = "observed/acks.samples"
 NO_PHASE = 255
 PIECE = 1 << 20
 TENTH_NS = 100_000_000
@@ -45,11 +46,12 @@ class Selected:
 class Events:
     """What was measured of each event. Planes have one entry per number of `journal.dense`.
 
-    One metric's plane is held at a time, so ask for metrics one after the other.
+    One metric's plane is held at a time, so ask for metrics one after the other. `run_dir` is
+    where all is read from.
     """
 
     def __init__(self, run_dir: Path, manifest: Manifest, journal: Journal) -> None:
-        self._run_dir = run_dir
+        self.run_dir = run_dir
         self._manifest = manifest
         self._journal = journal
         self._dense: Dense = journal.dense
@@ -63,7 +65,7 @@ class Events:
         self._read_attempts()
 
     def _read_attempts(self) -> None:
-        path = self._run_dir / "journal" / "attempted.bin"
+        path = self.run_dir / "journal" / "attempted.bin"
         low, high = np.iinfo(np.int64).max, 0
         for rows in tables(path, ATTEMPT):
             low = min(low, int(rows["intended_ns"].min()))
@@ -104,21 +106,21 @@ class Events:
         return self._held[1]
 
     def _publish(self, plane: npt.NDArray[np.float32]) -> None:
-        for rows in tables(self._run_dir / "journal" / "acknowledged.bin", OUTCOME):
+        for rows in tables(self.run_dir / "journal" / "acknowledged.bin", OUTCOME):
             rows = rows[np.isin(rows["outcome"], (Outcome.ACKNOWLEDGED, Outcome.UNKNOWN))]  # noqa: PLW2901
             numbers, _ = self._dense.numbers(rows)
             plane[numbers] = (rows["ack_ns"] - self.intended_ns(numbers)) / 1e6
 
     def _end_to_end(self, plane: npt.NDArray[np.float32], observer: str) -> None:
         attempted = self._journal.has(State.ATTEMPTED)
-        for rows in tables(self._run_dir / "observed" / f"{observer}.bin", COPY):
+        for rows in tables(self.run_dir / "observed" / f"{observer}.bin", COPY):
             numbers, known = self._dense.numbers(rows)
             fresh = known & attempted[numbers] & np.isnan(plane[numbers]) & (rows["time_ns"] > 0)
             numbers, time_ns = numbers[fresh][::-1], rows["time_ns"][fresh][::-1]
             plane[numbers] = (time_ns - self.intended_ns(numbers)) / 1e6
 
     def _slip(self, plane: npt.NDArray[np.float32]) -> None:
-        for rows in tables(self._run_dir / "journal" / "attempted.bin", ATTEMPT):
+        for rows in tables(self.run_dir / "journal" / "attempted.bin", ATTEMPT):
             numbers, _ = self._dense.numbers(rows)
             plane[numbers] = rows["slip_us"] / 1e3
 
@@ -172,6 +174,23 @@ def phase_walls(manifest: Manifest, phase: PhaseWindow) -> tuple[int, int]:
         return manifest.started_ns, manifest.ended_ns or 2**63 - 1
     start = manifest.started_ns
     return start + phase.start_sim_ns // speed, start + phase.end_sim_ns // speed
+
+
+def read_acks(
+    run_dir: Path, manifest: Manifest, consumer: str | None, stream: str | None
+) -> list[Selected]:
+    """Return the sampled acknowledgement latencies, in ms, of each matching consumer."""
+    if not (run_dir / ACKS).exists():
+        return []
+    rows = np.concatenate([*tables(run_dir / ACKS, ACK), np.zeros(0, ACK)])
+    found = []
+    for number, one in enumerate(manifest.consumers):
+        if consumer in (None, one.role) and _is_stream(one.stream, stream):
+            own = rows[rows["consumer"] == number]
+            if len(own):
+                delays = own["delay_ns"] / 1e6
+                found.append(Selected(delays, own["time_ns"], one.role, one.stream))
+    return found
 
 
 def select_lag(

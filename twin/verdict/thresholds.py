@@ -88,6 +88,13 @@ METRICS: Mapping[str, Metric] = {
             CONSUMER_TAGS,
             "Age of the oldest message that is stored and not yet processed.",
         ),
+        Metric(
+            "consumer_ack_latency",
+            Kind.TREND,
+            "ms",
+            CONSUMER_TAGS,
+            "From a delivery to its acknowledgement, of watched consumers with `ack_latency`.",
+        ),
         Metric("consumer_redeliveries", Kind.GAUGE, "", CONSUMER_TAGS, "Redelivered and open."),
     )
 }
@@ -98,7 +105,13 @@ ALLOWED = {
     Kind.COUNTER: ("count", "rate"),
     Kind.RATIO: ("count", "rate"),
 }
-WALL_METRICS = ("publish_latency", "end_to_end_latency", "schedule_slip", "consumer_time_lag")
+WALL_METRICS = (
+    "publish_latency",
+    "end_to_end_latency",
+    "schedule_slip",
+    "consumer_time_lag",
+    "consumer_ack_latency",
+)
 """Metrics that mean nothing without a wall clock that the run kept to."""
 SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 MULTIPLES = {"": 1.0, "k": 1e3, "M": 1e6}
