@@ -62,7 +62,9 @@ def test_repeated_runs_are_all_there(folder: Path) -> None:
     """Each run counts, with an identity of its own."""
     done = twin_run(folder, "passes.yaml", "--repeat", "2", "--json", "--junit", "all.xml")
     assert done.returncode == 0, done.stderr
-    runs = json.loads(done.stdout)["runs"]
+    document = json.loads(done.stdout)
+    runs = document["runs"]
+    assert document["verdicts"] == {"passes": {"PASS": 2}}
     assert len({one["run_id"] for one in runs}) == 2
     assert len({one["digest"] for one in runs}) == 1
     assert len(ET.parse(folder / "all.xml").getroot()) == 2  # noqa: S314 - our own
@@ -75,6 +77,20 @@ def test_a_run_that_cannot_be_carried_out_is_an_error_beside_the_others(folder: 
     assert done.returncode == 4
     assert "Traceback" not in done.stderr
     assert ET.parse(folder / "all.xml").getroot().get("errors") == "3"  # noqa: S314 - our own
+
+
+def test_one_at_a_time_an_error_does_not_end_the_others(folder: Path) -> None:
+    """What has been run before and after a run that cannot be carried out is reported too."""
+    (folder / "early.yaml").write_text(
+        SCENARIO.format(name="early", tag="smoke", more="services: {gone: {command: [no-such]}}")
+    )
+    done = twin_run(folder, "early.yaml", "passes.yaml", "--repeat", "2", "--junit", "all.xml")
+    assert done.returncode == 4
+    assert "Traceback" not in done.stderr
+    lines = done.stdout.splitlines()[-2:]
+    assert lines == ["ERROR    early (2 runs)", "PASS     passes (2 runs)"]
+    suites = ET.parse(folder / "all.xml").getroot()  # noqa: S314 - our own
+    assert suites.get("errors") == "2"
 
 
 def test_a_tag_that_nothing_has_is_a_mistake(folder: Path) -> None:

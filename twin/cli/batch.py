@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,14 @@ from twin.scenario.parameters import Scalar
 from twin.spec.builtin import PREFIX
 from twin.verdict.result import Result, Verdict
 
-__all__ = ["Finished", "as_document", "exit_code", "find_scenarios", "run_apart"]
+__all__ = [
+    "Finished",
+    "as_document",
+    "exit_code",
+    "find_scenarios",
+    "run_apart",
+    "verdicts",
+]
 
 JUDGED = {verdict.exit_code for verdict in Verdict}
 ORDER = (Verdict.PASS, Verdict.INVALID, Verdict.FAIL)
@@ -30,6 +38,11 @@ class Finished:
     result: Result | None
     error: str = ""
     code: int = 0
+
+    @property
+    def verdict(self) -> str:
+        """PASS, FAIL or INVALID, and ERROR without a result."""
+        return self.result.verdict.value if self.result is not None else "ERROR"
 
 
 def find_scenarios(
@@ -100,16 +113,25 @@ def exit_code(finished: Iterable[Finished]) -> int:
     results = list(finished)
     if errors := [one for one in results if one.result is None]:
         return errors[0].code or InfrastructureError.exit_code
-    verdicts = [one.result.verdict for one in results if one.result is not None]
-    return max(verdicts, key=ORDER.index).exit_code
+    found = [one.result.verdict for one in results if one.result is not None]
+    return max(found, key=ORDER.index).exit_code
+
+
+def verdicts(finished: Iterable[Finished]) -> dict[str, dict[str, int]]:
+    """Return for each scenario how many of its runs came to which verdict."""
+    found: dict[str, Counter[str]] = {}
+    for one in finished:
+        found.setdefault(one.name, Counter())[one.verdict] += 1
+    return {name: dict(counts.most_common()) for name, counts in found.items()}
 
 
 def as_document(finished: Sequence[Finished]) -> dict[str, object]:
     """Return what `--json` prints of several runs."""
-    verdicts = [one.result.verdict for one in finished if one.result is not None]
+    found = [one.result.verdict for one in finished if one.result is not None]
     return {
         "schema_version": 1,
-        "verdict": max(verdicts, key=ORDER.index).value if verdicts else None,
+        "verdict": max(found, key=ORDER.index).value if found else None,
+        "verdicts": verdicts(finished),
         "runs": [one.result.model_dump(mode="json") for one in finished if one.result is not None],
         "errors": [
             {"scenario": one.name, "error": one.error, "exit_code": one.code}

@@ -15,8 +15,15 @@ import orjson
 import typer
 
 from twin.cli.asked_shared import Asked
-from twin.cli.batch import Finished, as_document, exit_code, find_scenarios, run_apart
-from twin.errors import Interrupted, UsageError
+from twin.cli.batch import (
+    Finished,
+    as_document,
+    exit_code,
+    find_scenarios,
+    run_apart,
+    verdicts,
+)
+from twin.errors import Interrupted, TwinError, UsageError
 from twin.jetstream.options import BrokerOptions
 from twin.report.html import write_report
 from twin.report.junit import write_junit
@@ -142,10 +149,18 @@ def run_scenarios(
             broker=broker,
             reproduce=_reproduce(one, settings),
         )
-        result, folder = _run_one(one, options, quiet=json)
-        if not json:
-            _show(result, folder, as_json=False)
-        finished.append(Finished(one.scenario.name, result))
+        try:
+            result, folder = _run_one(one, options, quiet=json)
+        except TwinError as error:
+            if isinstance(error, Interrupted) or len(loaded) == 1:
+                raise
+            failed = Finished(one.scenario.name, None, str(error), error.exit_code)
+            _tell(SideConsole(stderr=True, highlight=False, quiet=json), failed)
+            finished.append(failed)
+        else:
+            if not json:
+                _show(result, folder, as_json=False)
+            finished.append(Finished(one.scenario.name, result))
     _report(finished, junit, json)
 
 
@@ -160,17 +175,24 @@ def _report(finished: Sequence[Finished], junit: Path | None, as_json: bool) -> 
     elif as_json:
         _print(orjson.dumps(as_document(finished), option=orjson.OPT_INDENT_2).decode())
     elif len(finished) > 1:
-        _print("\n".join(f"{_verdict(one):8} {one.name}" for one in finished))
+        _print("\n".join(_summary(finished)))
     raise typer.Exit(exit_code(finished))
 
 
-def _verdict(one: Finished) -> str:
-    return one.result.verdict.value if one.result is not None else "ERROR"
+def _summary(finished: Sequence[Finished]) -> Iterator[str]:
+    """Yield a line per scenario: its verdict, or how often it came to which, if it differed."""
+    for name, counts in verdicts(finished).items():
+        each = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+        if len(counts) > 1:
+            yield f"{'differs':8} {name}: {each}"
+        else:
+            [(verdict, count)] = counts.items()
+            yield f"{verdict:8} {name}" + (f" ({count} runs)" if count > 1 else "")
 
 
 def _tell(console: SideConsole, one: Finished) -> None:
     """Say that a run has ended."""
-    console.print(f"{_verdict(one)} {one.name}", markup=False)
+    console.print(f"{one.verdict} {one.name}", markup=False)
     if one.error:
         console.print(one.error, markup=False, soft_wrap=True)
 
