@@ -6,6 +6,7 @@ can be acknowledged and never blocks what comes after it.
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final, NamedTuple
 
@@ -27,6 +28,7 @@ MAX_PAYLOAD: Final = 512 * 1024
 MAX_DEPTH: Final = 64
 KEPT: Final = 4096
 MAX_SUBJECTS: Final = 100_000
+NAMING: Final = frozenset(("metadata", "request_id"))
 POISON: Final = 920
 AUDIT_KEY: Final = AUDIT_SUBJECT.removeprefix("qiki.")
 TWIN_SOURCE: Final = "urn:twin:"
@@ -86,7 +88,7 @@ class Intake:
         is_json = json and data != b""
         content = _content(data) if is_json else None
         code, severity, publish = self._classifier.classify(event_type, subject, content)
-        if not correlation and isinstance(content, dict):
+        if not correlation and isinstance(content, dict) and not NAMING.isdisjoint(content):
             correlation = _correlation(content)
         stream, deliveries, stream_seq, stream_ns = message.place()
         row = Row(
@@ -174,6 +176,7 @@ def _children(container: list[Json] | dict[str, Json]) -> Iterable[Json]:
     return container.values() if isinstance(container, dict) else container
 
 
+@lru_cache(maxsize=100_000)
 def _bot(source: str, subject: str) -> str:
     if source.startswith(TWIN_SOURCE):
         return source.rpartition(":")[2]

@@ -107,10 +107,6 @@ class Rule(_Model):
         publish = severity >= Severity.WARN if self.publish is None else self.publish
         return Verdict(self.code, int(severity), publish)
 
-    def covers(self, event_type: str, subject: str) -> bool:
-        """Say whether the rule looks at events of this type and platform subject."""
-        return fnmatchcase(event_type, self.type) and subject_matches(self.subject, subject)
-
     def tests(self) -> tuple[Test, ...]:
         """Return the tests of a payload that is an object, all of which must hold."""
         lacks = (_lacks(self.lacks),) if self.lacks else ()
@@ -162,6 +158,8 @@ class Classifier:
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules.rules
+        self._patterns = {rule.subject for rule in rules.rules}
+        self._by_type: dict[str, tuple[tuple[Rule, _Step], ...]] = {}
         self._plans: dict[tuple[str, str], _Plan] = {}
         self._unknown = Verdict(UNKNOWN_TYPE, int(CODES[UNKNOWN_TYPE].severity), False)
 
@@ -187,19 +185,33 @@ class Classifier:
             self._plans.clear()
         steps: list[_Step] = []
         otherwise, formless = self._unknown, None
-        for rule in self._rules:
-            if not rule.covers(event_type, platform_subject(subject)):
+        name = platform_subject(subject)
+        covered = {pattern: subject_matches(pattern, name) for pattern in self._patterns}
+        for rule, step in self._of_type(event_type):
+            if not covered[rule.subject]:
                 continue
             if not rule.where:
-                formless = formless or rule.verdict
-            if not (tests := rule.tests()):
-                otherwise = rule.verdict
+                formless = formless or step.verdict
+            if not step.tests:
+                otherwise = step.verdict
                 break
-            steps.append(_Step(tests, rule.verdict))
+            steps.append(step)
         plan = self._plans[event_type, subject] = _Plan(
             tuple(steps), otherwise, formless or self._unknown
         )
         return plan
+
+    def _of_type(self, event_type: str) -> "tuple[tuple[Rule, _Step], ...]":
+        """Return the rules that look at events of a type; subjects are many, types are few."""
+        if len(self._by_type) >= MAX_PLANS:
+            self._by_type.clear()
+        if event_type not in self._by_type:
+            self._by_type[event_type] = tuple(
+                (rule, _Step(rule.tests(), rule.verdict))
+                for rule in self._rules
+                if fnmatchcase(event_type, rule.type)
+            )
+        return self._by_type[event_type]
 
 
 def platform_subject(subject: str) -> str:

@@ -1,6 +1,7 @@
 """The registrar as a process: connect, serve HTTP, record, end on a signal."""
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import Coroutine, Iterator
@@ -23,6 +24,9 @@ __all__ = ["ServeOptions", "serve"]
 
 T = TypeVar("T")
 Asked: TypeAlias = "asyncio.Future[signal.Signals]"
+GARBAGE: Final = (50_000, 20, 20)
+"""Records by the thousand live for a moment and are no cycles: collect seldom."""
+
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -42,6 +46,8 @@ async def serve(options: ServeOptions) -> signal.Signals:
     Waits for ever for a broker that is not there. StoreError when the store fails.
     """
     what = options.registrar
+    gc.freeze()
+    gc.set_threshold(*GARBAGE)
     metrics = RegistrarMetrics(what.version)
     state = _State()
     with _signals() as asked:

@@ -43,7 +43,7 @@ from twin.registrar.thread import StoreThread
 __all__ = ["Registrar", "RegistrarOptions", "first_of_group"]
 
 MAX_HELD: Final = 20_000
-COMMIT_ROWS: Final = 5_000
+COMMIT_ROWS: Final = 10_000
 WAIT_S: Final = 0.2
 BURST: Final = 100
 RETRY_S: Final = 0.25
