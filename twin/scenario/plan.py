@@ -65,7 +65,8 @@ class Plan:
     and go when the run is over; with a prefix of the user's choice they stay. `recorded` are
     the streams that hold the run's events and that somebody has to read, by their names on
     the server: commands and answers are in none of them. On `external` logical subjects
-    somebody else publishes instead of the twin.
+    somebody else publishes instead of the twin. `shared` says what may be done on streams of
+    others, which `attach` finds; `duplicate_window_s` is the shortest of theirs.
     """
 
     run_id: str
