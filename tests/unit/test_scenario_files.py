@@ -348,3 +348,19 @@ def test_impossible_faults_of_the_network_are_found(tmp_path: Path, fault: str, 
     """Clients that are not there and values that make no sense are named with their place."""
     [found] = problems(tmp_path, f"{MINIMAL}events:\n  - {{at: 1s, do: {{fault: {fault}}}}}\n")
     assert told in found
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("# c\n[twin]\nruns = 'x'\n", "2:1: unknown key 'twin'"), ("a = ", "is no TOML")],
+)
+def test_a_project_file_that_says_something_is_refused(
+    text: str, message: str, tmp_path: Path
+) -> None:
+    """twin.toml marks a folder; a key in it would seem to do what it does not."""
+    (tmp_path / "twin.toml").write_text(text)
+    file = write(tmp_path, MINIMAL)
+    with pytest.raises(InputError, match=message):
+        load_scenario(file)
+    (tmp_path / "twin.toml").write_text("# only a mark\n")
+    assert load_scenario(file).scenario.name == "tiny"

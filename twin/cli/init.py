@@ -11,11 +11,7 @@ from twin.spec.builtin import builtin_path
 __all__ = ["init"]
 
 TWIN_TOML = """\
-# Marks the root of this project: paths in scenarios stay inside its folder.
-[twin]
-specs = "specs"
-scenarios = "scenarios"
-runs = "runs"
+# Marks the root of this project: paths in scenarios stay inside its folder. It has no keys.
 """
 SCENARIO = """\
 schema_version: 1

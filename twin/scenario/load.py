@@ -8,6 +8,7 @@ from twin.errors import InputError, Problem, TwinError
 from twin.scenario.include import with_included
 from twin.scenario.model import Fleet, Scenario
 from twin.scenario.parameters import Scalar, put_in
+from twin.scenario.project import project_root
 from twin.scenario.rehearse import rehearse
 from twin.scenario.salvage import read_scenario
 from twin.scenario.values import StartValue
@@ -38,7 +39,7 @@ def load_scenario(reference: str, given: Mapping[str, Scalar] | None = None) -> 
     file = resolve("scenarios", reference)
     document = load_document(reference, "scenarios")
     if not reference.startswith(PREFIX):
-        document = with_included(document, file.parent, _project_root(file))
+        document = with_included(document, file.parent, project_root(file))
     read = read_scenario(put_in(document, given or {}))
     problems = list(read.problems)
     if read.scenario is None:
@@ -97,20 +98,11 @@ def _group(
 def _spec(scenario_file: Path, reference: str) -> BotSpec:
     if reference.startswith(PREFIX):
         return load_spec(reference)
-    root = _project_root(scenario_file)
+    root = project_root(scenario_file)
     path = (scenario_file.parent / reference).resolve()
     if not path.is_relative_to(root):
         raise TwinError(f"spec {reference!r} lies outside the project folder {root}")
     return load_spec(path)
-
-
-def _project_root(scenario_file: Path) -> Path:
-    """Return the nearest folder with a twin.toml, otherwise the parent of the file's folder."""
-    folder = scenario_file.resolve().parent
-    for candidate in (folder, *folder.parents):
-        if (candidate / "twin.toml").is_file():
-            return candidate
-    return folder.parent
 
 
 def _distribution(value: float | StartValue) -> Distribution:
