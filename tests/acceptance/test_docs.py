@@ -84,16 +84,14 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_commands_of_a_page_run_as_written(page: Path, project: Path, tmp_path: Path) -> None:
     """Each command ends with 0, or with the exit code that its comment announces."""
     run = (project / "runs" / "last").resolve()
-    for text, _ in blocks(page, "yaml"):
-        before = page.read_text().partition(text)[2]
-        if saved := SAVED_AS.search(before[:80]):
-            (tmp_path / saved[1]).parent.mkdir(exist_ok=True)
-            (tmp_path / saved[1]).write_text(text)
+    folder = tmp_path if any("twin init" in line for line in commands(page)) else project
+    for text, after in blocks(page, "yaml", "python"):
+        if saved := SAVED_AS.search(after):
+            place = (tmp_path if saved[1].endswith(".yaml") else folder) / saved[1]
+            place.parent.mkdir(exist_ok=True)
+            place.write_text(text)
     (project / "stricter.yaml").write_text("thresholds: {publish_latency: [p(99)<60s]}\n")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    folder = tmp_path
-    if not any("twin init" in line for line in commands(page)):
-        folder = project
     for line in commands(page):
         if line.startswith("make "):
             assert f"\n{line.split()[1]}:" in (ROOT / "Makefile").read_text(), line
