@@ -75,12 +75,20 @@ class Archive:
 
     def holds_any(self, rows: Sequence[Row], keys: Keys) -> bool:
         """Tell whether one of the events is recorded within the horizon; exact."""
+        return any(
+            stored_as((one.db,), rows[at].id, rows[at].source) is not None
+            for one in self._within_horizon
+            for at in one.filter().suspects(keys)
+        )
+
+    def suspects(self, keys: Keys) -> set[int]:
+        """Return the places of keys that may be those of events within the horizon."""
+        return {at for one in self._within_horizon for at in one.filter().suspects(keys)}
+
+    @property
+    def _within_horizon(self) -> list[Closed]:
         count = self._limits.dedupe_segments
-        for one in self.segments[-count:] if count else ():
-            for at in one.filter().suspects(keys):
-                if stored_as((one.db,), rows[at].id, rows[at].source) is not None:
-                    return True
-        return False
+        return self.segments[-count:] if count else []
 
     def due(self, active_bytes: int, now_ns: int) -> tuple[int, str]:
         """Return how many segments have to go, oldest first, and why: `age` or `size`."""

@@ -9,7 +9,7 @@ gives the same sequences out again.
 - another event at a sequence that was recorded already: a *rollback* of the stream, noted.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import apsw
@@ -39,16 +39,24 @@ class Sifted:
             self.high[stream] = stream_seq
 
 
-def sift(segments: Sequence[apsw.Connection], rows: Iterable[Row], known: dict[str, int]) -> Sifted:
+def sift(
+    segments: Sequence[apsw.Connection],
+    rows: Iterable[Row],
+    known: dict[str, int],
+    suspects: Container[int],
+) -> Sifted:
     """Compare a batch with the store's segments and with itself.
 
-    `known` is the last sequence per stream.
+    `known` is the last sequence per stream. Rows past it are looked up where their place in the
+    batch is among `suspects`, all others always.
     """
     sifted = Sifted()
     seen: dict[tuple[str, str], Row] = {}
-    for row in rows:
+    for place, row in enumerate(rows):
         high = sifted.high.get(row.stream, known.get(row.stream, 0))
-        before = seen.get((row.id, row.source)) or stored_as(segments, row.id, row.source)
+        before = seen.get((row.id, row.source))
+        if before is None and (row.stream_seq <= high or place in suspects):
+            before = stored_as(segments, row.id, row.source)
         if before is not None:
             _again(sifted, before, row)
         else:

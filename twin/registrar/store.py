@@ -282,7 +282,8 @@ class Store:
         sifted = self._ahead(rows)
         if sifted is None or self._holds_any(rows, keys):
             segments = [active.db, *self._archive.newest_first]
-            sifted = sift(segments, rows, active.last_sequences)
+            suspects = {*active.known.suspects(keys), *self._archive.suspects(keys)}
+            sifted = sift(segments, rows, active.last_sequences, suspects)
             keys = keys_of((row.id, row.source) for row in sifted.rows)
         active.insert(sifted.rows)
         return sifted, keys
