@@ -199,7 +199,10 @@ async def test_an_interrupt_stops_publishing_within_a_second(
 ) -> None:
     """Whatever is held back or waits is not published any more; exit code 130."""
     await make_theirs(connection)
-    write(tmp_path, duration="60s")
+    write(tmp_path)
+    storm = "{name: storm, duration: 6s, load: {rate: 10x}}, {name: calm, duration: 90s}"
+    text = (tmp_path / "theirs.yaml").read_text()
+    (tmp_path / "theirs.yaml").write_text(text.replace("{name: all, duration: 4s}", storm))
     last = [0.0]
 
     def heard(batch: list[Delivery]) -> None:
@@ -217,6 +220,7 @@ async def test_an_interrupt_stops_publishing_within_a_second(
     assert await asyncio.wait_for(done.wait(), 30) == 130
     await connection.flush()
     assert last[0] - asked < 1.0
+    assert await messages(connection) < 2 + 40 * 10, "what was held back stays where it is"
 
 
 async def test_a_lowered_limit_of_our_own_needs_permission(

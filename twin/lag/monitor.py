@@ -8,6 +8,7 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.exposition import ThreadingWSGIServer
+from prometheus_client.registry import Collector
 
 from twin.errors import InfrastructureError
 from twin.events.topology import ConsumerDecl
@@ -47,14 +48,17 @@ async def open_sampler(
 
 
 @contextmanager
-def serve_page(sampler: LagSampler, host: str, port: int) -> Iterator[str]:
+def serve_page(sampler: LagSampler, host: str, port: int, *others: Collector) -> Iterator[str]:
     """Serve what the sampler found last at `/metrics`; gives the URL. Port 0 takes a free one.
+
+    `others` are exported beside it.
 
     `/healthz` says that the monitor runs, whether or not it reaches its broker. Raises
     InfrastructureError when the address cannot be had.
     """
     registry = CollectorRegistry()
-    registry.register(LagCollector(sampler))
+    for collector in (LagCollector(sampler), *others):
+        registry.register(collector)
     try:
         server = make_server(
             host, port, _pages(make_wsgi_app(registry)), ThreadingWSGIServer, _Quiet

@@ -12,6 +12,7 @@ from twin.lag.metrics import CONSUMER, LagCollector
 from twin.lag.sampler import LagSampler
 from twin.reference.markdown import code, table
 from twin.registrar.metrics import RegistrarMetrics
+from twin.scenario.publish_metrics import PublishCollector
 
 __all__ = ["metrics_page"]
 
@@ -40,6 +41,7 @@ def metrics_page() -> str:
     return (
         f"{HEAD}\n## twin registrar serve\n\n{_table(_rows(registrar.collectors()))}"
         f"\n## twin lag serve, and twin run while it lasts\n\n{_table(_rows([lag]))}\n"
+        f"\n## twin run while it lasts\n\n{_table(_rows([PublishCollector()]))}\n"
         "Series called `jetstream_*` have the names and labels of prometheus-nats-exporter, those\n"
         "of servers, leaders and accounts included, which are not listed here.\n"
     )

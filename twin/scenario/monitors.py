@@ -13,6 +13,7 @@ from twin.lag.monitor import serve_page
 from twin.lag.sample import ConsumerSample, Watched
 from twin.lag.sampler import LagSampler
 from twin.lag.status import StatusRules
+from twin.scenario.publish_metrics import PublishCollector
 
 __all__ = ["LagMonitor", "Reads", "faithfully", "metrics_page"]
 
@@ -71,8 +72,8 @@ class LagMonitor:
 
 
 @contextmanager
-def metrics_page(monitor: LagMonitor, url: Path) -> Iterator[None]:
+def metrics_page(monitor: LagMonitor, published: PublishCollector, url: Path) -> Iterator[None]:
     """Serve `/metrics` on a port of the operating system's choice; its URL is in file `url`."""
-    with serve_page(monitor.sampler, "127.0.0.1", 0) as address:
+    with serve_page(monitor.sampler, "127.0.0.1", 0, published) as address:
         url.write_text(f"{address}\n")
         yield

@@ -46,6 +46,7 @@ from twin.scenario.monitors import LagMonitor, Reads, faithfully, metrics_page
 from twin.scenario.net_actions import BOTS
 from twin.scenario.outside import Role
 from twin.scenario.plan import Plan, Settings
+from twin.scenario.publish_metrics import PublishCollector
 from twin.scenario.rollback import Rollbacks
 from twin.scenario.room import with_room
 from twin.scenario.run_state import run_state
@@ -166,6 +167,7 @@ class _Run:
     watch: Watch
     access: Access
     bots: Connection
+    published: PublishCollector = field(default_factory=PublishCollector)
 
     async def carry_out(self, manifest: Manifest, stack: AsyncExitStack) -> Manifest:
         """Do everything from topology to evidence; return the manifest, ready to be sealed."""
@@ -191,7 +193,7 @@ class _Run:
         monitor = LagMonitor(
             self.connection, consumers, advisories, self.folder.lag, self.options.monitor_reads
         )
-        stack.enter_context(metrics_page(monitor, self.folder.metrics_url))
+        stack.enter_context(metrics_page(monitor, self.published, self.folder.metrics_url))
         hearing = Hearing(self.connection, self.plan.space, self.plan.scenario.expect)
         await hearing.start()
         started = (time.time_ns(), time.monotonic_ns())
@@ -287,6 +289,7 @@ class _Run:
             settings = publisher_settings(self.plan.duplicate_window_s) if shared else None
             publishing = Publisher(self.bots, sources, self.plan.space, journal, settings)
             async with publishing as publisher, AsyncExitStack() as stack:
+                self.published.read = lambda: publisher.counts
                 gate = Gate(publisher, sources, shared) if shared else None
                 answer: Taker = commands.answer
                 if gate is not None:
