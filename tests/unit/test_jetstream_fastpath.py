@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twin.jetstream.fastpath import AckPattern, FastParser
+from twin.jetstream.acks import AckPattern
+from twin.jetstream.fastpath import FastParser
 from twin.jetstream.wire import Delivery, Stored
 
 

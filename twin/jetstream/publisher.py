@@ -10,7 +10,7 @@ import contextlib
 import random
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
@@ -25,6 +25,7 @@ from twin.jetstream.account import Account, PublishCounts, PublishJournal, Quant
 from twin.jetstream.backlog import Backlog
 from twin.jetstream.connection import Connection, Subscription
 from twin.jetstream.flights import Flights, Slots
+from twin.jetstream.permitted import Subjects, header_sizes
 from twin.jetstream.puback import TRANSIENT, read_ack
 from twin.jetstream.wire import INTENDED_HEADER, Delivery, Stored, Volley, stamp
 from twin.verdict.journal import LocalRefusal
@@ -44,9 +45,6 @@ _MAX_TRIES = 0xFFFF
 _GROWING = 10
 _STAMP_SIZE = len(stamp(time.time_ns()))
 _FORBIDDEN = re.compile(r'permissions violation for publish to "(?P<subject>[^"]+)"', re.IGNORECASE)
-_START = np.frombuffer(b"NATS/1.0\r\n", np.uint8)
-_LINE_END = np.frombuffer(b"\r\n", np.uint8)
-_SUBJECT = re.compile(rb"[^\s.*>]+(\.[^\s.*>]+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +95,7 @@ class Publisher:
         self._flights = Flights(self._settings.backlog)
         self._account = Account(journal, self._flights)
         self._backlog = Backlog(ordered=not self._settings.pipelined)
-        self._subjects = _Subjects(sources, space)
+        self._subjects = Subjects(sources, space)
         self._resting = 0
         self._largest = 0
         self._inbox = b""
@@ -135,7 +133,7 @@ class Publisher:
         self._check()
         if not events:
             return
-        heads = _check_headers([event.headers for event in events])
+        heads = header_sizes([event.headers for event in events])
         sources = [event.source for event in events]
         self._subjects.know(sources)
         rows = self._account.offered(events, intended_ns, slip_us)
@@ -418,46 +416,3 @@ class Publisher:
     async def _checkpoint(self) -> None:
         self._account.journal.flush()
         await asyncio.to_thread(self._account.journal.sync)
-
-
-class _Subjects(dict[int, bytes]):
-    """The subject of each source as it is on the wire."""
-
-    def __init__(self, sources: SourceTable, space: SubjectSpace) -> None:
-        super().__init__()
-        self._table = sources
-        self._space = space
-
-    def know(self, sources: Iterable[int]) -> None:
-        """Look up what is not known yet; UsageError for what cannot be published to."""
-        for source in set(sources).difference(self):
-            logical = self._table[source].subject
-            subject = self._space.wire(logical).encode()
-            if not _SUBJECT.fullmatch(subject):
-                raise UsageError(f"{logical!r} is not a subject that can be published to.")
-            self[source] = subject
-
-    def of(self, subject: str) -> list[int]:
-        """Return the known sources of a subject, whose letters' case is not known."""
-        wanted = subject.lower().encode()
-        return [source for source, one in self.items() if one.lower() == wanted]
-
-
-def _check_headers(blocks: list[bytes]) -> npt.NDArray[np.int64]:
-    """Return the size of each block; UsageError for one that is none, or ends early.
-
-    All are looked through at once, and one by one where something looks odd.
-    """
-    sizes = np.fromiter(map(len, blocks), np.int64, len(blocks))
-    text = np.frombuffer(b"".join(blocks), np.uint8)
-    ends = np.cumsum(sizes)
-    if (
-        sizes.min() < len(_START)
-        or (text[(ends - sizes)[:, None] + np.arange(len(_START))] != _START).any()
-        or (text[ends[:, None] - (2, 1)] != _LINE_END).any()
-        or ((text[:-1] == _LINE_END[1]) & (text[1:] == _LINE_END[0])).any()
-    ):
-        for block in blocks:
-            if block[:10] != b"NATS/1.0\r\n" or block[-2:] != b"\r\n" or b"\r\n\r\n" in block:
-                raise UsageError(f"The headers of an event are malformed: {block[:200]!r}")
-    return sizes
