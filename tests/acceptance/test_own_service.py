@@ -93,6 +93,26 @@ def test_a_foreign_publisher_is_named_and_a_service_that_ends_fails(tmp_path: Pa
     assert found["service"] == "service intruder ended by itself with exit code 7"
 
 
+def test_an_external_registrar_that_drops_one_in_ten_thousand_is_found(tmp_path: Path) -> None:
+    """FAIL for nothing but the loss, which names the first lost events.
+
+    That the same service without the defect passes is a command of docs/your-own-service.md.
+    """
+    examples = HERE.parent.parent / "docs" / "examples"
+    shutil.copy(examples / "recorder.py", tmp_path)
+    text = (examples / "recorder.yaml").read_text().replace("lose_one_in: 0", "lose_one_in: 10000")
+    text = text.replace("[p(50)<2s]", "[p(50)<20s]") + "limits: {max_slip_p99_ms: 10000}\n"
+    code, result, _ = run(text, tmp_path)
+    assert (code, result["verdict"]) == (1, "FAIL")
+    assert [reason["check"] for reason in result["reasons"]] == ["guarantee.lost"]
+    [hop] = [hop for hop in result["hops"] if hop["name"] == "recorder"]
+    lost = [one for one in hop["examples"] if one["event_class"] == "lost"]
+    assert len(lost) == hop["counts"]["lost"] == result["totals"]["generated"] // 10_000 > 0
+    for one in lost:
+        assert one["id"] in result["reasons"][0]["message"]
+        assert (one["hop"], one["sim_ns"] > 0, one["faults"]) == ("recorder", True, [])
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
