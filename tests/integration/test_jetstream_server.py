@@ -111,3 +111,17 @@ async def test_an_old_server_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("twin.jetstream.server.OLDEST", (99, 0))
     with pytest.raises(BrokerUnreachable, match="too old"):
         await NatsServer(tmp_path / "nats", log=tmp_path / "log").start()
+
+
+async def test_its_configuration_is_for_us_alone(tmp_path: Path) -> None:
+    """The file may carry a login: nobody else can read it, at any start."""
+    login = BrokerOptions(token="s3cret")
+    config = "authorization { token: s3cret }"
+    async with NatsServer(
+        tmp_path / "nats", log=tmp_path / "log", extra_config=config, probe=login
+    ) as server:
+        file = tmp_path / "nats" / "nats-server.conf"
+        assert file.stat().st_mode & 0o777 == 0o600
+        await server.kill()
+        await server.start()
+        assert file.stat().st_mode & 0o777 == 0o600
