@@ -4,7 +4,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 RECORDED := benchmarks/recorded
 
-.PHONY: help setup run test test-external soak crash-test bench bench-docs lint docs lock release clean
+.PHONY: help setup run secrets test test-external soak crash-test bench bench-docs lint docs lock release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,12 @@ $(STAMP): requirements-dev.lock pyproject.toml
 
 run: $(STAMP) ## run the patrol scenario to its verdict on an embedded nats-server
 	$(BIN)/twin run scenarios/patrol.yaml
+
+secrets: $(STAMP) ## make the passwords of compose.yaml in deploy/secrets, and .env with who may read them
+	$(BIN)/twin spec generate specs/BotSpec.yaml -o deploy/generated --secrets deploy/secrets
+	@test -s deploy/secrets/grafana-password || (umask 077; $(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(24))' > deploy/secrets/grafana-password)
+	@if [ "$$(id -u)" = 0 ]; then chown -R 10001:10001 deploy/secrets; ids='10001 10001'; else ids="$$(id -u) $$(id -g)"; fi; \
+	  printf 'TWIN_UID=%s\nTWIN_GID=%s\n' $$ids > .env
 
 test: $(STAMP) ## run every test that needs Python only
 	$(BIN)/python -m pytest -n 4 --dist worksteal -m "not external"
@@ -67,6 +73,8 @@ lock: $(STAMP) ## resolve the dependencies again into both lock files
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --group dev pyproject.toml -o requirements-dev.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --group build -o requirements-build.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --group external -o tests/external/requirements.lock
 
 clean: ## remove what setup, tests and builds left
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

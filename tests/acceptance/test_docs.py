@@ -28,7 +28,7 @@ SAVED_AS = re.compile(r"^Saved as `(\S+)`:$", re.MULTILINE)
 SOME_RUN = re.compile(r"runs/\d{8}-\d{6}-[\w-]+")
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 RUN_ELSEWHERE = re.compile(
-    r"registrar serve|twin bench |twin capacity |--nats |export NATS_URL|"
+    r"registrar serve|twin fleet |twin bench |twin capacity |--nats |export NATS_URL|"
     r"sqlite3 |datasette |duckdb "
 )
 """Services, benchmarks and a user's server are tested elsewhere; the last three are of others."""

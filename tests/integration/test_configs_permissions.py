@@ -246,6 +246,27 @@ async def test_the_provisioner_makes_and_never_removes(platform: Deployment) -> 
         assert not await platform.may_publish("provisioner", subject), subject
 
 
+async def test_the_smoke_user_makes_its_own_streams_only(platform: Deployment) -> None:
+    """It probes with a bot and streams that it deletes; what is the deployment's stays."""
+    probe = {"name": "TWIN_smoke_trip", "subjects": ["twin.smoke.trip"], "storage": "memory"}
+    await platform.api("smoke", "STREAM.CREATE.TWIN_smoke_trip", probe)
+    await platform.api("smoke", "STREAM.DELETE.TWIN_smoke_trip")
+    assert await platform.may_hear("smoke", "qiki.events.v1.audit")
+    for subject in (
+        "qiki.events.v1.audit",
+        "qiki.commands.control",
+        "$JS.API.STREAM.DELETE.QIKI_EVENTS_V1",
+        "$JS.API.STREAM.MSG.DELETE.QIKI_EVENTS_V1",
+        "$JS.API.STREAM.CREATE.OTHER",
+        "$JS.API.STREAM.PURGE.QIKI_EVENTS_V1",
+        "$JS.API.CONSUMER.MSG.NEXT.QIKI_EVENTS_V1.registrar",
+        "$JS.API.CONSUMER.DELETE.QIKI_EVENTS_V1.registrar",
+        "twin.smoke.other",
+    ):
+        assert not await platform.may_publish("smoke", subject), subject
+    assert not await platform.may_hear("smoke", "qiki.telemetry")
+
+
 async def test_generated_streams_are_what_the_twin_declares(platform: Deployment) -> None:
     """Our own reconciler finds nothing in the files to correct, and may make what is missing."""
     options = BrokerOptions(
@@ -327,4 +348,5 @@ def test_every_role_of_the_specs_is_seen_above() -> None:
         "events_audit",
         "lag",
         "provisioner",
+        "smoke",
     }

@@ -57,7 +57,7 @@ async def test_subject_names_the_bot_and_its_answer_comes_back(
     log, got = io.BytesIO(), list[Delivery]()
     await connection.subscribe("lab.qiki.fleet.v1.*.responses.control", got.extend)
     await connection.subscribe("answers", got.extend)
-    async with commands.reach(world, world.bots, log):
+    async with commands.reach(world, world.bots, log.write):
         await connection.flush()
         for bot in ("h-0002", "h-0009"):
             subject = f"lab.qiki.fleet.v1.{bot}.commands.mode".encode()
@@ -87,7 +87,7 @@ async def test_commands_reach_bots_again_after_the_broker_has_come_back(
     commands = Commands(connection, SPACE, sources)
     world, log = a_world(sources, commands), io.BytesIO()
     subject = "lab.qiki.fleet.v1.h-0001.commands.mode"
-    async with commands.reach(world, world.bots, log):
+    async with commands.reach(world, world.bots, log.write):
         await server.kill()
         await server.start()
         await connection.wait_up(20)

@@ -1,18 +1,18 @@
 """`twin lag`: how far consumers are behind, why, and what would help."""
 
 import asyncio
-import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
 import typer
 from rich.console import Console
 from rich.live import Live
 
-from twin.errors import InfrastructureError, UsageError
+from twin.cli.services import address, until_terminated
+from twin.errors import InfrastructureError
 from twin.jetstream.options import BrokerOptions
 from twin.lag.explain import advise, facts
 from twin.lag.monitor import open_sampler, serve_page
@@ -64,7 +64,7 @@ def serve_command(
 
     New streams and consumers appear by themselves. Example: twin lag serve --stream 'QIKI_*'
     """
-    host, port = _address(http)
+    host, port = address(http)
     broker = BrokerOptions.resolve(nats, context)
 
     async def work() -> None:
@@ -76,7 +76,7 @@ def serve_command(
                 typer.echo(url, err=True)
                 await sampler.run(interval, lambda samples: None)
 
-    asyncio.run(_until_terminated(work()))
+    asyncio.run(until_terminated(work()))
 
 
 @app.command()
@@ -101,7 +101,7 @@ def watch(
 
     def watch_with(take: Take) -> None:
         try:
-            asyncio.run(_until_terminated(work(take)))
+            asyncio.run(until_terminated(work(take)))
         except Enough:
             return
 
@@ -192,25 +192,3 @@ def _print_text(samples: list[ConsumerSample]) -> None:
     for one in samples:
         typer.echo(as_text(one))
     sys.stdout.flush()
-
-
-async def _until_terminated(work: Coroutine[Any, Any, None]) -> None:
-    """Do the work; SIGTERM ends it in good order."""
-    task = asyncio.create_task(work)
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, task.cancel)
-    try:
-        await asyncio.wait({task})
-        if not task.cancelled():
-            task.result()
-    finally:
-        loop.remove_signal_handler(signal.SIGTERM)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-def _address(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise UsageError(f"--http: {text!r} is not HOST:PORT")
-    return host, int(port)

@@ -29,6 +29,7 @@ COMMANDS = {
     "spec": ("twin.cli.spec", "app"),
     "registrar": ("twin.cli.registrar", "app"),
     "lag": ("twin.cli.lag", "app"),
+    "fleet": ("twin.cli.fleet", "fleet"),
     "capacity": ("twin.cli.capacity", "find_capacity"),
     "bench": ("twin.cli.bench", "app"),
 }

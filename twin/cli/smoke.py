@@ -17,12 +17,12 @@ from twin.cli.findings import print_findings
 from twin.configs.roles import roles
 from twin.configs.topology import space_of, spec_topology
 from twin.errors import UsageError
-from twin.events.subjects import SubjectSpace
+from twin.events.subjects import BOT_ID, SubjectSpace
 from twin.jetstream.connection import connect
 from twin.jetstream.options import BrokerOptions
 from twin.smoke.check import Finding, State, run_checks
 from twin.smoke.deployment import CHECKS, embedded
-from twin.smoke.site import Site
+from twin.smoke.site import Site, random_name
 from twin.spec.bot import BotSpec
 from twin.spec.load import load_spec
 from twin.verdict.files import write_atomic
@@ -41,6 +41,7 @@ class Asked:
     monitor: str
     configs: Path | None
     credentials: dict[str, BrokerOptions]
+    name: str
 
 
 def smoke(
@@ -69,6 +70,12 @@ def smoke(
         list[str] | None,
         typer.Option(help="A role and the nats CLI context of its user.", metavar="ROLE=CONTEXT"),
     ] = None,
+    name: Annotated[
+        str,
+        typer.Option(
+            help="Name of all that the checks make, not a random one: `smoke` for the role smoke."
+        ),
+    ] = "",
     junit: Annotated[
         Path | None, typer.Option(help="Also write JUnit XML.", metavar="FILE")
     ] = None,
@@ -84,6 +91,8 @@ def smoke(
     given = nats is not None or context is not None
     if not given and (registrar or monitor or credentials):
         raise UsageError("--registrar, --monitor and --credentials belong to --nats or --context")
+    if name and not BOT_ID.fullmatch(name):
+        raise UsageError(f"--name: {name!r} is not made of A-Z a-z 0-9 _ -")
     loaded = load_spec(spec)
     asked = Asked(
         BrokerOptions.resolve(nats or "", context or "") if given else None,
@@ -92,7 +101,8 @@ def smoke(
         _base(registrar, "--registrar"),
         _base(monitor, "--monitor"),
         configs,
-        dict(_role(one, loaded) for one in credentials or []),
+        dict(_role(one, loaded, nats or "") for one in credentials or []),
+        name,
     )
     began = time.monotonic()
     findings = asyncio.run(_check(asked))
@@ -123,6 +133,7 @@ async def _check(asked: Asked) -> list[Finding]:
             monitor,
             asked.configs,
             asked.credentials,
+            asked.name or random_name(),
         )
         return await run_checks(CHECKS, site)
 
@@ -133,14 +144,14 @@ def _base(url: str, flag: str) -> str:
     return url.rstrip("/").removesuffix("/metrics")
 
 
-def _role(text: str, spec: BotSpec) -> tuple[str, BrokerOptions]:
+def _role(text: str, spec: BotSpec, url: str) -> tuple[str, BrokerOptions]:
     name, sign, context = text.partition("=")
     if not sign or not context:
         raise UsageError(f"--credentials: {text!r} is not ROLE=CONTEXT")
     known = [role.user for role in roles(spec, spec_topology(spec))]
     if name not in known:
         raise UsageError(f"--credentials: no role is called {name!r}; there are {', '.join(known)}")
-    return name, BrokerOptions.resolve("", context)
+    return name, BrokerOptions.resolve(url, context)
 
 
 def _junit(findings: Sequence[Finding]) -> bytes:

@@ -10,9 +10,18 @@ from twin.events.subjects import SubjectSpace
 from twin.events.topology import Topology
 from twin.spec.bot import BotSpec
 
-__all__ = ["Role", "roles"]
+__all__ = ["PROBES", "PROBE_NAME", "Role", "probe_stream", "roles"]
 
 API = "$JS.API"
+PROBE_NAME = "smoke"
+"""How the smoke checks call what they make when they run as the role `smoke`."""
+PROBES = ("trip", "twice", "clock", "ce", "lag")
+"""What the smoke checks make a stream for."""
+
+
+def probe_stream(name: str, purpose: str) -> str:
+    """Return the name of the stream that smoke checks called `name` make for a purpose."""
+    return f"TWIN_{name}_{purpose}".replace("-", "_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +59,7 @@ def roles(spec: BotSpec, topology: Topology) -> tuple[Role, ...]:
         *_readers(topology),
         _lag(topology),
         _provisioner(),
+        _smoke(spec, topology, space),
     )
 
 
@@ -111,7 +121,7 @@ def _reading(topology: Topology, role: str) -> tuple[str, ...]:
 
 
 def _lag(topology: Topology) -> Role:
-    streams = [stream.name for stream in topology.streams]
+    streams = [*(stream.name for stream in topology.streams), probe_stream(PROBE_NAME, "lag")]
     return _role(
         "lag",
         "looks at streams and consumers, reads the time of the oldest message",
@@ -144,6 +154,43 @@ def _provisioner() -> Role:
             f"{API}.CONSUMER.INFO.*.*",
         ),
         (),
+    )
+
+
+def _smoke(spec: BotSpec, topology: Topology, space: SubjectSpace) -> Role:
+    """Return the role of `twin smoke --name smoke`: streams of its own, and a probing bot."""
+    probes = [probe_stream(PROBE_NAME, purpose) for purpose in PROBES]
+    channels = [one for one in platform_channels(spec) if not one.inbound]
+    says = [space.subject("*", one.subject) for one in channels if one.subject != AUDIT_SUBJECT]
+    known = [channel.subject for channel in channels]
+    audit = (space.pattern(AUDIT_SUBJECT),) if AUDIT_SUBJECT in known else ()
+    return _role(
+        "smoke",
+        "checks the deployment: makes and deletes streams of its own, speaks as a probing bot",
+        (
+            *says,
+            *(f"twin.{PROBE_NAME}.{purpose}" for purpose in PROBES),
+            f"{API}.INFO",
+            f"{API}.STREAM.NAMES",
+            *(
+                f"{API}.STREAM.{verb}.{stream}"
+                for stream in probes
+                for verb in ("CREATE", "UPDATE", "DELETE", "INFO", "MSG.GET")
+            ),
+            *(
+                f"{API}.{verb}.{stream}.{stream}"
+                for stream in probes
+                for verb in ("CONSUMER.CREATE", "CONSUMER.INFO", "CONSUMER.MSG.NEXT")
+            ),
+            *(f"$JS.ACK.{stream}.{stream}.>" for stream in probes),
+            *(
+                f"{API}.STREAM.{verb}.{stream.name}"
+                for stream in topology.streams
+                for verb in ("INFO", "MSG.GET")
+            ),
+            *(f"{API}.CONSUMER.INFO.{one.stream}.{one.name}" for one in topology.consumers),
+        ),
+        audit,
     )
 
 

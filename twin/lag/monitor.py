@@ -1,7 +1,7 @@
 """The lag monitor as a thing to open: a connection, the advisories, a sampler, a page."""
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from threading import Thread
 from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIRequestHandler, make_server
@@ -21,7 +21,7 @@ from twin.lag.status import StatusRules
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["open_sampler", "serve_page"]
+__all__ = ["open_sampler", "serve_page", "serve_pages"]
 
 
 @asynccontextmanager
@@ -47,17 +47,22 @@ async def open_sampler(
         )
 
 
+def serve_page(
+    sampler: LagSampler, host: str, port: int, *others: Collector
+) -> AbstractContextManager[str]:
+    """Serve what the sampler found last, and `others` beside it; see `serve_pages`."""
+    return serve_pages(host, port, LagCollector(sampler), *others)
+
+
 @contextmanager
-def serve_page(sampler: LagSampler, host: str, port: int, *others: Collector) -> Iterator[str]:
-    """Serve what the sampler found last at `/metrics`; gives the URL. Port 0 takes a free one.
+def serve_pages(host: str, port: int, *collectors: Collector) -> Iterator[str]:
+    """Serve collectors at `/metrics`; gives the URL. Port 0 takes a free one.
 
-    `others` are exported beside it.
-
-    `/healthz` says that the monitor runs, whether or not it reaches its broker. Raises
+    `/healthz` says that the service runs, whether or not it reaches its broker. Raises
     InfrastructureError when the address cannot be had.
     """
     registry = CollectorRegistry()
-    for collector in (LagCollector(sampler), *others):
+    for collector in collectors:
         registry.register(collector)
     try:
         server = make_server(

@@ -1,9 +1,9 @@
 """Between the bus and the world: commands to bots go in, the bots' answers come out."""
 
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 import orjson
 from pydantic import ValidationError
@@ -48,9 +48,9 @@ class Commands:
 
     @asynccontextmanager
     async def reach(
-        self, world: Commandable, bots: Iterable[str], log: BinaryIO
+        self, world: Commandable, bots: Iterable[str], log: Callable[[bytes], object]
     ) -> AsyncIterator[None]:
-        """Meanwhile let commands for `bots` reach `world`; each is a line of `log`."""
+        """Meanwhile let commands for `bots` reach `world`; each is a line for `log`."""
         known = dict.fromkeys(bots)
 
         def take(batch: list[Delivery]) -> None:
@@ -80,7 +80,11 @@ class Commands:
             self._connection.send([(subject, b"", headers, event.payload) for subject in to])
 
     def _take(
-        self, delivery: Delivery, world: Commandable, known: dict[str, None], log: BinaryIO
+        self,
+        delivery: Delivery,
+        world: Commandable,
+        known: dict[str, None],
+        log: Callable[[bytes], object],
     ) -> None:
         subject, reply, _, payload = delivery
         bot, key = self._channel(subject.decode())
@@ -90,7 +94,7 @@ class Commands:
             if reply:
                 self._expect(one, request, reply)
             world.apply(Command(one, key, payload))
-            log.write(_line(world.now_ns, one, key, payload))
+            log(_line(world.now_ns, one, key, payload))
 
     def _channel(self, wire: str) -> tuple[str, str]:
         """Return the bot that a subject names ("" in the layout of the platform), and the key."""

@@ -70,7 +70,7 @@ class Live:
         ):
             async with (
                 _unwrapped_task_group() as group,
-                self.commands.reach(self.world, self.world.bots, inputs),
+                self.commands.reach(self.world, self.world.bots, inputs.write),
             ):
                 self._policies = Policies(scenario, self.world, self.publisher)
                 faults = FaultRunner(

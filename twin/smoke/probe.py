@@ -17,7 +17,7 @@ from twin.simulation.fleet import FleetGroup
 from twin.simulation.world import World
 from twin.smoke.check import Broken, NotChecked
 from twin.smoke.messages import StoredMessage, last_message, message
-from twin.smoke.site import Ack, Site, forget, publish
+from twin.smoke.site import Ack, Site, forget, publish, random_name
 
 __all__ = ["cloudevents", "registrar"]
 
@@ -179,7 +179,7 @@ def _boot(site: Site) -> Boot:
         [FleetGroup(site.token, site.spec, 1)],
         seed=1,
         epoch_ns=time.time_ns(),
-        run_id=site.token,
+        run_id=random_name(),
         space=site.space,
         sources=sources,
         sink=events.extend,

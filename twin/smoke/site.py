@@ -8,6 +8,7 @@ from pathlib import Path
 
 import orjson
 
+from twin.configs.roles import probe_stream
 from twin.errors import TwinError
 from twin.events.subjects import SubjectSpace
 from twin.events.topology import ConsumerDecl, StreamDecl, Topology
@@ -17,9 +18,15 @@ from twin.jetstream.options import BrokerOptions
 from twin.jetstream.reconcile import reconcile, remove_streams
 from twin.spec.bot import BotSpec
 
-__all__ = ["Ack", "Site", "forget", "publish"]
+__all__ = ["Ack", "Site", "forget", "publish", "random_name"]
 
 MIB = 1 << 20
+FORGET_S = 1.0
+
+
+def random_name() -> str:
+    """Return a name that no other checks have."""
+    return f"smoke-{secrets.token_hex(4)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +45,7 @@ class Site:
     monitor: str = ""
     configs: Path | None = None
     credentials: dict[str, BrokerOptions] = field(default_factory=dict)
-    token: str = field(default_factory=lambda: f"smoke-{secrets.token_hex(4)}")
+    token: str = field(default_factory=random_name)
 
     @asynccontextmanager
     async def stream(self, purpose: str) -> AsyncIterator[tuple[str, str]]:
@@ -46,7 +53,7 @@ class Site:
 
         Yields its name and its subject; the durable has the stream's name.
         """
-        name = f"TWIN_{self.token}_{purpose}".replace("-", "_")
+        name = probe_stream(self.token, purpose)
         subject = f"twin.{self.token}.{purpose}"
         topology = Topology(
             (StreamDecl(name, (subject,), max_bytes=MIB, memory_storage=True),),
@@ -82,14 +89,21 @@ async def publish(
 
 
 async def forget(connection: Connection, stored: list[Ack]) -> str:
-    """Delete messages again; returns what to say about those that could not be."""
-    left = 0
+    """Delete messages again; returns what to say about those that could not be.
+
+    A server says nothing to who may not delete, so the first silence is taken for all.
+    """
+    gone = 0
     for ack in stored:
         try:
             body = {"seq": ack.seq, "no_erase": True}
-            await call(connection, f"STREAM.MSG.DELETE.{ack.stream}", body)
+            await call(connection, f"STREAM.MSG.DELETE.{ack.stream}", body, FORGET_S)
+        except ApiRefused:
+            continue
         except TwinError:
-            left += 1
+            break
+        gone += 1
+    left = len(stored) - gone
     return (
         f"; {left} probe messages are left in the stream (no permission to delete)" if left else ""
     )

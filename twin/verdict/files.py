@@ -7,11 +7,15 @@ from pathlib import Path
 __all__ = ["file_digest", "write_atomic"]
 
 
-def write_atomic(path: Path, data: bytes) -> None:
-    """Replace `path` by `data`; a crash leaves the old file or the new one, never a part."""
+def write_atomic(path: Path, data: bytes, mode: int = 0o666) -> None:
+    """Replace `path` by `data`; a crash leaves the old file or the new one, never a part.
+
+    `mode` is that of the new file, from its first byte on, less what the umask takes away.
+    """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
     try:
-        with part.open("wb") as file:
+        with open(os.open(part, flags, mode), "wb") as file:  # noqa: PTH123 - a mode from the start
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
