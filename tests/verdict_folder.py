@@ -57,6 +57,7 @@ class Folder:
     lag: list[dict[str, Any]] = field(default_factory=list)
     advisories: list[dict[str, Any]] = field(default_factory=list)
     audit: list[dict[str, Any]] = field(default_factory=list)
+    injected: list[dict[str, Any]] = field(default_factory=list)
     manifest: dict[str, Any] = field(default_factory=dict)
     counts_follow: bool = True
 
@@ -147,6 +148,7 @@ class Folder:
             ("lag.jsonl", self.lag),
             ("advisories.jsonl", self.advisories),
             ("inputs.jsonl", []),
+            ("journal/injected.jsonl", self.injected),
         ):
             (path / file).write_text("".join(json.dumps(line) + "\n" for line in lines))
         (path / "observed/audit.json").write_text(json.dumps({"counts": self.audit}))

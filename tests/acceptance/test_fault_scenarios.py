@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).parent.parent.parent
 TWIN = Path(sys.executable).with_name("twin")
 
@@ -72,3 +74,73 @@ def test_a_toxic_without_traffic_makes_the_run_invalid(tmp_path: Path) -> None:
     assert result["verdict"] == "INVALID"
     [reason] = result["reasons"]
     assert "net.limit_data failed: nothing of bots" in reason["message"]
+
+
+def test_restarts_and_a_slow_registrar_lose_nothing(tmp_path: Path) -> None:
+    """nats-server ends in good order and comes back while the registrar runs at a tenth."""
+    file = written(
+        tmp_path,
+        "  - {at: 3s, do: {fault: registrar.slow, share: 0.1, for: 3s}}\n"
+        "  - {at: 4s, do: {fault: broker.restart, after: 500ms}}",
+        "thresholds: {publish_latency: [max>400ms]}",
+    )
+    result, _ = run(file, tmp_path / "runs")
+    assert result["reasons"] == []
+    slow = result["faults"][0]
+    assert int(slow["detail"].split()[1]) > 1
+
+
+def test_a_deleted_stream_is_a_loss(tmp_path: Path) -> None:
+    """A stream that is deleted and made again loses what it held: FAIL, and a rollback noted."""
+    file = written(
+        tmp_path,
+        "  - {at: 4s, do: {fault: stream.delete, stream: QIKI_RADAR_V1, restore_after: 500ms}}",
+        "expect: [{audit: {code: 922, min: 1}}]",
+    )
+    result, _ = run(file, tmp_path / "runs")
+    assert result["verdict"] == "FAIL"
+    assert {reason["check"] for reason in result["reasons"]} == {"guarantee.lost"}
+
+
+@pytest.mark.parametrize("name", ["lame-duck", "poison-messages", "duplicated-messages"])
+def test_a_shipped_scenario_passes(name: str, tmp_path: Path) -> None:
+    """Every fault fires, and what the scenario teaches holds."""
+    result, folder = run(ROOT / "scenarios" / f"{name}.yaml", tmp_path)
+    assert result["reasons"] == []
+    assert {fault["outcome"] for fault in result["faults"]} == {"fired"}
+    again = subprocess.run([TWIN, "judge", folder], capture_output=True, timeout=60, check=False)
+    assert again.returncode == 0
+
+
+def test_a_full_disk_costs_no_event(tmp_path: Path) -> None:
+    """The broker meets ENOSPC and loses nothing; where no disk can be made the run is INVALID."""
+    result, folder = run(ROOT / "scenarios" / "broker-disk-full.yaml", tmp_path)
+    if "nobody mount a disk" in result["faults"][0]["detail"]:
+        assert result["verdict"] == "INVALID"
+        return
+    assert result["reasons"] == []
+    assert "no space left on device" in (folder / "nats-server.log").read_text()
+    assert result["totals"]["acknowledged"] == result["totals"]["generated"]
+
+
+def test_a_wrong_clock_is_recorded_and_too_large_is_refused(tmp_path: Path) -> None:
+    """Skewed events are recorded once; the broker refuses what is above its maximum."""
+    file = written(
+        tmp_path,
+        "  - {at: 4s, do: {fault: message.skew, stream: QIKI_RADAR_V1, ahead: 1h, count: 5}}\n"
+        "  - {at: 4s, do: {fault: message.oversize, stream: QIKI_EVENTS_V1, size: 1100000}}",
+    )
+    result, folder = run(file, tmp_path / "runs")
+    assert result["reasons"] == []
+    rows = (folder / "journal" / "injected.jsonl").read_text().splitlines()
+    outcomes = [json.loads(row)["outcome"] for row in rows]
+    assert sorted(outcomes) == ["refused", *["stored"] * 5]
+
+
+def test_an_injection_that_cannot_be_made_is_invalid(tmp_path: Path) -> None:
+    """More events again than there were: the fault did not fire, and the run proves nothing."""
+    fault = "message.replay, stream: QIKI_TELEMETRY_V1, count: 1000"
+    file = written(tmp_path, f"  - {{at: 4s, do: {{fault: {fault}}}}}")
+    result, _ = run(file, tmp_path / "runs")
+    assert result["verdict"] == "INVALID"
+    assert "to be injected" in result["reasons"][0]["message"]

@@ -108,13 +108,15 @@ async def test_latency_takes_nothing_of_the_bandwidth(client: Connection, proxy:
 
 
 async def test_bandwidth_holds_its_rate(client: Connection, proxy: Proxy) -> None:
-    """400 kB at 400 kB/s take a second, within 15 %."""
-    with dosed(proxy, partial(Bandwidth, rate=400_000), "upstream"):
-        started = time.monotonic()
-        await client.publish("nobody", bytes(400_000))
-        await client.flush(10.0)
-        took = time.monotonic() - started
-    assert 0.9 < took < 1.15, took
+    """300 kB at 400 kB/s take 0.75 s, never less, and on a quiet machine no more than 15 %."""
+    took = []
+    while len(took) < 4 and (not took or min(took) > 0.86):
+        with dosed(proxy, partial(Bandwidth, rate=400_000), "upstream"):
+            started = time.monotonic()
+            await client.publish("nobody", bytes(300_000))
+            await client.flush(10.0)
+            took.append(time.monotonic() - started)
+    assert 0.7 < min(took) < 0.86, took
 
 
 async def test_the_end_of_a_toxic_lets_go_at_once(client: Connection, proxy: Proxy) -> None:

@@ -4,9 +4,10 @@ import re
 from pathlib import Path
 from typing import get_args
 
-from twin.scenario.actions import ProcessFault
 from twin.scenario.bus_actions import BusFault
+from twin.scenario.message_actions import MessagesFault
 from twin.scenario.net_actions import NetworkFault
+from twin.scenario.process_actions import ProcessFault
 from twin.simulation.controls import CONTROLS, PROTOCOLS
 from twin.simulation.malfunctions import MALFUNCTIONS, Malfunction
 
@@ -38,9 +39,10 @@ def test_every_malfunction_is_in_the_table_with_its_parameters() -> None:
 
 
 def test_every_fault_around_the_bots_is_in_the_guide() -> None:
-    """docs/faults.md has a row for each fault of processes, network, streams and consumers."""
+    """docs/faults.md has a row for each fault that is none of hardware."""
     rows = re.findall(r"^\| `([\w.]+)` ", PAGE.with_name("faults.md").read_text(), re.MULTILINE)
-    models = [one for kind in (ProcessFault, BusFault, NetworkFault) for one in get_args(kind)]
+    kinds = (ProcessFault, BusFault, NetworkFault, MessagesFault)
+    models = [one for kind in kinds for one in get_args(kind)]
     names = [get_args(one.model_fields["fault"].annotation)[0] for one in models]
     assert sorted(rows) == sorted(names)
 

@@ -364,3 +364,20 @@ def test_a_project_file_that_says_something_is_refused(
         load_scenario(file)
     (tmp_path / "twin.toml").write_text("# only a mark\n")
     assert load_scenario(file).scenario.name == "tiny"
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ("message.poison, stream: QIKI_RADARS, kind: binary", "there is no stream 'QIKI_RADARS'"),
+        ("message.poison, stream: QIKI_RADAR_V1, kind: bad", "invalid_json"),
+        ("message.skew, stream: QIKI_RADAR_V1", "give either `ahead` or `behind`"),
+        ("message.oversize, stream: QIKI_RADAR_V1, size: 100", "100 must be at least 1024"),
+        ("message.replay, stream: QIKI_RADAR_V1, count: 0", "0 must be at least 1"),
+        ("registrar.slow, share: 1, for: 1s", "1 must be less than 1"),
+    ],
+)
+def test_impossible_faults_of_messages_are_found(tmp_path: Path, fault: str, told: str) -> None:
+    """Streams that are not there and values that make no sense are named with their place."""
+    [found] = problems(tmp_path, f"{MINIMAL}events:\n  - {{at: 1s, do: {{fault: {fault}}}}}\n")
+    assert told in found

@@ -1,10 +1,20 @@
 """A stream of the run, as something that a fault can fill, shrink or empty."""
 
+from typing import NamedTuple
+
 from twin.errors import InfrastructureError
-from twin.jetstream.api import StreamConfig, call, stream_info
+from twin.jetstream.api import ConsumerConfig, StreamConfig, call, consumer_infos, stream_info
 from twin.jetstream.connection import Connection
 
-__all__ = ["BreakableStream"]
+__all__ = ["BreakableStream", "Deleted"]
+
+
+class Deleted(NamedTuple):
+    """A stream that was: how many messages it had, and how to make it and its durables again."""
+
+    messages: int
+    config: StreamConfig
+    consumers: tuple[ConsumerConfig, ...]
 
 
 class BreakableStream:
@@ -38,6 +48,24 @@ class BreakableStream:
         info = await stream_info(self._connection, self.name)
         await call(self._connection, f"STREAM.PURGE.{self.name}")
         return info.state.messages if info else 0
+
+    async def delete(self) -> Deleted:
+        """Delete it with all that it holds; return what is needed to make it again."""
+        info = await stream_info(self._connection, self.name)
+        if info is None:
+            raise InfrastructureError(f"there is no stream {self.name}")
+        consumers = [one.config async for one in consumer_infos(self._connection, self.name)]
+        await call(self._connection, f"STREAM.DELETE.{self.name}")
+        durable = tuple(one for one in consumers if one.durable_name)
+        return Deleted(info.state.messages, info.config, durable)
+
+    async def make_again(self, deleted: Deleted) -> None:
+        """Make the stream and its durables, which begin anew."""
+        await call(self._connection, f"STREAM.CREATE.{self.name}", deleted.config.model_dump())
+        for one in deleted.consumers:
+            config = {key: value for key, value in one.model_dump().items() if value}
+            verb = f"CONSUMER.CREATE.{self.name}.{one.durable_name}"
+            await call(self._connection, verb, {"stream_name": self.name, "config": config})
 
     async def _update(self, config: StreamConfig) -> None:
         await call(self._connection, f"STREAM.UPDATE.{self.name}", config.model_dump())

@@ -8,7 +8,7 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -58,7 +58,8 @@ class NatsServer:
     `port` 0 takes one from the operating system; it stays the same over `start` after `kill`.
     `sync_interval` is nats-server's (`always`, `10s`; "" is its default of 2 minutes).
     `extra_config` is appended to the configuration; when it asks for credentials, `probe`
-    must carry them (its URL is replaced by ours). Leaving the context stops the server.
+    must carry them (its URL is replaced by ours). `entry` is what the command line begins
+    with, as for another namespace. Leaving the context stops the server.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class NatsServer:
         sync_interval: str = "",
         extra_config: str = "",
         probe: BrokerOptions | None = None,
+        entry: Sequence[str] = (),
     ) -> None:
         self.folder = folder
         self.log = log
@@ -81,6 +83,7 @@ class NatsServer:
         self._sync_interval = sync_interval
         self._extra_config = extra_config
         self._probe = probe or BrokerOptions()
+        self._entry = tuple(entry)
         self._child: ChildProcess | None = None
 
     @property
@@ -117,7 +120,8 @@ class NatsServer:
             self.port = chosen or _free_port()
             seen = self.log.stat().st_size if self.log.exists() else 0
             child = self._child = ChildProcess.start(
-                [find_nats_server(), "-c", self._write_config()], log_path=self.log
+                [*self._entry, find_nats_server().resolve(), "-c", self._write_config()],
+                log_path=self.log,
             )
             try:
                 await self._become_ready(child, deadline)
@@ -179,7 +183,7 @@ class NatsServer:
         store = json.dumps(str(self.folder.resolve()))
         sync = f"sync_interval: {self._sync_interval}" if self._sync_interval else ""
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / "nats-server.conf"
+        path = self.folder.resolve() / "nats-server.conf"
         text = (
             f'listen: "{_HOST}:{self.port}"\n'
             f"server_name: {self.name}\n"

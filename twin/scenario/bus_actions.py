@@ -16,6 +16,7 @@ __all__ = [
     "ConsumerSlow",
     "ConsumerStall",
     "ConsumerTerm",
+    "StreamDelete",
     "StreamEvict",
     "StreamFault",
     "StreamFull",
@@ -102,6 +103,15 @@ class StreamPurge(StreamFault):
     fault: Literal["stream.purge"]
 
 
+class StreamDelete(StreamFault):
+    """The stream is deleted with all its messages, and made again without them."""
+
+    fault: Literal["stream.delete"]
+    restore_after: Duration | None = Field(
+        None, description="Wall time until it is made again; without it it stays away."
+    )
+
+
 BusFault: TypeAlias = (
     ConsumerSlow
     | ConsumerStall
@@ -113,4 +123,5 @@ BusFault: TypeAlias = (
     | StreamFull
     | StreamEvict
     | StreamPurge
+    | StreamDelete
 )

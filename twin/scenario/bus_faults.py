@@ -16,6 +16,7 @@ from twin.scenario.bus_actions import (
     ConsumerSlow,
     ConsumerStall,
     ConsumerTerm,
+    StreamDelete,
     StreamEvict,
     StreamFault,
     StreamFull,
@@ -77,6 +78,14 @@ async def _break_stream(action: StreamFault, stream: BreakableStream, entry: Fau
                 raise InfrastructureError("there was nothing to purge")
             entry.fired()
             entry.detail = f"{purged} messages"
+        case StreamDelete():
+            deleted = await stream.delete()
+            entry.fired()
+            entry.detail = f"{deleted.messages} messages"
+            if action.restore_after is None:
+                return
+            await asyncio.sleep(action.restore_after / NS_PER_S)
+            await stream.make_again(deleted)
         case StreamFull() | StreamEvict():
             evict = isinstance(action, StreamEvict)
             most = action.max_msgs if isinstance(action, StreamEvict) else None

@@ -8,34 +8,31 @@ from functools import partial
 from typing import NamedTuple, Protocol, TypeAlias, cast
 
 from twin.chaos.consumer import SimulatedConsumer
+from twin.chaos.disk import BrokerDisk
 from twin.chaos.faultlog import FaultEntry, FaultLog
+from twin.chaos.messages import Injector
 from twin.chaos.network import Proxy
 from twin.chaos.stream import BreakableStream
-from twin.errors import ProcessFailed, TwinError
-from twin.scenario.actions import (
-    Action,
-    BrokerKill,
-    BrokerPause,
-    HardwareFault,
-    RegistrarKill,
-    RegistrarPause,
-    ServiceKill,
-    ServicePause,
-    ServiceRestart,
-)
+from twin.errors import TwinError
+from twin.scenario.actions import Action, HardwareFault
 from twin.scenario.bus_actions import BusFault, ConsumerFault, StreamFault
 from twin.scenario.bus_faults import break_bus
 from twin.scenario.drive import Timeline
+from twin.scenario.message_actions import MessageFault
+from twin.scenario.message_faults import inject
 from twin.scenario.model import ScheduledEvent
 from twin.scenario.net_actions import NetFault
 from twin.scenario.net_faults import break_network
-from twin.scenario.service import ServiceProcess
+from twin.scenario.process_actions import BrokerDiskFull, ProcessFault, ServiceFault
+from twin.scenario.process_faults import Killable, break_process
 from twin.scenario.triggers import EdgeTrigger
 from twin.scenario.values import NS_PER_S
 from twin.simulation.inputs import Heal, Input, Start
 
-__all__ = ["Breakable", "FaultRunner", "Firing", "Killable", "Victim", "network_of"]
+__all__ = ["DISK", "INJECTOR", "Breakable", "FaultRunner", "Firing", "Victim", "network_of"]
 
+DISK = "the disk of the broker"
+INJECTOR = "the injector"
 CONFIRM_NS = 2 * NS_PER_S
 CONFIRM_STEP_NS = NS_PER_S // 10
 
@@ -50,27 +47,7 @@ class Breakable(Protocol):
         """Return the bots that the malfunction of this id broke, once it has begun."""
 
 
-class Killable(Protocol):
-    """A process of the run that a fault may act on."""
-
-    @property
-    def running(self) -> bool:
-        """Whether there is a process now."""
-
-    async def kill(self) -> None:
-        """End it at once."""
-
-    async def start(self) -> None:
-        """Start it again."""
-
-    def pause(self) -> None:
-        """Stop it where it is."""
-
-    def resume(self) -> None:
-        """Let it go on."""
-
-
-Victim: TypeAlias = Killable | SimulatedConsumer | BreakableStream | Proxy
+Victim: TypeAlias = Killable | SimulatedConsumer | BreakableStream | Proxy | Injector | BrokerDisk
 """What a fault that lasts in wall time may act on."""
 
 
@@ -232,20 +209,13 @@ class FaultRunner:
         if isinstance(target, SimulatedConsumer | BreakableStream):
             await break_bus(cast("BusFault", action), target, entry)
             return
+        if isinstance(target, Injector):
+            await inject(cast("MessageFault", action), target, entry, self._seed)
+            return
         if isinstance(target, Proxy):
             await break_network(cast("NetFault", action), target, entry, self._seed)
             return
-        match action:
-            case BrokerKill() | RegistrarKill() | ServiceKill():
-                await _kill(target, action.restart_after, entry)
-            case BrokerPause() | RegistrarPause() | ServicePause():
-                await _pause(target, action.for_, entry)
-            case ServiceRestart() if isinstance(target, ServiceProcess):
-                await target.end()
-                entry.fired()
-                await asyncio.sleep(action.after / NS_PER_S)
-                await target.start()
-                entry.healed()
+        await break_process(cast("ProcessFault", action), target, entry)
 
 
 def _target(event: ScheduledEvent) -> str:
@@ -256,7 +226,7 @@ def _target(event: ScheduledEvent) -> str:
         return event.do.consumer
     if isinstance(event.do, StreamFault):
         return event.do.stream
-    if isinstance(event.do, ServiceKill | ServicePause | ServiceRestart):
+    if isinstance(event.do, ServiceFault):
         return event.do.service
     if not isinstance(event.do, HardwareFault):
         return event.do.fault.partition(".")[0]
@@ -265,6 +235,10 @@ def _target(event: ScheduledEvent) -> str:
 
 def _victim(action: Action, target: str) -> str:
     """Return under which name a target is known: a client's network is another one than it."""
+    if isinstance(action, MessageFault):
+        return INJECTOR
+    if isinstance(action, BrokerDiskFull):
+        return DISK
     return network_of(target) if isinstance(action, NetFault) else target
 
 
@@ -272,30 +246,9 @@ def _part(action: Action, target: str) -> str:
     """Return what of a target one fault holds: different toxics go together."""
     if isinstance(action, NetFault):
         return f"{network_of(target)} {action.fault} {getattr(action, 'stream', '')}"
-    return target
+    return f"messages of {target}" if isinstance(action, MessageFault) else target
 
 
 def network_of(client: str) -> str:
     """Return the name of the network of a client among the targets of faults."""
     return f"the network of {client}"
-
-
-async def _kill(target: Killable, restart_after_ns: int | None, entry: FaultEntry) -> None:
-    await target.kill()
-    entry.fired()
-    if restart_after_ns is not None:
-        await asyncio.sleep(restart_after_ns / NS_PER_S)
-        await target.start()
-        entry.healed()
-
-
-async def _pause(target: Killable, for_ns: int, entry: FaultEntry) -> None:
-    target.pause()
-    entry.fired()
-    try:
-        await asyncio.sleep(for_ns / NS_PER_S)
-    finally:
-        target.resume()
-    if not target.running:
-        raise ProcessFailed("it ended while it was paused")
-    entry.healed()

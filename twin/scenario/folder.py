@@ -10,6 +10,7 @@ from twin.errors import InfrastructureError
 from twin.events.event import SourceTable
 from twin.scenario.load import LoadedScenario, dump_scenario
 from twin.spec.dump import dump_spec
+from twin.verdict.injections import INJECTED
 
 __all__ = ["RunFolder", "new_run_id"]
 
@@ -25,6 +26,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.journal = path / "journal"
+        self.injected = path / INJECTED
         self.stream = path / "stream"
         self.observed = path / "observed"
         self.acks = path / "observed" / "acks.samples"
@@ -36,6 +38,7 @@ class RunFolder:
         self.lag = path / "lag.jsonl"
         self.advisories = path / "advisories.jsonl"
         self.nats_log = path / "nats-server.log"
+        self.disk_log = path / "disk.log"
         self.services = path / "services"
         self.registrar_log = path / "registrar.log"
         self.rollbacks_log = path / "rollbacks.log"

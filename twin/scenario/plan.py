@@ -13,6 +13,7 @@ from twin.events.streams import build_topology
 from twin.events.subjects import SubjectSpace, covers
 from twin.events.topology import ConsumerDecl, StreamDecl, Topology
 from twin.jetstream.connection import Connection
+from twin.scenario.bus_actions import StreamDelete
 from twin.scenario.folder import new_run_id
 from twin.scenario.load import LoadedScenario
 from twin.scenario.model import Pace, Scenario
@@ -256,6 +257,11 @@ def _check_pace(scenario: Scenario, pace: Pace, settings: Settings) -> None:
             if event.do.fault.startswith("broker."):
                 raise UsageError(
                     f"{event.do.fault} acts on the embedded server only, not on --nats"
+                )
+            if settings.prefix and isinstance(event.do, StreamDelete):
+                raise UsageError(
+                    f"{event.do.fault} would delete what other runs left under --prefix "
+                    f"{settings.prefix}; leave the prefix out, and the run has its own streams"
                 )
 
 

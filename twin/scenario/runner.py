@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from twin.chaos.consumer import SimulatedConsumer
+from twin.chaos.disk import BrokerDisk, SmallDisk
+from twin.chaos.messages import Injector
 from twin.chaos.stream import BreakableStream
 from twin.errors import InfrastructureError, StoreError, TopologyConflict
 from twin.events.event import Event, SourceTable
@@ -30,22 +32,23 @@ from twin.jetstream.sampling import AckSampling
 from twin.jetstream.server import NatsServer
 from twin.registrar.export import export_observed, recorded_per_subject
 from twin.scenario.access import Access
-from twin.scenario.actions import BrokerKill
 from twin.scenario.commands import Commands
 from twin.scenario.crew import Crew
 from twin.scenario.drain import deliveries, drain
 from twin.scenario.facts import machine, versions
-from twin.scenario.faults import Victim, network_of
+from twin.scenario.faults import DISK, INJECTOR, Victim, network_of
 from twin.scenario.folder import RunFolder
 from twin.scenario.gate import Gate, publisher_settings
 from twin.scenario.hearing import Hearing
 from twin.scenario.live import Live, Lived, Watch
 from twin.scenario.load import LoadedScenario
+from twin.scenario.message_actions import MessageFault
 from twin.scenario.model import HeaderPrefix
 from twin.scenario.monitors import LagMonitor, Reads, faithfully, metrics_page
 from twin.scenario.net_actions import BOTS
 from twin.scenario.outside import Role
 from twin.scenario.plan import Plan, Settings
+from twin.scenario.process_actions import BrokerDiskFull, BrokerKill, BrokerLameDuck
 from twin.scenario.publish_metrics import PublishCollector
 from twin.scenario.rollback import Rollbacks
 from twin.scenario.room import with_room
@@ -68,6 +71,9 @@ __all__ = ["RunOptions", "run_scenario"]
 
 Taker: TypeAlias = Callable[[list[Event]], None]
 FLUSH_DEAD_S = 0.5
+LEAST_DISK = 1 << 30
+DISK_SHARE = 2
+"""How much larger a disk is than what streams reserve; nats-server takes three quarters of it."""
 FLUSH_S = 30.0
 """How long after the last event the publisher still tries; what is open then is unknown."""
 CLOCK_TOLERANCE_NS = 200_000_000
@@ -108,9 +114,12 @@ async def run_scenario(loaded: LoadedScenario, options: RunOptions, watch: Watch
         folder.mark_last()
         manifest = _opening(plan, options)
         manifest.save(folder.path)
-        server = None
+        server, disk = None, None
         if options.broker is None:
-            server = NatsServer(folder.broker, log=folder.nats_log)
+            disk = await _disk(plan, folder, stack)
+            server = NatsServer(
+                folder.broker, log=folder.nats_log, entry=disk.entry if disk else ()
+            )
             await stack.enter_async_context(server)
             connection = await stack.enter_async_context(
                 await connect(BrokerOptions(url=server.url), name="twin-run")
@@ -119,7 +128,7 @@ async def run_scenario(loaded: LoadedScenario, options: RunOptions, watch: Watch
         access = Access(plan.scenario, broker)
         await access.start(stack, connection)
         bots = await access.connection(BOTS, stack, connection)
-        run = _Run(loaded, plan, options, folder, connection, server, watch, access, bots)
+        run = _Run(loaded, plan, options, folder, connection, server, watch, access, bots, disk)
         try:
             manifest = await run.carry_out(manifest, stack)
         except asyncio.CancelledError:
@@ -154,6 +163,16 @@ def _opening(plan: Plan, options: RunOptions) -> Manifest:
     )
 
 
+async def _disk(plan: Plan, folder: RunFolder, stack: AsyncExitStack) -> SmallDisk | None:
+    """Return a disk of the broker's own, if a fault is to fill it."""
+    if not any(isinstance(event.do, BrokerDiskFull) for event in plan.scenario.events):
+        return None
+    reserved = sum(max(0, stream.max_bytes or 0) for stream in plan.topology.streams)
+    size = max(LEAST_DISK, DISK_SHARE * reserved)
+    disk = SmallDisk(folder.broker / "jetstream", size, folder.disk_log)
+    return await stack.enter_async_context(disk)
+
+
 @dataclass(slots=True)
 class _Run:
     """One run while it lasts."""
@@ -167,6 +186,7 @@ class _Run:
     watch: Watch
     access: Access
     bots: Connection
+    disk: SmallDisk | None
     published: PublishCollector = field(default_factory=PublishCollector)
 
     async def carry_out(self, manifest: Manifest, stack: AsyncExitStack) -> Manifest:
@@ -296,6 +316,7 @@ class _Run:
                     stack.callback(gate.close)
                     answer = gate.answering(commands.answer)
                 world = self.world(sources, heard, shed, answer)
+                injectors = await stack.enter_async_context(self.injecting(sources))
                 live = Live(
                     plan=self.plan,
                     folder=self.folder,
@@ -303,7 +324,7 @@ class _Run:
                     emitted=emitted,
                     publisher=publisher,
                     outlet=gate or publisher,
-                    targets={**self.targets(registrar), **others},
+                    targets={**self.targets(registrar), **injectors, **others},
                     backlog=partial(monitor.backlog, self.shown_role()),
                     around=partial(self.around, monitor),
                     connected=lambda: self.bots.up,
@@ -320,6 +341,18 @@ class _Run:
         self.folder.write_sources(sources)
         lived.faults.save(self.folder.faults)
         return _Past(sources, lived, counts, world.digest(), live.tell)
+
+    @asynccontextmanager
+    async def injecting(self, sources: SourceTable) -> AsyncIterator[dict[str, Victim]]:
+        """Meanwhile have a connection for messages that faults inject, if any do."""
+        if not any(isinstance(event.do, MessageFault) for event in self.plan.scenario.events):
+            yield {}
+            return
+        async with await connect(self.access.options("chaos"), name="twin-chaos") as connection:
+            space, run_id = self.plan.space, self.plan.run_id
+            injector = Injector(connection, self.connection, space, sources, run_id)
+            yield {INJECTOR: injector}
+        injector.save(self.folder.injected)
 
     def world(self, sources: SourceTable, sink: Taker, shed: ShedLog, answer: Taker) -> World:
         """Return the fleet in its simulated world, before its first instant."""
@@ -410,14 +443,18 @@ class _Run:
         for name in () if self.plan.shared else self.plan.recorded:
             logical = name.removeprefix(self.plan.space.stream(""))
             found[logical] = BreakableStream(self.connection, name)
-        return found | ({"broker": self.server} if self.server else {})
+        if self.server is not None:
+            found["broker"] = self.server
+            if self.disk is not None:
+                found[DISK] = BrokerDisk(self.server, self.disk)
+        return found
 
     def broker_facts(self) -> tuple[ServiceFacts, ...]:
         """Say how the broker of our own ended, if it did before the run was over."""
         if self.server is None or self.server.running:
             return ()
         killed = any(
-            isinstance(event.do, BrokerKill) and event.do.restart_after is None
+            isinstance(event.do, BrokerKill | BrokerLameDuck) and event.do.restart_after is None
             for event in self.plan.scenario.events
         )
         code = self.server.returncode

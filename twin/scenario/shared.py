@@ -19,7 +19,7 @@ from twin.verdict.manifest import Predicted
 __all__ = ["Shared", "attached", "check_shared"]
 
 NS = 1_000_000_000
-MEDDLING = ("stream.", "consumer.")
+MEDDLING = ("stream.", "consumer.", "message.")
 
 
 @dataclass(frozen=True, slots=True)

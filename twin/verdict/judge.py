@@ -17,6 +17,7 @@ from twin.verdict.examples import examples
 from twin.verdict.expectations import audit_counts, check_audit, read_audit
 from twin.verdict.facts import BrokenEvidence, Fault, read_faults, read_lag
 from twin.verdict.guarantees import check_guarantees
+from twin.verdict.injection_checks import check_injections
 from twin.verdict.lag_expectations import check_lag, read_statuses
 from twin.verdict.ledger import EventClass, Hop, Ledger, reconcile
 from twin.verdict.manifest import EDITED, MANIFEST, PROVABLE, Criteria, Manifest
@@ -91,6 +92,7 @@ def _judge_sealed(run_dir: Path, manifest: Manifest, criteria: Criteria) -> Resu
         [check_audit(one.audit, audit, bots) for one in criteria.expect if one.audit]
         + [check_lag(one.lag, statuses, faults) for one in criteria.expect if one.lag]
         + check_bus(criteria.expect, read_bus(run_dir))
+        + check_injections(ledger, manifest)
         + check_steady(criteria.steady_state, manifest)
     )
     reasons += [reason for one in expectations if (reason := _expectation_reason(one))]

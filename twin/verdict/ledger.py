@@ -22,6 +22,7 @@ from twin.verdict.facts import (
     read_sources,
     strangers_by_key,
 )
+from twin.verdict.injections import Injections, read_injections
 from twin.verdict.journal import ATTEMPT, OUTCOME, LocalRefusal, Outcome
 from twin.verdict.manifest import Manifest, ObserverFacts
 from twin.verdict.order import inversions, whereabouts
@@ -150,6 +151,7 @@ class Ledger:
     journal: Journal
     hops: list[Hop]
     run_dir: Path
+    injections: Injections
 
     def total(self, kind: EventClass) -> int:
         """Return how many events are in a class, over all hops."""
@@ -182,6 +184,7 @@ def reconcile(run_dir: Path, manifest: Manifest) -> Ledger:
         in_stream_order=True,
         external=manifest.external,
         owned={source.subject for source in dense.sources},
+        injections=Injections(read_injections(run_dir), streams),
     )
     del hashes
     stream = read_copies(run_dir / "stream" / "stored.bin", reader)
@@ -199,7 +202,7 @@ def reconcile(run_dir: Path, manifest: Manifest) -> Ledger:
         recording = read_copies(path, reader)
         recording.late_ok &= _credible(recording, manifest, observer.name)
         hops.append(_judge_observer(observer, journal, recording, stream.given_up))
-    return Ledger(journal, hops, run_dir)
+    return Ledger(journal, hops, run_dir, reader.injections)
 
 
 def _credible(recording: Recording, manifest: Manifest, role: str) -> bool:

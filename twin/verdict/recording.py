@@ -15,6 +15,7 @@ import numpy.typing as npt
 from twin.events.subjects import covers
 from twin.verdict.dense import Bools, Dense, Ints, Records, tables
 from twin.verdict.facts import BrokenEvidence, Stranger
+from twin.verdict.injections import Injections
 from twin.verdict.journal import COPY, NO_SOURCE
 
 __all__ = ["KEEP", "Findings", "Recording", "Unexpected", "read_copies"]
@@ -69,6 +70,7 @@ class Recording:
     `misplaced` were recorded from where the scan of the streams does not have them, and
     `deliveries` adds up, by stream, how often the rows say that their event was delivered.
     `publishers` counts messages of others on the run's own subjects, by who and subject.
+    `injected` has, by its place in a stream, the codes under which an injected message is there.
     """
 
     first: npt.NDArray[np.uint32]
@@ -89,6 +91,7 @@ class Recording:
     audit_count: int = 0
     given_up: dict[tuple[str, str], Ints] = field(default_factory=dict)
     publishers: Counter[tuple[str, str]] = field(default_factory=Counter)
+    injected: dict[tuple[int, int], list[int]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -118,6 +121,7 @@ class Reader:
     hashed: bool = True
     external: tuple[str, ...] = ()
     owned: Container[str] = ()
+    injections: Injections = field(default_factory=Injections)
 
 
 def read_copies(path: Path, reader: Reader) -> Recording:
@@ -128,6 +132,7 @@ def read_copies(path: Path, reader: Reader) -> Recording:
     recording.rows_by_source = np.zeros(len(reader.dense.sources), np.int64)
     last: dict[int, int] = {}
     met: set[tuple[int, int]] = set()
+    doubled: list[Ints] = []
     for rows in tables(path, COPY):
         if (rows["stream"] >= len(reader.streams)).any():
             raise BrokenEvidence(f"{path} names a stream that the manifest does not have")
@@ -138,12 +143,39 @@ def read_copies(path: Path, reader: Reader) -> Recording:
             found[int(stream)] = found.get(int(stream), 0) + int(count)
         numbers, known = reader.dense.numbers(rows)
         ours = known & reader.attempted[numbers] if total else known
+        again = _injected_again(recording, rows, reader)
+        doubled.append(numbers[ours & again])
+        ours &= ~again
         _ours(recording, rows[ours], numbers[ours], reader, np.flatnonzero(ours))
-        met |= _strange(recording, rows[~ours], reader)
+        met |= _strange(recording, rows[~ours & ~again], reader)
         recording.rows += len(rows)
+    for numbers in doubled:  # an observer may have either copy
+        reader.places[numbers] = 0
     if missing := len(set(reader.strangers) - met):
         raise BrokenEvidence(f"{path} lacks {missing} messages that its list of strangers has")
     return recording
+
+
+def _injected_again(recording: Recording, rows: Records, reader: Reader) -> Bools:
+    """Return which rows of a scan are events that the run injected once more, and note them."""
+    found = np.zeros(len(rows), np.bool_)
+    if not reader.in_stream_order:
+        return found
+    for stream in np.unique(rows["stream"]).tolist():
+        repeated = reader.injections.repeated(stream)
+        hit = (rows["stream"] == stream) & np.isin(rows["stream_seq"], list(repeated))
+        for at in np.flatnonzero(hit).tolist():
+            seq = int(rows["stream_seq"][at])
+            if int(rows["hash"][at]) == repeated[seq].hash:
+                found[at] = True
+                _note_injected(recording, (stream, seq), repeated[seq].subject, 0)
+    return found
+
+
+def _note_injected(recording: Recording, place: tuple[int, int], subject: str, code: int) -> None:
+    recording.injected.setdefault(place, []).append(code)
+    counts = recording.strangers_by_subject
+    counts[subject] = counts.get(subject, 0) + 1
 
 
 def _check_order(path: Path, rows: Records, last: dict[int, int]) -> None:
@@ -200,6 +232,11 @@ def _strange(recording: Recording, rows: Records, reader: Reader) -> set[tuple[i
     for row in rows:
         key = (int(row["stream"]), int(row["stream_seq"]))
         stranger = reader.strangers.get(key) if row["source"] == NO_SOURCE else None
+        place = _injected(row, key, stranger, reader)
+        if place is not None and stranger is not None:
+            _note_injected(recording, place, stranger.subject, int(row["code"]))
+            met.add(key)
+            continue
         found = _unexpected(row, stranger, reader.dense)
         count = recording.strangers_by_subject
         count[found.subject] = count.get(found.subject, 0) + 1
@@ -228,6 +265,20 @@ def _strange(recording: Recording, rows: Records, reader: Reader) -> set[tuple[i
             recording.unexpected_keys.add(key)
             recording.unexpected.append(found)
     return met
+
+
+def _injected(
+    row: np.void, key: tuple[int, int], stranger: Stranger | None, reader: Reader
+) -> tuple[int, int] | None:
+    """Return the place of the injected message that a row is about, if it is, unaltered."""
+    if stranger is None:
+        return None
+    place = reader.injections.stranger(key, stranger.msg_id, stranger.source)
+    if place is None:
+        return None
+    injection = reader.injections.by_key[place]
+    whole = reader.in_stream_order or (reader.placed and injection.expected == "recorded")
+    return None if whole and int(row["hash"]) != injection.hash else place
 
 
 def _elsewhere(stranger: Stranger, reader: Reader) -> bool:

@@ -107,7 +107,9 @@ def totals(manifest: Manifest, ledger: Ledger, events: Events) -> Totals:
         shed=journal.count(State.SHED),
         held=manifest.publish.held if manifest.publish else 0,
         withheld=manifest.publish.withheld if manifest.publish else 0,
-        stored=stream.recording.rows - stream.recording.audit_count,
+        stored=stream.recording.rows
+        - stream.recording.audit_count
+        - len(stream.recording.injected),
         measured_s=seconds,
         generated_per_s=rates[0],
         acknowledged_per_s=rates[1],
