@@ -171,10 +171,26 @@ async def test_nothing_comes_after_unsubscribe(connection: Connection) -> None:
     assert [payload for *_, payload in got] == [b"1"]
 
 
-async def test_nats_py_is_as_the_fast_path_knows_it(connection: Connection) -> None:
+async def test_nats_py_is_as_the_fast_path_knows_it(server: NatsServer) -> None:
     """A contract: when nats-py changes its internals, this fails before anything subtle does."""
-    assert fastpath.missing_internals(connection._link.client) == []
-    assert connection.wire_name == "fast"
+    async with await connect(BrokerOptions(url=server.url), name="t", wire="fast") as connection:
+        assert fastpath.missing_internals(connection._link.client) == []
+        assert connection.wire_name == "fast"
+
+
+async def test_a_flush_comes_after_everything_that_was_sent_over_either_way(
+    server: NatsServer,
+) -> None:
+    """What was published before it has been delivered, a large message too."""
+    for wire in ("fast", "public"):
+        async with await connect(BrokerOptions(url=server.url), name="t", wire=wire) as connection:
+            got: list[Delivery] = []
+            for size in (1, 500_000, 2):
+                subscription = await connection.subscribe("x", got.extend)
+                await connection.publish("x", bytes(size))
+                await connection.flush()
+                await connection.unsubscribe(subscription)
+            assert [len(payload) for *_, payload in got] == [1, 500_000, 2]
 
 
 INTERNALS = {
