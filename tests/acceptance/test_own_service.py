@@ -34,6 +34,16 @@ observers:
 events:
   - {at: 2s, do: {fault: service.restart, service: copier}}
 """
+STALE = """
+schema_version: 1
+name: copies
+fleet: {patrol: {count: 3}}
+phases: [{name: steady, duration: 4s}]
+external: [bios]
+observers:
+  stale: {jsonl: stale.jsonl, key: hash, settle: 500ms}
+limits: {max_slip_p99_ms: 10000}
+"""
 INTRUDER = """
 schema_version: 1
 name: intruder
@@ -63,7 +73,8 @@ def run(scenario: str, folder: Path) -> tuple[int, dict[str, Any], Path]:
 def test_a_service_is_observed_by_hash_by_path_and_by_id(tmp_path: Path) -> None:
     """Each observer finds every event that it has to record, and says what its key can prove.
 
-    The service was restarted meanwhile; nobody published the silenced role's events.
+    The service was restarted meanwhile; nobody published the silenced role's events. What it
+    had recorded, left where a later run of the same seed looks, is not that run's.
     """
     code, result, folder = run(COPIER, tmp_path)
     assert (code, result["reasons"]) == (0, [])
@@ -80,6 +91,12 @@ def test_a_service_is_observed_by_hash_by_path_and_by_id(tmp_path: Path) -> None
     assert {one["role"] for one in result["lag"]} == {"registrar", "lines"}
     assert [one["ok"] for one in result["thresholds"]] == [True, True]
     assert result["thresholds"][0]["samples"] > 10
+    shutil.copy(folder / "services" / "copier" / "lines.jsonl", tmp_path / "stale.jsonl")
+    code, result, _ = run(STALE, tmp_path)
+    assert code == 1
+    [hop] = [hop for hop in result["hops"] if hop["name"] == "stale"]
+    assert hop["events"] == 0
+    assert hop["counts"]["lost"] == result["totals"]["stored"] > 0
 
 
 def test_a_foreign_publisher_is_named_and_a_service_that_ends_fails(tmp_path: Path) -> None:

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from twin.scenario.folder import RunFolder
 from twin.scenario.matching import EventIndex, record_observed
 from twin.scenario.outside import Observer, Watch
 from twin.scenario.plan import Plan
-from twin.scenario.rows import read_rows
+from twin.scenario.rows import Row, read_rows
 from twin.scenario.service import ServiceProcess
 from twin.scenario.values import NS_PER_S
 from twin.verdict.manifest import ObserverFacts, ServiceFacts
@@ -41,9 +41,14 @@ class Crew:
     access: Access
     processes: dict[str, ServiceProcess] = field(default_factory=dict)
     indexes: dict[str, EventIndex] = field(default_factory=dict)
+    earlier: dict[str, int] = field(default_factory=dict)
+    """Rows that lay at an observer's place before the run: they are not of it."""
 
     async def start(self, stack: AsyncExitStack) -> tuple[ConsumerDecl, ...]:
         """Start all services, in order; return the consumers to be watched, once they exist."""
+        for name, observer in self.plan.scenario.observers.items():
+            with suppress(StoreError, InfrastructureError, OSError):  # nothing there yet
+                self.earlier[name] = await self._count(observer)
         for name, service in self.plan.scenario.services.items():
             place = self.folder.services / name
             place.mkdir(parents=True)
@@ -85,8 +90,8 @@ class Crew:
         for name, observer in self.plan.scenario.observers.items():
             if (observer.http is not None) != alive:
                 continue
-            rows = read_rows(observer, self._place(observer), self.connection, self._stream)
             try:
+                rows = await self._rows(name, observer)
                 facts = await record_observed(
                     name,
                     rows,
@@ -121,6 +126,19 @@ class Crew:
             "TWIN_PREFIX": self.plan.space.prefix,
             "TWIN_LAYOUT": self.plan.space.layout.value,
         }
+
+    async def _rows(self, name: str, observer: Observer) -> AsyncIterator[Row]:
+        """Return the rows of this run: without the earlier ones, unless it was begun anew."""
+        earlier = self.earlier.get(name, 0)
+        if earlier and await self._count(observer) < earlier:
+            earlier = 0
+        return _after(earlier, self._all(observer))
+
+    def _all(self, observer: Observer) -> AsyncIterator[Row]:
+        return read_rows(observer, self._place(observer), self.connection, self._stream)
+
+    async def _count(self, observer: Observer) -> int:
+        return sum([1 async for _ in self._all(observer)])
 
     def _place(self, observer: Observer) -> Path:
         return self.folder.services / observer.service if observer.service else self.cwd
@@ -172,8 +190,16 @@ class Crew:
             return _sizes(place / observer.jsonl)
         if observer.sql is not None:
             return _sizes(place / observer.sql.database, place / f"{observer.sql.database}-wal")
-        rows = read_rows(observer, place, self.connection, self._stream)
-        return sum([1 async for _ in rows])
+        return await self._count(observer)
+
+
+async def _after(earlier: int, rows: AsyncIterator[Row]) -> AsyncIterator[Row]:
+    """Yield what comes behind so many rows."""
+    number = 0
+    async for row in rows:
+        number += 1
+        if number > earlier:
+            yield row
 
 
 def _sizes(*paths: Path) -> list[tuple[int, int]]:
