@@ -25,6 +25,8 @@ from twin.scenario.load import load_scenario
 from twin.spec.load import load_spec
 from twin.spec.yaml import read_text
 from twin.verdict.judge import judge
+from twin.verdict.manifest import EvidenceFile, Manifest
+from twin.verdict.result import Verdict
 
 MINIMAL = """\
 schema_version: 1
@@ -156,3 +158,17 @@ def test_an_evidence_pack_is_never_unpacked(tmp_path: Path) -> None:
         check(str(pack))
     assert sorted(tmp_path.iterdir()) == before
     assert not (tmp_path.parent / "escaped.txt").exists()
+
+
+@pytest.mark.parametrize("name", ["../secret", "{}/secret", "stream/link"])
+def test_a_run_folder_of_others_reads_nothing_outside_it(tmp_path: Path, name: str) -> None:
+    """Evidence that is named elsewhere makes it INVALID, and tells nothing of the file."""
+    (tmp_path / "secret").write_text("hunter2")
+    run_dir = healthy().write(tmp_path / "inner")
+    (run_dir / "stream" / "link").symlink_to(tmp_path / "secret")
+    manifest = Manifest.load(run_dir)
+    outside = name.format(tmp_path)
+    known = {**manifest.evidence, outside: EvidenceFile(size=1, sha256="0" * 64)}
+    manifest.model_copy(update={"evidence": known}).save(run_dir)
+    assert Manifest.load(run_dir).damage(run_dir) == [f"{outside} lies outside the run folder"]
+    assert judge(run_dir).verdict is Verdict.INVALID

@@ -305,7 +305,9 @@ class Manifest(Model):
             found.append(f"{name} is not under the seal")
         for name, sealed in sorted(self.evidence.items()):
             path = run_dir / name
-            if not path.is_file():
+            if not path.resolve().is_relative_to(run_dir.resolve()):
+                found.append(f"{name} lies outside the run folder")
+            elif not path.is_file():
                 found.append(f"{name} is missing")
             elif (size := path.stat().st_size) != sealed.size:
                 found.append(f"{name} has {size} bytes, {sealed.size} were sealed")
