@@ -15,6 +15,7 @@ import pytest
 from test_registrar_query import run
 from test_registrar_store import RULES, make_note, make_row
 
+from twin.errors import StoreError
 from twin.registrar.filter import Filter
 from twin.registrar.follow import Follower
 from twin.registrar.limits import Limits
@@ -76,6 +77,18 @@ def test_following_outlives_retention(tmp_path: Path) -> None:
         seen = [one.stream_seq for one in follower.more()]
     assert seen == list(range(seen[0], 20))
     assert seen[0] > 2
+
+
+def test_following_ends_at_damage(store: Store) -> None:
+    """A file that is there and cannot be read is an error, not an end of the news."""
+    follower = Follower(store.folder, Filter())
+    follower.last(1)
+    store.write([make_row(5)])
+    store.write([make_row(6)])
+    closed = sorted(store.folder.glob("segment-*.sqlite"))[-2]
+    closed.write_bytes(b"no database" * 1000)
+    with pytest.raises(StoreError, match=closed.name):
+        list(follower.more())
 
 
 def test_following_ends_by_interrupt(store: Store) -> None:

@@ -63,6 +63,19 @@ def remake(store: Path) -> None:
     filled(store)
 
 
+def retype(store: Path) -> None:
+    """Turn the text of the rules into bytes, as one flipped bit can, past the strict table."""
+    path = segment_path(store, NEWEST)
+    loose = "UPDATE sqlite_schema SET sql = replace(sql, ') STRICT', ')') WHERE name = 'rules'"
+    strict = "UPDATE sqlite_schema SET sql = sql || ' STRICT' WHERE name = 'rules'"
+    for statement in (loose, "UPDATE rules SET text = CAST(text AS BLOB)", strict):
+        db = sqlite3.connect(path)
+        db.execute("PRAGMA writable_schema = ON")
+        db.execute(statement)
+        db.commit()
+        db.close()
+
+
 CASES: dict[str, tuple[Callable[[Path], None], str]] = {
     "edited": (change("UPDATE events SET payload = '{}' WHERE row = 11"), "row 11 was changed"),
     "deleted": (change("DELETE FROM events WHERE row = 11"), "row 11 is missing"),
@@ -89,6 +102,7 @@ CASES: dict[str, tuple[Callable[[Path], None], str]] = {
     "swapped": (swap, "it is segment 3 of its store"),
     "removed": (lambda store: segment_path(store, 2).unlink(), "segments 2 to 2 are missing"),
     "replaced key": (remake, "is signed by another key"),
+    "retyped": (retype, "the text of the rules"),
     "byte of a closed segment": (
         lambda store: flip(segment_path(store, 1)),
         "the file is not, byte for byte, what was closed",

@@ -179,7 +179,7 @@ class _Walk:
             self._follow(number, db)
             self._content(db)
             self._closed |= dict(_closings(db))
-        except (apsw.Error, UnicodeDecodeError, ValueError, TypeError) as error:
+        except (apsw.Error, ValueError, TypeError, AttributeError, LookupError) as error:
             self._break(self._found.tip.batch + 1, f"cannot be read: {error}")
         finally:
             db.close()
@@ -403,5 +403,5 @@ def _schema_changes(db: apsw.Connection, version: int) -> Iterator[str]:
 
 def _rule_changes(db: apsw.Connection) -> Iterator[str]:
     for name, text in db.execute("SELECT hash, text FROM rules"):
-        if sha256(text.encode()).hexdigest() != name:
+        if not isinstance(text, str) or sha256(text.encode()).hexdigest() != name:
             yield f"the text of the rules {name[:12]} was changed"
