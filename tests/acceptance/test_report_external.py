@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from selenium.webdriver import Chrome, ChromeOptions, ChromeService, Keys
+from selenium.webdriver import ActionChains, Chrome, ChromeOptions, ChromeService, Keys
 from selenium.webdriver.common.by import By
 from verdict_folder import healthy
 
@@ -81,6 +81,19 @@ def test_the_keyboard_zooms_all_charts_alike(page: Chrome) -> None:
     assert high - low == pytest.approx((before[0][1] - before[0][0]) / 2)
     page.find_element(By.CSS_SELECTOR, "[data-zoom=reset]").send_keys(Keys.ENTER)
     within(lambda: page.execute_script(SCALES) == before)
+
+
+def test_the_mouse_shows_one_moment_and_drags_one_span_in_all_charts(page: Chrome) -> None:
+    """Hovering over a chart puts the cursor of each at its moment; dragging zooms them alike."""
+    over = page.find_element(By.CSS_SELECTOR, ".u-over")
+    moments = "return report.plots.map(p => p.cursor.idx)"
+    ActionChains(page).move_to_element_with_offset(over, 60, 0).perform()
+    within(lambda: page.execute_script(moments)[0] is not None)
+    within(lambda: len(set(page.execute_script(moments))) == 1)
+    before = page.execute_script(SCALES)
+    ActionChains(page).click_and_hold(over).move_by_offset(150, 0).release().perform()
+    within(lambda: page.execute_script(SCALES) != before)
+    within(lambda: len({tuple(scale) for scale in page.execute_script(SCALES)}) == 1)
 
 
 @pytest.mark.parametrize("width", [390, 1280])

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import asdict
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,16 @@ def test_a_report_asks_no_network_and_runs_only_its_own_scripts(tmp_path: Path) 
     assert "unsafe" not in policy[1]
     assert policy[1].count("sha256-") == text.count("<style>") + text.count("<script>") == 4
     assert not re.findall(r"<(?:link|img|iframe|script)[^>]*(?:src|href)=", text)
+
+
+def test_a_report_carries_the_licence_of_what_draws_it(tmp_path: Path) -> None:
+    """uPlot's notice stands in each copy, as its licence asks."""
+    run_dir = healthy(20).write(tmp_path)
+    text = write_report(run_dir, judge(run_dir)).read_text()
+    notice = (files("twin.report") / "assets" / "uPlot.LICENSE").read_text()
+    assert "Permission is hereby granted" in notice
+    assert notice.splitlines()[2] in text
+    assert "WITHOUT WARRANTY OF ANY KIND" in text
 
 
 def test_what_came_in_with_a_run_stays_text(tmp_path: Path) -> None:

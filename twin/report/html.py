@@ -65,6 +65,7 @@ def _render(result: Result, line: Timeline, drawn: list[Chart]) -> str:
         data=_embedded(_data(result, line, drawn)),
         scripts=[Markup(text) for text in scripts],  # noqa: S704 - our own files
         styles=[Markup(text) for text in styles],  # noqa: S704
+        licence=_asset("uPlot.LICENSE"),
         policy=_policy(scripts, styles),
         began=datetime.fromtimestamp(result.started_ns / NS, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
         took_s=((result.ended_ns or result.started_ns) - result.started_ns) / NS,
