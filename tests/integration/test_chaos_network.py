@@ -5,9 +5,12 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
+from server_logins import make_certificates
 
 from twin.chaos.network import Dose, Proxy, Stream
 from twin.chaos.toxics import (
@@ -243,3 +246,22 @@ async def test_a_broker_that_is_away_is_away_behind_the_proxy(
 async def test_the_server_tells_no_way_past_the_proxy(client: Connection) -> None:
     """Our own server advertises no address to which a client could reconnect directly."""
     assert client.advertised == ()
+
+
+async def test_tls_passes_and_its_certificate_is_checked(tmp_path: Path) -> None:
+    """TLS goes through with latency; the certificate is that of the host behind the proxy."""
+    pki = make_certificates(tmp_path)
+    files = f'cert_file: "{pki / "server.pem"}", key_file: "{pki / "server.key"}"'
+    trusting = BrokerOptions(ca=pki / "ca.pem")
+    place = {"folder": tmp_path / "nats", "log": tmp_path / "log"}
+    async with (
+        NatsServer(**place, extra_config=f"tls {{ {files} }}", probe=trusting) as server,
+        Proxy("127.0.0.1", server.port) as proxy,
+    ):
+        elsewhere = replace(trusting, url=f"tls://localhost:{proxy.port}")
+        named = replace(elsewhere, tls_hostname="127.0.0.1")
+        async with await connect(named, name="proxied") as client:
+            with dosed(proxy, partial(Latency, latency=0.2)):
+                assert 0.2 <= await round_trip(client) < 0.5
+        with pytest.raises(BrokerUnreachable):
+            await connect(elsewhere, name="proxied")
