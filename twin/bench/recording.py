@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
 
+import apsw
+
 from twin.bench import nats_py, ours
 from twin.bench.measured import Measured
 from twin.bench.rig import STREAM, Rig
@@ -79,7 +81,7 @@ class Turns:
     async def store(self, rig: Rig, point: int, load: float) -> Measured:
         """The store alone with the same rows: deduplicated, chained, signed, synced."""
         rows, folder = await self._rows(rig, point, load), rig.folder / "store"
-        with rig.clock() as clock, Store(folder, Rules.load(), "bench") as store:
+        with Store(folder, Rules.load(), "bench") as store, rig.clock() as clock:
             for start in range(0, len(rows), BATCH):
                 store.write(rows[start : start + BATCH])
                 store.tidy()
@@ -89,13 +91,11 @@ class Turns:
         """The same rows, table, indexes and synced commits without chain or deduplication."""
         rows, folder = await self._rows(rig, point, load), rig.folder / "plain"
         folder.mkdir()
-        kinds: dict[tuple[str, int], int] = {}
-        records = [
-            (number, 1, *row, b"", kinds.setdefault((row.type, row.code), len(kinds)))
-            for number, row in enumerate(rows, 1)
-        ]
+        with open_writer(folder / "plain.sqlite") as db:
+            create(db, {"store": "bench", "segment": "1"})
         with rig.clock() as clock:
-            _insert(records, folder / "plain.sqlite")
+            _insert(db, rows)
+        db.close()
         return _sized(Measured.of(len(rows), clock, {}), folder)
 
     async def chain(self, rig: Rig, point: int, load: float) -> Measured:
@@ -134,18 +134,20 @@ class Turns:
         return rows
 
 
-def _insert(records: Sequence[tuple[object, ...]], path: Path) -> None:
-    db = open_writer(path)
-    create(db, {"store": "bench", "segment": "1"})
+def _insert(db: apsw.Connection, rows: Sequence[Row]) -> None:
     statement = insert("events", (*ROW_COLUMNS, "leaf", "kind"))
-    log = path.with_name(f"{path.name}-wal")
-    for start in range(0, len(records), BATCH):
+    kinds: dict[tuple[str, int], int] = {}
+    log = Path(f"{db.filename}-wal")
+    for start in range(0, len(rows), BATCH):
+        records = [
+            (number, 1, *row, b"", kinds.setdefault((row.type, row.code), len(kinds)))
+            for number, row in enumerate(rows[start : start + BATCH], start + 1)
+        ]
         db.execute("BEGIN IMMEDIATE")
-        db.executemany(statement, records[start : start + BATCH])
+        db.executemany(statement, records)
         db.execute("COMMIT")
         if log.stat().st_size >= CHECKPOINT_BYTES:
             db.wal_checkpoint()
-    db.close()
 
 
 def _apart(pid: int, server: int) -> None:
