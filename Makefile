@@ -42,13 +42,15 @@ crash-test: $(STAMP) ## the registrar's crash campaigns in their long setting (a
 bench: $(STAMP) ## the pieces beside their alternatives, by pytest-benchmark
 	$(BIN)/python -m pytest benchmarks -o addopts= --benchmark-only --benchmark-group-by=func
 
-bench-docs: $(STAMP) ## record every benchmark on this machine and write docs/benchmarks.md anew (8 minutes)
+bench-docs: $(STAMP) ## record every benchmark on this machine and write docs/benchmarks.md anew
 	$(BIN)/twin bench pieces --repeats 10 --json $(RECORDED)/pieces.json
 	$(BIN)/twin bench traffic --messages 30000 --json $(RECORDED)/traffic.json
 	$(BIN)/twin bench flow --json $(RECORDED)/flow.json
 	$(BIN)/twin bench scale --json $(RECORDED)/scale.json
 	$(BIN)/twin bench payload --json $(RECORDED)/payload.json
 	$(BIN)/twin bench lag --json $(RECORDED)/lag.json
+	$(BIN)/twin bench registrar --rounds 3 --json $(RECORDED)/registrar.json
+	$(BIN)/twin bench registrar-fleet --rounds 3 --json $(RECORDED)/registrar-fleet.json
 	$(BIN)/twin bench report $(RECORDED) --page docs/benchmarks.md
 
 lint: $(STAMP) ## ruff, mypy and the import rules
