@@ -246,7 +246,9 @@ def _part(action: Action, target: str) -> str:
     """Return what of a target one fault holds: different toxics go together."""
     if isinstance(action, NetFault):
         return f"{network_of(target)} {action.fault} {getattr(action, 'stream', '')}"
-    return f"messages of {target}" if isinstance(action, MessageFault) else target
+    if isinstance(action, MessageFault):
+        return f"messages of {target} {id(action)}"  # the injector lets them wait for each other
+    return target
 
 
 def network_of(client: str) -> str:
