@@ -21,6 +21,11 @@ from twin.spec.yaml import read_text
 
 ROOT = Path(__file__).parent.parent.parent
 GENERATED = generated(ROOT)
+REFERENCE = {
+    section.partition("\n")[0]: set(re.findall(r"--[a-z][a-z-]*", section)) | {"--help"}
+    for section in GENERATED["docs/reference/cli.md"].split("\n## ")[1:]
+}
+"""The options of every command."""
 CODES_PAGE = "docs/reference/codes.md"
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -112,6 +117,36 @@ def test_commands_of_a_page_run_as_written(page: Path, project: Path, tmp_path: 
             check=False,
         )
         assert done.returncode == expected, f"{line}\n{done.stdout}{done.stderr}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=names(PAGES))
+def test_options_of_commands_of_a_page_exist(page: Path) -> None:
+    """Each line that calls twin names a command that there is, with options that it has."""
+    for line in calls(page):
+        assert not unknown(line), f"{line}: {unknown(line)}"
+
+
+def test_a_command_that_is_not_there_is_found() -> None:
+    """The check above tells a wrong option, a wrong command and a wrong member of a group."""
+    assert not unknown("twin spec apply specs/bot.yaml --nats nats://127.0.0.1:4222 --check")
+    for line in ("twin run a.yaml --nat x", "twin rum a.yaml", "twin registrar server --store a"):
+        assert unknown(line), line
+
+
+def calls(page: Path) -> list[str]:
+    """Return the lines of a page's blocks that begin with a call of twin, continued ones whole."""
+    texts = (text.replace("\\\n", " ") for text, _ in blocks(page, "sh", "console", "text"))
+    return [line for text in texts for line in text.splitlines() if line.startswith("twin ")]
+
+
+def unknown(line: str) -> list[str]:
+    """Return what of a call of twin the generated reference does not know."""
+    words = line.partition("  #")[0].split()
+    found = [name for name in REFERENCE if f"{' '.join(words)} ".startswith(f"{name} ")]
+    if not found:
+        return words[:3]
+    flags = [word.partition("=")[0] for word in words if word.startswith("--")]
+    return [flag for flag in flags if flag not in REFERENCE[max(found, key=len)]]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=names(PAGES))
