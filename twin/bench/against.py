@@ -35,6 +35,7 @@ class Version:
         done = subprocess.run(
             [str(self._python), "-m", "twin", "bench", "pieces", "--one-turn"],
             env=environment,
+            cwd=self._source,  # `-m` looks in the working folder before PYTHONPATH
             capture_output=True,
             timeout=TURN_S,
             check=False,
