@@ -55,6 +55,14 @@ def test_everything_of_a_format_is_opened(version: Path, tmp_path: Path) -> None
     assert rows.stdout.count('"BOOT_OK"') == 2, rows.stdout + rows.stderr
 
 
+def test_a_run_with_other_payload_hashes_is_not_comparable(tmp_path: Path) -> None:
+    """Replay of a folder from before XXH3 says so instead of calling the twin different: exit 3."""
+    run = shutil.copytree(DATA / "formats" / "1" / "run", tmp_path / "run")
+    done = twin(tmp_path, "replay", str(run), "--twin-only")
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "payload_hash was unknown, here it is xxh3-64" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("model", "key", "samples"),
     [

@@ -8,7 +8,11 @@ import numpy as np
 import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
 
-__all__ = ["HistoryDigest", "digest_record", "payload_hash", "payload_hashes"]
+__all__ = ["PAYLOAD_HASH", "HistoryDigest", "digest_record", "payload_hash", "payload_hashes"]
+
+PAYLOAD_HASH = "xxh3-64"
+"""The name of what `payload_hash` computes, for those who compare tables of two versions."""
+
 MOST_LENGTHS: Final = 100_000
 
 

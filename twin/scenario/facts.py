@@ -6,6 +6,8 @@ from importlib.metadata import version
 
 import numpy as np
 
+from twin.events.digest import PAYLOAD_HASH
+
 __all__ = ["machine", "versions"]
 
 PACKAGES = ("twin", "numpy", "simpy", "nats-py", "pydantic", "orjson", "apsw")
@@ -16,6 +18,7 @@ def versions(nats_server: str) -> dict[str, str]:
     return {
         "python": platform.python_version(),
         "nats-server": nats_server,
+        "payload_hash": PAYLOAD_HASH,
         **{name: version(name) for name in PACKAGES},
     }
 

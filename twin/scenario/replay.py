@@ -187,11 +187,10 @@ def _journal(run_dir: Path) -> dict[tuple[str, int], int]:
 
 def _why_not(manifest: Manifest) -> str:
     """Say what differs here from where the run took place, as far as bits depend on it."""
-    here = {"numpy": versions("")["numpy"], "simd": str(machine()["simd"])}
-    there = {
-        "numpy": manifest.versions.get("numpy", ""),
-        "simd": str(manifest.machine.get("simd", "")),
-    }
+    compared = ("numpy", "payload_hash")
+    here = {name: versions("")[name] for name in compared} | {"simd": str(machine()["simd"])}
+    there = {name: manifest.versions.get(name, "") for name in compared}
+    there["simd"] = str(manifest.machine.get("simd", ""))
     return "; ".join(
         f"{name} was {there[name] or 'unknown'}, here it is {here[name]}"
         for name in here
