@@ -216,13 +216,22 @@ def test_poison_keeps_what_can_be_read() -> None:
     assert again.key == note.key != refused(payload=b"[").key
 
 
+ODD_TIMES = (
+    "2026-01-01",
+    "2026-01-01T00:00:00",
+    "2026-01-01T00:00Z",
+    "2026-01-01 00:00:00.5Z",
+    "2026-01-01T00:00.12.5Z",
+)
+"""What a person may write, but no CloudEvent."""
+
 names = st.sampled_from(["ce-id", "ce-type", "CE-Source", "ce_time", "ce-specversion", "ce-x1",
                          "ce-data", "ce-a b", "ce-", "content-type", "Content-Type", "X",
                          ""])  # fmt: skip
 values = st.one_of(
     st.text(st.characters(max_codepoint=0x17F), max_size=12),
     st.sampled_from(["1.0", "a/1", "2026-01-01T00:00:00Z", "2026-02-30T00:00:00Z", "%41", '"q"',
-                     "application/cloudevents+json", "2016-12-31T23:59:60Z"]),
+                     "application/cloudevents+json", "2016-12-31T23:59:60Z", *ODD_TIMES]),
 )  # fmt: skip
 
 
@@ -274,6 +283,17 @@ def test_times_are_read_in_every_common_form() -> None:
             parse_ns(text)
 
 
+@pytest.mark.parametrize("time", ODD_TIMES)
+def test_a_time_that_the_codec_refuses_is_poison(time: str) -> None:
+    """Also in a block that is plain in everything else, of a known shape or not."""
+    intake = Intake(Classifier(Rules.load()), SubjectSpace())
+    for _ in range(5):
+        note = intake.take(message(block(ce_time=time)), 7)
+        assert isinstance(note, Note)
+        assert "bad time" in note.detail
+        assert isinstance(intake.take(message(), 7), Event)
+
+
 def test_familiar_headers_are_read_as_the_first_ones_were() -> None:
     """A block whose shape is known gives what the same block gave when it was strange."""
     cases: list[dict[str, str | None]] = [
@@ -285,6 +305,7 @@ def test_familiar_headers_are_read_as_the_first_ones_were() -> None:
         {"Twin-Intended-Ns": "9" * 19},
         {"ce_time": "2026-02-30T00:00:00Z"},
         {"ce_time": "2300-01-01T00:00:00Z"},
+        *({"ce_time": text} for text in ODD_TIMES),
         {"ce_id": "a" * 1024},
         {"ce_id": "a" * 1025},
         {"ce_id": "%41"},

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, TypeAlias, cast
 
 from twin.events.defects import Defect, Finding, NonConforming
 
-__all__ = ["Attribute", "CloudEvent", "canonical", "faults", "from_attributes"]
+__all__ = ["TIME", "Attribute", "CloudEvent", "canonical", "faults", "from_attributes", "is_time"]
 
 Attribute: TypeAlias = str | int | bool
 
@@ -20,11 +20,13 @@ REQUIRED_SET: Final = frozenset(REQUIRED)
 STANDARD_SET: Final = frozenset(STANDARD)
 RESERVED: Final = frozenset(("data", "data_base64"))
 FORBIDDEN: Final = re.compile("[\0-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
-RFC3339: Final = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt](?:[01]\d|2[0-3]):[0-5]\d:(?:[0-5]\d|60)(?:\.\d+)?"
-    r"(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)",
-    flags=re.ASCII,
+TIME: Final = (
+    r"\d{4}-\d\d-\d\d[Tt](?:[01]\d|2[0-3]):[0-5]\d:(?:[0-5]\d|60)(?:\.\d+)?"
+    r"(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)"
 )
+"""RFC 3339 as a pattern of ASCII text; whether there is such a day it does not tell."""
+
+RFC3339: Final = re.compile(TIME, flags=re.ASCII)
 SMALLEST, LARGEST = -(2**31), 2**31 - 1
 
 
@@ -69,7 +71,7 @@ def faults(attributes: Mapping[str, object]) -> list[Finding]:
     version, time = attributes.get("specversion"), attributes.get("time")
     if version and version != SPECVERSION:
         found.append(Finding(Defect.UNSUPPORTED_VERSION, "specversion", str(version)))
-    if time and not _is_time(str(time)):
+    if time and not is_time(str(time)):
         found.append(Finding(Defect.BAD_TIME, "time", str(time)))
     return found
 
@@ -90,12 +92,12 @@ def _faults_of_values(attributes: Mapping[str, object]) -> Iterator[Finding]:
             yield Finding(Defect.BAD_TYPE, name, type(value).__name__)
 
 
-def _is_time(text: str) -> bool:
-    found = RFC3339.fullmatch(text)
-    if not found:
+def is_time(text: str) -> bool:
+    """Tell whether a text is RFC 3339."""
+    if not RFC3339.fullmatch(text):
         return False
     try:
-        date.fromisoformat(found[1])
+        date.fromisoformat(text[:10])
     except ValueError:
         return False
     return True

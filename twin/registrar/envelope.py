@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from twin.events.attributes import is_time
 from twin.events.cloudevents import CloudEvent, Finding, NonConforming, decode
 from twin.events.headers import header_lines
 from twin.registrar.shapes import CORRELATIONS, MAX_TEXT, TRACES, Shapes, promises_json
@@ -106,6 +107,8 @@ def _read_plain(block: bytes) -> dict[str, str] | None:
         texts = fields["ce-id"], fields["ce-source"], fields["ce-type"]
         if "ce-time" in fields:
             _time_ns(fields["ce-time"])
+            if not is_time(fields["ce-time"]):
+                return None
     except (KeyError, ValueError, OverflowError):
         return None
     if fields.get("content-type", "").lower().startswith("application/cloudevents"):

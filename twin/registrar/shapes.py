@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Final, NamedTuple, TypeAlias
 
+from twin.events.attributes import TIME
+
 __all__ = ["CORRELATIONS", "MAX_TEXT", "TRACES", "Shapes", "promises_json"]
 
 MAX_TEXT: Final = 1024
@@ -31,7 +33,7 @@ READ: Final = {
     "ce-id": TEXT,
     "ce-source": TEXT,
     "ce-type": TEXT,
-    "ce-time": VALUE,
+    "ce-time": TIME,
     "twin-intended-ns": NUMBER,
 }
 
