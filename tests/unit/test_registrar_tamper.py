@@ -102,6 +102,25 @@ CASES: dict[str, tuple[Callable[[Path], None], str]] = {
     "swapped": (swap, "it is segment 3 of its store"),
     "removed": (lambda store: segment_path(store, 2).unlink(), "segments 2 to 2 are missing"),
     "replaced key": (remake, "is signed by another key"),
+    "lost rules": (
+        change("DELETE FROM rules"),
+        f"the text of the rules {RULES.hash[:12]} is missing",
+    ),
+    "renamed code": (
+        change("UPDATE codes SET name = 'FINE' WHERE code = 610"),
+        "the name of the code 610 was changed",
+    ),
+    "renamed severity": (
+        change("UPDATE severities SET name = 'DEBUG' WHERE severity = 40"),
+        "the names of the severities were changed",
+    ),
+    **{
+        f"other {name}": (
+            change(f"UPDATE meta SET value = '{value}' WHERE name = '{name}'"),  # noqa: S608 - ours
+            "it does not begin after checkpoint 3",
+        )
+        for name, value in (("checkpoint", "9"), ("previous", "00"), ("signed", "9"))
+    },
     "retyped": (retype, "the text of the rules"),
     "byte of a closed segment": (
         lambda store: flip(segment_path(store, 1)),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from test_registrar_store import RULES, make_note, make_row
 
 from twin.errors import StoreError
+from twin.registrar.active import Active
 from twin.registrar.chain import Batch, note_leaf, root, row_leaf
 from twin.registrar.present import dump_lines
 from twin.registrar.record import Note, Row
@@ -54,6 +55,16 @@ def test_an_untouched_store_is_intact(folder: Path) -> None:
     db = apsw.Connection(str(folder / FILE))
     assert found.last_hash == db.execute("SELECT hash FROM batches WHERE batch = 5").get
     db.close()
+
+
+def test_an_event_that_stands_twice_in_a_segment_is_found(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No index forbids it, and a registrar that recognised nothing would chain and sign it."""
+    monkeypatch.setattr(Active, "holds_any", lambda *_: False)
+    with Store(folder, RULES, "1") as store:
+        store.write([make_row(60), make_row(61, id=make_row(7).id), make_row(62, source="s")])
+    assert [one.message for one in verify(folder).breaks] == ["row 52 is the event of row 7 again"]
 
 
 def test_a_store_in_use_can_be_verified(folder: Path) -> None:

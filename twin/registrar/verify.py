@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
 import apsw
+import numpy as np
 import orjson
 
 from twin.registrar.archive import file_digest
 from twin.registrar.chain import Batch, Tip, note_leaf, root, row_leaf
+from twin.registrar.codes import CODES, Severity, category
+from twin.registrar.keyfilter import keys_of
 from twin.registrar.record import Note, Row
 from twin.registrar.schema import (
     BATCH_COLUMNS,
@@ -39,6 +42,11 @@ WRONG_KIND: Final = (
     "SELECT row FROM events e LEFT JOIN kinds k USING (kind) "
     "WHERE k.type IS NOT e.type OR k.code IS NOT e.code ORDER BY row LIMIT 1"
 )
+LOST_RULES: Final = (
+    "SELECT rules FROM batches WHERE rules NOT IN (SELECT hash FROM rules) "
+    "GROUP BY rules ORDER BY min(batch)"
+)
+EVERY_KEY: Final = "SELECT row, id, source FROM events ORDER BY row"
 Columns: TypeAlias = tuple[object, ...]
 
 
@@ -225,6 +233,11 @@ class _Walk:
             base = Tip(*orjson.loads(meta.get("base", "[]")))
             if base != self._found.tip:
                 self._break(0, f"it begins after batch {base.batch}, not where its store was left")
+        if self._schema > 2:
+            told = (meta.get("checkpoint"), meta.get("previous"))
+            ahead = int(meta.get("signed", "")) > self._found.signed
+            if ahead or told != (str(self._checkpoint), self._digest):
+                self._break(0, f"it does not begin after checkpoint {self._checkpoint}")
 
     def _begin_after_dropped(self, number: int) -> None:
         tombstone = self._tombstone
@@ -253,7 +266,8 @@ class _Walk:
 
     def _content(self, db: apsw.Connection) -> None:
         before = len(self._found.breaks)
-        for message in chain(_damage(db), _schema_changes(db, self._schema), _rule_changes(db)):
+        checks = (_damage(db), _schema_changes(db, self._schema), _rule_changes(db), _renamed(db))
+        for message in chain.from_iterable(checks):
             self._break(0, message)
         leaf = ("leaf",) if self._schema > 1 else ()
         rows = _Records(db.execute(select((*ROW_COLUMNS, *leaf), "FROM events ORDER BY row")))
@@ -275,9 +289,14 @@ class _Walk:
         for table, left in (("events", rows), ("notes", notes), ("checkpoints", signed)):
             if count := left.rest():
                 self._break(0, f"{count} {table} after the last batch belong to no batch")
+        if len(self._found.breaks) == before:
+            for (name,) in db.execute(LOST_RULES):
+                self._break(0, f"the text of the rules {name[:12]} is missing")
         if self._schema > 2 and len(self._found.breaks) == before:
             for (row,) in db.execute(WRONG_KIND):
                 self._break(0, f"the kind of row {row} is not that of its type and code")
+            for message in _doubled(db):
+                self._break(0, message)
 
     def _batch(
         self, batch: Batch, stored_hash: str, rows: _Records, notes: _Records
@@ -405,3 +424,25 @@ def _rule_changes(db: apsw.Connection) -> Iterator[str]:
     for name, text in db.execute("SELECT hash, text FROM rules"):
         if not isinstance(text, str) or sha256(text.encode()).hexdigest() != name:
             yield f"the text of the rules {name[:12]} was changed"
+
+
+def _renamed(db: apsw.Connection) -> Iterator[str]:
+    """Yield codes and severities that have not the name that we know them by."""
+    codes = {code.number: (code.name, category(code.number)) for code in CODES.values()}
+    for number, *told in db.execute("SELECT code, name, category FROM codes"):
+        if codes.get(number, tuple(told)) != tuple(told):
+            yield f"the name of the code {number} was changed"
+    if dict(db.execute("SELECT severity, name FROM severities")) != {
+        int(level): level.name for level in Severity
+    }:
+        yield "the names of the severities were changed"
+
+
+def _doubled(db: apsw.Connection) -> Iterator[str]:
+    """Yield rows whose event stands in the segment already: no index forbids that."""
+    keys = np.sort(keys_of(db.execute("SELECT id, source FROM events")))
+    twice = set(keys[1:][keys[1:] == keys[:-1]].tolist())
+    first: dict[tuple[str, str], int] = {}
+    for row, *identity in db.execute(EVERY_KEY) if twice else ():
+        if hash(key := (identity[0], identity[1])) in twice and first.setdefault(key, row) != row:
+            yield f"row {row} is the event of row {first[key]} again"
