@@ -1,6 +1,7 @@
 """Fixtures that several rooms share: a real broker of one's own."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import pytest
 
 from twin.jetstream.connection import BrokerOptions, Connection, connect
 from twin.jetstream.server import NatsServer
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start background jobs deaf to it
 
 
 @pytest.fixture
