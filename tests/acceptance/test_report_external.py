@@ -119,3 +119,23 @@ def test_dark_mode_changes_paper_and_ink(page: Chrome) -> None:
         )
         seen.append(page.execute_script(paper))
     assert seen[0] != seen[1]
+
+
+def test_what_was_drawn_in_dark_mode_prints_on_paper(page: Chrome) -> None:
+    """For paper the charts are drawn again, in the colours of light and no wider than a page."""
+    page.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia",
+        {"features": [{"name": "prefers-color-scheme", "value": "dark"}]},
+    )
+    look = "return report.plots.map(p => [p.width, p.axes[0].stroke(), p.axes[0].grid.stroke()])"
+    before = page.execute_script(look)
+    page.execute_script(
+        """
+      addEventListener('beforeprint', () => { globalThis.printed = (() => {LOOK})(); });
+    """.replace("LOOK", look)
+    )
+    page.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})
+    printed = page.execute_script("return printed")
+    assert {(stroke, rule) for _, stroke, rule in printed} == {("#444", "#bbb")}
+    assert max(width for width, _, _ in printed) <= 650
+    within(lambda: page.execute_script(look) == before)

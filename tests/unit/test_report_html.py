@@ -126,3 +126,12 @@ def test_a_run_with_broken_evidence_still_has_a_report(tmp_path: Path) -> None:
     text = write_report(run_dir, judge(run_dir)).read_text()
     assert '<span class="verdict">INVALID</span>' in text
     assert "nothing to draw" in text
+
+
+def test_a_run_that_was_not_finished_shows_no_counts(tmp_path: Path) -> None:
+    """No zero pretends that something was measured, as in the terminal."""
+    run_dir = healthy().write(tmp_path, seal=False)
+    text = write_report(run_dir, judge(run_dir)).read_text()
+    assert "the run was not finished" in text
+    assert "<dt>Began</dt>" in text
+    assert not [name for name in ("Bots", "Generated", "Acknowledged") if f"<dt>{name}<" in text]

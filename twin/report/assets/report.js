@@ -5,6 +5,7 @@
   const root = getComputedStyle(document.documentElement);
   const color = (name) => root.getPropertyValue(name).trim();
   const HEIGHT = 220;
+  const PAPER = 640; // pixels; fits A4 and Letter between their margins
   const STRIP = 5;
   const BRIDGED = 2.5; // sampling intervals; a longer gap in a line is one in its data
   const STATUS = { WARN: "--c4", PAUSED: "--c5", REWIND: "--c3", UNKNOWN: "--c7", MISSING: "--c7" };
@@ -142,8 +143,16 @@
 
   document.querySelectorAll(".plot").forEach(draw);
   document.querySelectorAll("[data-zoom]").forEach((button) => button.addEventListener("click", () => move(button.dataset.zoom)));
-  new ResizeObserver(() => plots.forEach((plot) => plot.setSize({ width: plot.root.parentElement.clientWidth, height: HEIGHT }))).observe(document.getElementById("charts"));
+  const fit = (width) => plots.forEach((plot) => plot.setSize({ width: width || plot.root.parentElement.clientWidth, height: HEIGHT }));
+  // The style of paper is not in force yet when charts have to be drawn for it.
+  const print = (on) => {
+    document.documentElement.classList.toggle("print", on);
+    fit(on ? PAPER : 0);
+    plots.forEach((plot) => plot.redraw());
+  };
+  new ResizeObserver(() => document.documentElement.classList.contains("print") || fit(0)).observe(document.getElementById("charts"));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => plots.forEach((plot) => plot.redraw()));
-  addEventListener("beforeprint", () => plots.forEach((plot) => plot.redraw()));
+  addEventListener("beforeprint", () => print(true));
+  addEventListener("afterprint", () => print(false));
   globalThis.report = { plots };
 })();
