@@ -297,6 +297,16 @@ async def test_eviction_before_read_is_overrun(rig: Rig) -> None:
     await rig.settles()
 
 
+async def test_a_backlog_that_expires_is_an_overrun(rig: Rig) -> None:
+    """Messages that grow too old while others are held are lost unread: OVERRUN, then OK."""
+    await rig.make({"max_age": 1_000_000_000, "duplicate_window": 1_000_000_000})
+    await rig.publish(6)
+    await rig.take(3)
+    await rig.sees(Status.STALLED, 5)
+    await rig.sees(Status.OVERRUN, 12)
+    await rig.settles()
+
+
 async def test_ack_pending_at_its_maximum_is_saturated(rig: Rig, background: Start) -> None:
     """A consumer that works, but holds all that it may, is SATURATED."""
     await rig.make(max_ack_pending=4)

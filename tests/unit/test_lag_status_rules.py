@@ -173,6 +173,19 @@ def test_repeated_deliveries_are_a_storm_and_no_stall() -> None:
     assert status(*(replace(one, delivered_count=5) for one in storm())) is Status.STALLED
 
 
+def test_a_stream_that_expired_unread_is_an_overrun() -> None:
+    """With nothing left to read, what left undelivered is told for as long as other events."""
+    before = sample(0, num_pending=5, num_ack_pending=5, delivered_seq=5, oldest_seq=1)
+    gone = {"num_pending": 0, "delivered_seq": 5, "ack_floor": 5, "first_seq": 11}
+    after = [sample(second, **gone) for second in range(1, 9)]
+    found = assess([before, after[0]], SECOND, RULES)
+    assert found.status is Status.OVERRUN
+    assert found.reason == "5 messages left the stream before they were delivered"
+    assert status(before, *after) is Status.OK
+    read = replace(after[0], delivered_seq=10, ack_floor=10)
+    assert status(before, read) is Status.OK
+
+
 def test_evicted_oldest_message_of_a_filter_is_an_overrun() -> None:
     """The known oldest unprocessed message below the stream's first is OVERRUN, filter or not."""
     a = sample(0, filtered=True, oldest_seq=4)

@@ -133,6 +133,11 @@ def _overrun(seen: list[_Counters]) -> Finding | None:
             Status.OVERRUN, f"{unread} messages left the stream before they were delivered"
         )
     for a, b in pairwise(seen):
+        left = b.first - 1 - max(b.delivered, a.first - 1)
+        if not b.sample.filtered and a.pending and left > 0:
+            return Finding(
+                Status.OVERRUN, f"{left} messages left the stream before they were delivered"
+            )
         oldest = a.sample.oldest_seq
         if oldest is not None and b.floor < oldest < b.first:
             return Finding(Status.OVERRUN, f"message {oldest} left the stream unprocessed")
