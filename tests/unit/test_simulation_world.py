@@ -150,6 +150,23 @@ def test_shards_make_the_same_history(spec: BotSpec, shards: int) -> None:
     assert digest_of(groups, shards=shards) == digest_of(groups)
 
 
+def test_a_failing_sensor_leaves_no_trace_of_who_else_is_in_the_shard(spec: BotSpec) -> None:
+    """Malfunctions of some bots, one after the other, do not change when others report theirs."""
+
+    def digest(shards: int) -> str:
+        digests = {}
+        for part in shard([FleetGroup("h", spec, 14)], shards):
+            run = Run(part).until(3)
+            noise = malfunction("sensor.noise", sensor="thermometers", sd=1.0)
+            run.world.apply(Start("a", noise, Target(bots=("h-0001",))))
+            run.until(4.5)
+            run.world.apply(Start("b", malfunction("sensor.failure", sensor="thermometers")))
+            digests |= run.until(8).world.source_digests()
+        return HistoryDigest.combine([digests])
+
+    assert digest(7) == digest(2) == digest(1)
+
+
 def test_stepping_makes_the_same_history_as_running(spec: BotSpec) -> None:
     """One instant at a time or all at once: the history is the same."""
     groups = [FleetGroup("h", spec, 5)]

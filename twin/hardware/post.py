@@ -81,7 +81,8 @@ def _ask_instrument(plane: str) -> Check:
         instrument: Instrument = getattr(hw, plane)
         if not instrument.status.any():
             return None
-        broken = (instrument.failed > 0) & (instrument.enabled > 0)
+        seen = instrument.status != Status.OK  # a failure shows once the sensor was read
+        broken = seen & (instrument.failed > 0) & (instrument.enabled > 0)
         return instrument.status == Status.DEGRADED, broken
 
     return check
