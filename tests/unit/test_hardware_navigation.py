@@ -78,6 +78,19 @@ def test_without_a_gyroscope_turns_are_not_seen() -> None:
     assert hw.navigation.heading_sigma_rad[:30].min() > 1
 
 
+def test_a_lost_heading_turns_the_speed_and_never_adds_to_it() -> None:
+    """However far a biased gyroscope has turned, the bot believes to be as fast as it is."""
+    hw = flying(20, ALONE)
+    hw.set_input("imu.bias", np.array(0.5), np.arange(20) < 10)
+    fly(hw, 200)
+    believed = np.linalg.norm(hw.navigation.velocity_mps, axis=1)
+    true = np.linalg.norm(hw.motion.velocity_mps, axis=1)
+    assert believed == pytest.approx(true, rel=0.05, abs=0.01)
+    sigma = hw.navigation.position_sigma_m
+    assert np.all(error_m(hw) <= 2 * np.max(hw.motion.speed_mps) * 220)
+    assert np.all(np.isfinite(sigma))
+
+
 def test_jamming_takes_the_speed_away() -> None:
     """A jammed bot believes that it stands still: its estimate stays where it was."""
     hw = flying(10, ALONE)

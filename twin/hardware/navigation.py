@@ -23,6 +23,9 @@ __all__ = ["Navigation"]
 FLAG: Final = Range(0.0, 1.0)
 DEGRADED: Final = int(Status.DEGRADED)
 NO_FIX: Final = int(Reason.NO_FIX)
+SMALL_RAD: Final = 0.05
+OPPOSITE: Final = 2.0
+"""The most that a wrong heading can do to a velocity, in speeds: the opposite of the true one."""
 
 
 class Navigation:
@@ -93,9 +96,11 @@ class Navigation:
         p, (vx, vy, vz) = self._params, hw.motion.velocity_mps.T
         measured = self._velocity
         wrong = self._heading_error
-        measured[0], measured[1], measured[2] = vx - wrong * vy, vy + wrong * vx, vz
+        cos, sin = _cos_sin(wrong)
+        measured[0], measured[1], measured[2] = cos * vx - sin * vy, cos * vy + sin * vx, vz
         measured *= 1 + self._scale
-        drift = (self.heading_sigma_rad + p.scale_sigma) * hw.motion.speed_mps
+        drift = np.minimum(self.heading_sigma_rad, OPPOSITE) + p.scale_sigma
+        drift *= hw.motion.speed_mps
         if self.jammed.any():
             measured *= self.jammed == 0
             drift += (self.jammed > 0) * p.blind_mps
@@ -141,3 +146,13 @@ class Navigation:
         to_bearing(bearing)
         np.multiply(self.position_sigma_m > self._params.degraded_m, DEGRADED, out=self.status)
         np.multiply(self.status, NO_FIX, out=self.reason)
+
+
+def _cos_sin(angle: Floats) -> tuple[Floats | float, Floats]:
+    """Return cosine and sine, as 1 and the angle itself where that is good enough."""
+    far = np.abs(angle) > SMALL_RAD
+    if not far.any():
+        return 1.0, angle
+    cos, sin = np.ones_like(angle), angle.copy()
+    cos[far], sin[far] = np.cos(angle[far]), np.sin(angle[far])
+    return cos, sin
