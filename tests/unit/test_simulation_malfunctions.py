@@ -8,9 +8,10 @@ from pydantic import TypeAdapter, ValidationError
 from simulated import Run
 
 from twin.errors import UsageError
+from twin.events.payloads import validate_payload
 from twin.simulation.fleet import FleetGroup, shard
 from twin.simulation.inputs import Heal, Region, Start, Target
-from twin.simulation.malfunctions import MALFUNCTIONS, AnyMalfunction, malfunction
+from twin.simulation.malfunctions import MALFUNCTIONS, MOST, AnyMalfunction, malfunction
 from twin.simulation.sampling import SECOND_NS
 from twin.spec.bot import BotSpec
 from twin.spec.load import load_spec
@@ -172,6 +173,25 @@ def test_a_failed_sensor_says_so_and_has_no_value(spec: BotSpec) -> None:
     assert (broken["status"], broken["reason"], broken["gyro_x_rps"]) == ("failed", "failed", None)
     assert (well["status"], type(well["gyro_x_rps"])) == ("ok", float)
     assert [state.bot for state in run.states("sensor_io_failed")] == ["h-0002"]
+
+
+EXTREMES = (("sensor.bias", "bias"), ("sensor.drift", "per_s"), ("sensor.noise", "sd"))
+
+
+@pytest.mark.parametrize("sensor", ["imu", "thermometers", "radiation", "lidar", "radar"])
+@pytest.mark.parametrize(("fault", "name"), EXTREMES)
+def test_the_worst_that_may_be_written_is_still_a_payload(
+    spec: BotSpec, fault: str, name: str, sensor: str
+) -> None:
+    """Beyond its bound a parameter is refused; at it, payloads keep to the contracts."""
+    with pytest.raises(ValidationError):
+        malfunction(fault, sensor=sensor, **{name: 1e300})
+    worst = malfunction(fault, sensor=sensor, **{name: MOST})
+    run = run_with(spec, Start("x", worst), 4, count=2)
+    run.world.squads[0].hw.step(3000.0)
+    run.until(8)
+    for event in run.events:
+        validate_payload(run.key(event), event.payload)
 
 
 def test_a_wrong_clock_shifts_what_the_bot_says_not_when(spec: BotSpec) -> None:

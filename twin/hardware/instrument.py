@@ -18,6 +18,8 @@ __all__ = ["FAULT_INPUTS", "Instrument"]
 
 FLAG: Final = Range(0.0, 1.0)
 DROPOUT_LANE: Final = 255
+FULL_SCALE: Final = 1e8
+"""What no reading goes beyond, however wrong the sensor is."""
 FAULT_INPUTS: Final[Mapping[str, Range]] = MappingProxyType(
     {
         "enabled": FLAG,
@@ -126,6 +128,7 @@ class Instrument:
         if self.noise.any():
             for axis in range(len(values)):
                 values[axis] += self.lottery.normals(2 * axis) * self.noise
+        np.clip(values, -FULL_SCALE, FULL_SCALE, out=values)
         stuck = self.stuck > 0
         np.copyto(self._held, values, where=~self._holds)
         np.copyto(values, self._held, where=stuck)

@@ -40,8 +40,10 @@ SensorName = Literal[
     "docking_sensor",
     "radar",
 ]
-Number = Annotated[float, Field(allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+MOST = 1e6
+"""Bounds of what may be added to a reading, heat a node and so on: finite for ever after."""
+Number = Annotated[float, Field(ge=-MOST, le=MOST, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, le=MOST, allow_inf_nan=False)]
 Thruster = Annotated[int, Field(ge=0, le=15)]
 NONE: Mapping[str, str] = MappingProxyType({})
 
@@ -74,7 +76,7 @@ class PowerShort(Malfunction):
     """A short circuit: a load that nobody can switch off."""
 
     fault: Literal["power.short"]
-    power_w: Watts = Field(60.0, description="What the short draws.")
+    power_w: Watts = Field(60.0, le=MOST, description="What the short draws.")
     takes = MappingProxyType({"power.short_w": "power_w"})
 
 
@@ -153,7 +155,7 @@ class ThermalAmbient(Malfunction):
     """The surroundings have another temperature."""
 
     fault: Literal["thermal.ambient"]
-    ambient_degc: DegC = Field(description="Temperature of the surroundings.")
+    ambient_degc: DegC = Field(le=MOST, description="Temperature of the surroundings.")
     takes = MappingProxyType({"thermal.ambient_degc": "ambient_degc"})
 
 
@@ -176,7 +178,7 @@ class RadioLatency(Malfunction):
     """The link is slow."""
 
     fault: Literal["radio.latency"]
-    latency_ms: Milliseconds = Field(500.0, description="Added latency.")
+    latency_ms: Milliseconds = Field(500.0, le=MOST, description="Added latency.")
     takes = MappingProxyType({"comms.extra_latency_ms": "latency_ms"})
 
 
@@ -307,7 +309,7 @@ class RadiationStorm(Malfunction):
     """The background radiation rises."""
 
     fault: Literal["radiation.storm"]
-    rate_usvh: MicrosievertsPerHour = Field(5.0, description="Dose rate.")
+    rate_usvh: MicrosievertsPerHour = Field(5.0, le=MOST, description="Dose rate.")
     takes = MappingProxyType({"radiation.background_usvh": "rate_usvh"})
 
 
