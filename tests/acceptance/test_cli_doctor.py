@@ -1,5 +1,6 @@
 """`twin doctor` on real servers: green means that a run passes; what it prints mends the rest."""
 
+import asyncio
 import json
 import re
 import subprocess
@@ -39,6 +40,11 @@ def twin(
     return subprocess.run(
         command, capture_output=True, text=True, timeout=90, check=False, cwd=cwd, env=env
     )
+
+
+def started(*arguments: str | Path) -> subprocess.Popen[bytes]:
+    """Start the real command line."""
+    return subprocess.Popen([str(TWIN), *map(str, arguments)])
 
 
 def examined(server: NatsServer, user: str, *more: str) -> tuple[int, dict[str, Any]]:
@@ -83,7 +89,9 @@ def missing(document: dict[str, Any]) -> set[tuple[str, str]]:
     return {(one["action"], one["subject"]) for one in document["permissions"] if one["missing"]}
 
 
-async def test_the_snippet_makes_it_green_and_a_run_pass(tmp_path: Path) -> None:
+async def test_the_snippet_makes_it_green_and_a_run_pass_and_the_registrar_record(
+    tmp_path: Path,
+) -> None:
     """A user without rights is told all that is missing; pasted, nothing is, and a run passes."""
     nothing = 'permissions: {publish: "nothing", subscribe: "nothing"}'
     async with serving(tmp_path, users(poor=nothing)) as server:
@@ -103,6 +111,24 @@ async def test_the_snippet_makes_it_green_and_a_run_pass(tmp_path: Path) -> None
         assert done.returncode == 0, done.stdout + done.stderr
         lag = twin("lag", "watch", "--nats", login(server, "poor"), "--count", "1", "--json")
         assert lag.returncode == 0, lag.stderr
+        audit = tmp_path / "audit"
+        serve = ("registrar", "serve", "--store", audit, "--nats", login(server, "poor"))
+        recording = started(*serve, "--prefix", "twin", "--announce", tmp_path / "up.json")
+        try:
+            async with asyncio.timeout(30):
+                while not (tmp_path / "up.json").exists():
+                    assert recording.poll() is None
+                    await asyncio.sleep(0.1)
+        finally:
+            recording.terminate()
+            assert recording.wait(10) == 0
+        refused = twin(*serve, "--prefix", "other")
+        assert refused.returncode == 4
+        assert re.fullmatch(
+            r"twin: nats://\S+ does not permit us to publish on "
+            r"\$JS\.API\.STREAM\.INFO\.OTHER_\w+: `twin doctor` prints .+\n",
+            refused.stderr,
+        ), refused.stderr
         other = twin(*run, "--prefix", "other", cwd=tmp_path)
         assert other.returncode == 4, "permissions of one prefix are none of another"
 

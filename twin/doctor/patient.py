@@ -8,6 +8,7 @@ from twin.events.streams import build_topology
 from twin.events.subjects import SubjectSpace
 from twin.events.topology import StreamDecl, Topology
 from twin.jetstream.connection import Connection
+from twin.registrar.anchor import with_anchors
 from twin.spec.bot import BotSpec
 
 __all__ = ["LEAST_BYTES", "Patient", "examine"]
@@ -40,6 +41,8 @@ async def examine(connection: Connection, spec: BotSpec, prefix: str, token: str
     wire = Topology((*streams, own), ()).on_wire(space)
     options = connection.options
     names = [stream.name for stream in wire.streams]
+    anchors = with_anchors(Topology((), ())).on_wire(space)
+    names += [stream.name for stream in anchors.streams]
     wanted = needs(options.api, options.inbox_prefix, prefix, names)
     missing = await missing_needs(connection, wanted, prefix, token)
     wanted = tuple(dict.fromkeys((*wanted, *missing)))

@@ -14,7 +14,7 @@ import nats.errors
 from nats.aio.subscription import Subscription as NativeSubscription
 
 from twin.errors import BrokerUnreachable, InfrastructureError, UsageError
-from twin.jetstream.link import ConnectionEvent, Link, WireChoice, describe
+from twin.jetstream.link import ConnectionEvent, Link, WireChoice, complained, describe
 from twin.jetstream.options import BrokerOptions
 from twin.jetstream.wire import Delivery, Handler, Publication, StoredHandler, Volley, Wire
 
@@ -23,6 +23,7 @@ __all__ = [
     "Connection",
     "ConnectionEvent",
     "NoResponders",
+    "NotPermitted",
     "Subscription",
     "connect",
 ]
@@ -34,6 +35,10 @@ ErrorListener = Callable[[str], None]
 
 class NoResponders(BrokerUnreachable):
     """Nothing on the server answers this subject."""
+
+
+class NotPermitted(BrokerUnreachable):
+    """The server does not let us publish on this subject."""
 
 
 @dataclass(slots=True, eq=False)
@@ -159,7 +164,7 @@ class Connection:
     async def request(
         self, subject: str, payload: bytes = b"", *, headers: bytes = b"", timeout_s: float = 5.0
     ) -> Delivery:
-        """Return the first reply. Raises NoResponders, or BrokerUnreachable on a timeout.
+        """Return the first reply. Raises NoResponders, NotPermitted, or BrokerUnreachable in time.
 
         Waits for the connection when it is down; a request that was sent is not repeated.
         """
@@ -172,10 +177,21 @@ class Connection:
         reply = f"{self._inbox}.{self._tokens}".encode()
         future: asyncio.Future[Delivery] = asyncio.get_running_loop().create_future()
         self._replies[reply] = future
+
+        def refuse(text: str) -> None:
+            if complained([text], "publish", subject) and not future.done():
+                future.set_exception(
+                    NotPermitted(
+                        f"{self.options.shown} does not permit us to publish on {subject}: "
+                        "`twin doctor` prints the permissions that are missing"
+                    )
+                )
+
         try:
-            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
-                self.send([(subject.encode(), reply, headers, payload)])
-                answer = await future
+            with self.listening(error=refuse):
+                async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+                    self.send([(subject.encode(), reply, headers, payload)])
+                    answer = await future
         except TimeoutError:
             raise self._link.unreachable(f"no answer on {subject} in {timeout_s:g} s") from None
         finally:

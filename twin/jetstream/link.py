@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,7 +15,7 @@ from twin.jetstream import fastpath
 from twin.jetstream.options import BrokerOptions
 from twin.jetstream.wire import PublicWire, Wire
 
-__all__ = ["ConnectionEvent", "Link", "WireChoice"]
+__all__ = ["ConnectionEvent", "Link", "WireChoice", "complained", "describe"]
 
 CONNECT_TIMEOUT_S = 2
 RECONNECT_WAIT_S = 0.25
@@ -246,3 +246,9 @@ def describe(error: BaseException) -> str:
     if isinstance(error, ConnectionResetError):  # a refusal that was lost with its connection
         return "the server closed the connection at once (wrong credentials, or TLS needed?)"
     return str(error) or type(error).__name__
+
+
+def complained(refused: Sequence[str], action: str, subject: str) -> bool:
+    """Tell whether one of the complaints is about `publish` or `subscription` of a subject."""
+    wanted = f'permissions violation for {action} to "{subject}"'.lower()
+    return any(wanted in text.lower() for text in refused)

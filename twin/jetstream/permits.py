@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from twin.jetstream.connection import Connection
+from twin.jetstream.link import complained
 from twin.jetstream.wire import Publication
 
 __all__ = ["complained", "concrete", "refusals"]
@@ -25,12 +26,6 @@ async def refusals(
             await connection.unsubscribe(subscription)
         await connection.flush()
     return [text for text in said if "permissions violation" in text.lower()]
-
-
-def complained(refused: Sequence[str], action: str, subject: str) -> bool:
-    """Tell whether one of the complaints is about `publish` or `subscription` of a subject."""
-    wanted = f'permissions violation for {action} to "{subject}"'.lower()
-    return any(wanted in text.lower() for text in refused)
 
 
 def concrete(pattern: str, token: str) -> str:

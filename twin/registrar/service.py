@@ -21,7 +21,7 @@ from twin import __version__
 from twin.errors import BrokerUnreachable
 from twin.events.subjects import SubjectSpace
 from twin.jetstream.api import ApiRefused, consumer_info, stream_info
-from twin.jetstream.connection import Connection
+from twin.jetstream.connection import Connection, NotPermitted
 from twin.jetstream.consumer import PullConsumer
 from twin.jetstream.message import Message
 from twin.registrar.anchor import Anchor
@@ -209,7 +209,10 @@ class Registrar:
                 helper.cancel()
 
     async def _prepare(self) -> None:
-        """Let the consumers be made, and look at their streams; again until the broker answers."""
+        """Let the consumers be made, and look at their streams; again until the broker answers.
+
+        Waiting does not help whom the broker refuses: ApiRefused, NotPermitted.
+        """
         while True:
             try:
                 await self._options.prepare(self._connection)
@@ -219,6 +222,8 @@ class Registrar:
                         self._ack_wait_s[durable] = info.config.ack_wait / 1e9
                 for stream in {durable.stream for durable in self._options.durables}:
                     await self._check_stream(stream)
+            except NotPermitted:
+                raise
             except BrokerUnreachable:
                 await asyncio.sleep(RETRY_S)
             except ApiRefused as refused:
