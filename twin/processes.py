@@ -52,10 +52,14 @@ class ChildProcess:
     """
 
     def __init__(
-        self, popen: "subprocess.Popen[bytes]", guardian: "subprocess.Popen[bytes] | None"
+        self,
+        popen: "subprocess.Popen[bytes]",
+        guardian: "subprocess.Popen[bytes] | None",
+        family: bool = False,
     ) -> None:
         self._popen = popen
         self._guardian = guardian
+        self._family = family
 
     @classmethod
     def start(
@@ -66,11 +70,14 @@ class ChildProcess:
         log_path: Path | None = None,
         cwd: Path | None = None,
         guardian: bool = sys.platform != "linux",
+        family: bool = False,
     ) -> Self:
         """Start `argv` with `env` added to our environment and its output appended to a file.
 
         Raises ProcessFailed when the program cannot be started, or when the caller is not
-        the main thread. `guardian` chooses the pipe instead of PDEATHSIG.
+        the main thread. `guardian` chooses the pipe instead of PDEATHSIG. With `family`,
+        what the child has started in its process group is killed, paused and resumed with it,
+        and does not outlive `terminate`.
         """
         if threading.current_thread() is not threading.main_thread():
             raise ProcessFailed("Child processes are started from the main thread only.")
@@ -89,7 +96,7 @@ class ChildProcess:
                 )
             except OSError as error:
                 raise ProcessFailed(f"{argv[0]} cannot be started: {error}") from error
-        return cls(popen, _guard(popen.pid) if guardian else None)
+        return cls(popen, _guard(popen.pid) if guardian else None, family)
 
     @property
     def pid(self) -> int:
@@ -111,7 +118,7 @@ class ChildProcess:
     async def terminate(self, grace_s: float = 5.0) -> int:
         """Ask the child to end (SIGTERM), and kill it after `grace_s` or when cancelled."""
         self.send_signal(signal.SIGTERM)
-        self.send_signal(signal.SIGCONT)  # a paused child could not react
+        self.resume()  # a paused child could not react
         try:
             async with asyncio.timeout(grace_s):
                 return await self.wait()
@@ -122,11 +129,11 @@ class ChildProcess:
 
     def kill(self) -> None:
         """End the child at once (SIGKILL); `wait` tells when it is gone."""
-        self.send_signal(signal.SIGKILL)
+        self._signal_all(signal.SIGKILL)
 
     def pause(self) -> None:
         """Stop the child where it is (SIGSTOP); returns when all of its threads stand still."""
-        self.send_signal(signal.SIGSTOP)
+        self._signal_all(signal.SIGSTOP)
         end = time.monotonic() + _STOP_S
         while self.returncode is None and time.monotonic() < end:
             if os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT):
@@ -135,7 +142,7 @@ class ChildProcess:
 
     def resume(self) -> None:
         """Let a paused child go on (SIGCONT)."""
-        self.send_signal(signal.SIGCONT)
+        self._signal_all(signal.SIGCONT)
 
     async def __aenter__(self) -> Self:
         return self
@@ -153,6 +160,14 @@ class ChildProcess:
         with contextlib.suppress(ProcessLookupError):
             self._popen.send_signal(number)
 
+    def _signal_all(self, number: signal.Signals) -> None:
+        """Send a signal to the child, and to its family if that counts."""
+        if not self._family:
+            self.send_signal(number)
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._popen.pid, number)
+
     async def _finish(self) -> int:
         self.kill()
         return await self.wait()
@@ -162,6 +177,9 @@ class ChildProcess:
         if self._popen.poll() is None:
             self.kill()
             self._popen.wait(_REAP_S)
+        if self._family:
+            self._signal_all(signal.SIGKILL)
+            self._family = False  # the number of the group may become another one's
         self._dismiss_guardian()
 
     def _dismiss_guardian(self) -> None:

@@ -1,11 +1,13 @@
 """A user's service as a process of the run: how it began and ended is what the verdict hears."""
 
+import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
+from twin.errors import ProcessFailed
 from twin.scenario.outside import Ready, Service
 from twin.scenario.service import ServiceProcess
 
@@ -54,3 +56,69 @@ async def test_an_end_that_nobody_asked_for_is_its_own(
     facts = await mine.stop()
     assert (facts.exit_code, facts.expected) == (0, False)
     assert facts.detail == "ended by itself with exit code 0"
+
+
+WRAPPER = """
+import os, subprocess, sys, time
+inner = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+open("inner.pid", "w").write(str(inner.pid))
+print("ready", flush=True)
+if sys.argv[-1] == "leaves":
+    sys.exit(0)
+inner.wait()
+"""
+
+
+def works(pid: int) -> bool:
+    """Tell whether a process exists and is no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.mark.parametrize("end", ["kill", "end", "stop"])
+async def test_what_a_wrapper_has_started_ends_with_it(
+    end: str, tmp_path: Path, until: Callable[..., Awaitable[None]]
+) -> None:
+    """Behind a shell or a launcher, a fault hits the service itself, and no run leaves it."""
+    mine = service(tmp_path, WRAPPER)
+    await mine.start()
+    inner = int((tmp_path / "inner.pid").read_text())
+    assert works(inner)
+    await getattr(mine, end)()
+    await until(lambda: not works(inner))
+
+
+async def test_a_launcher_that_is_gone_leaves_nothing(
+    tmp_path: Path, until: Callable[..., Awaitable[None]]
+) -> None:
+    """What a service left behind when it ended by itself is ended with the run."""
+    mine = service(tmp_path, WRAPPER.replace("sys.argv[-1]", "'leaves'"))
+    await mine.start()
+    inner = int((tmp_path / "inner.pid").read_text())
+    await until(lambda: not mine.running)
+    assert not (await mine.stop()).expected
+    await until(lambda: not works(inner))
+
+
+async def test_a_port_that_does_not_speak_http_is_not_ready(tmp_path: Path) -> None:
+    """Another protocol behind `ready: {http}` is no crash."""
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"INFO {}\r\n")
+        await writer.drain()
+        writer.close()
+
+    async def exists(consumer: str) -> bool:
+        return bool(consumer)
+
+    async with await asyncio.start_server(greet, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        ready = Ready(http=f"http://127.0.0.1:{port}/", within="200ms")
+        declared = Service(command=("sleep", "60"), ready=ready)
+        log = tmp_path / "service.log"
+        mine = ServiceProcess("mine", declared, env={}, log=log, cwd=tmp_path, exists=exists)
+        with pytest.raises(ProcessFailed, match=r"was not ready within 0\.2 s"):
+            await mine.start()
+        await mine.stop()

@@ -1,11 +1,12 @@
 """A user's service as a process of the run: started, made sure of, broken by faults, stopped."""
 
 import asyncio
+import http.client
 import re
 import sys
-import urllib.error
 import urllib.request
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from signal import Signals
 
@@ -55,7 +56,7 @@ class ServiceProcess:
         self.stopped_on_purpose = False
         seen = self._log.stat().st_size if self._log.exists() else 0
         self._child = ChildProcess.start(
-            self._argv, env=self._env, log_path=self._log, cwd=self._cwd
+            self._argv, env=self._env, log_path=self._log, cwd=self._cwd, family=True
         )
         ready = self._service.ready
         if ready is None:
@@ -101,8 +102,9 @@ class ServiceProcess:
     async def stop(self) -> ServiceFacts:
         """End it for good; an exit before this, unless a fault's doing, was its own."""
         died = self._child.returncode if self._child else None
+        ended = await self._end()
         if died is None:
-            self._note(await self._end())
+            self._note(ended)
         if died is not None and not self.stopped_on_purpose:
             detail = f"ended by itself with exit code {died}"
             return ServiceFacts(
@@ -128,17 +130,15 @@ class ServiceProcess:
     async def _end(self) -> int | None:
         if self._child is None:
             return None
-        if self._child.returncode is None:
-            if self._service.stop != "TERM":
-                self._child.send_signal(Signals[f"SIG{self._service.stop}"])
-                self._child.resume()
-                try:
-                    async with asyncio.timeout(self._service.stop_within / NS_PER_S):
-                        return await self._child.wait()
-                except TimeoutError:
-                    await self._child.terminate(0.0)
-            await self._child.terminate(self._service.stop_within / NS_PER_S)
-        return self._child.returncode
+        grace_s = self._service.stop_within / NS_PER_S
+        if self._child.returncode is None and self._service.stop != "TERM":
+            self._child.send_signal(Signals[f"SIG{self._service.stop}"])
+            self._child.resume()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(grace_s):
+                    await self._child.wait()
+            grace_s = 0.0
+        return await self._child.terminate(grace_s)
 
     async def _is_ready(self, ready: Ready, seen: int) -> bool:
         if ready.http is not None:
@@ -161,5 +161,5 @@ def _answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=HTTP_S) as answer:  # noqa: S310 - http only, checked
             return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
+    except (OSError, http.client.HTTPException):
         return False
