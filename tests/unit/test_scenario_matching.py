@@ -1,9 +1,13 @@
 """Records of a service are matched with events by what the observer calls their key."""
 
 import asyncio
+import socket
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import cast
 
+import apsw
 import numpy as np
 import pytest
 
@@ -11,8 +15,9 @@ from twin.errors import StoreError
 from twin.events.digest import payload_hash
 from twin.events.event import NO_SOURCE, SourceTable
 from twin.events.subjects import SubjectSpace
+from twin.jetstream.connection import Connection
 from twin.scenario.matching import EventIndex, record_observed
-from twin.scenario.outside import Observer
+from twin.scenario.outside import Observer, Sql
 from twin.scenario.rows import Row, at_path, read_rows, row_of
 from twin.verdict.journal import COPY
 from twin.verdict.manifest import ObserverFacts
@@ -104,3 +109,56 @@ def test_paths_lead_through_objects_and_lists() -> None:
     value = {"a": [{"b": 1}]}
     assert at_path(value, "a.0.b") == 1  # type: ignore[arg-type]  # invariant dict
     assert at_path(value, "a.1.b") is None  # type: ignore[arg-type]
+
+
+def read(observer: Observer, folder: Path) -> list[Row]:
+    """Return all rows of an observer that needs no broker."""
+
+    async def rows() -> list[Row]:
+        nobody = cast("Connection", None)
+        return [row async for row in read_rows(observer, folder, nobody, str)]
+
+    return asyncio.run(rows())
+
+
+def test_text_of_another_encoding_is_told(tmp_path: Path) -> None:
+    """A database whose text is no UTF-8 cannot be read, which is no crash."""
+    db = apsw.Connection(str(tmp_path / "log.sqlite"))
+    db.execute("create table log(id); insert into log values (cast(x'ff' as text))")
+    db.close()
+    sql = Sql(database="log.sqlite", query="select id from log")
+    with pytest.raises(StoreError, match=r"log\.sqlite.*utf-8"):
+        read(Observer(sql=sql), tmp_path)
+
+
+def test_a_blob_is_the_key_of_nothing(tmp_path: Path) -> None:
+    """A key of bytes belongs to no event."""
+    observer = Observer(jsonl="x", key="payload.id")
+    _, found = observed(observer, [{"key": b"\xff\x00"}, {"key": "a"}], tmp_path)
+    assert [source for source, _, _ in found] == [NO_SOURCE, 0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n[]", "ended 498 bytes before its end"),
+        (b"INFO {}\r\n", "gives no rows: INFO"),
+    ],
+)
+def test_half_an_answer_and_another_protocol_are_told(
+    answer: bytes, told: str, tmp_path: Path
+) -> None:
+    """What an endpoint did not send to its end is not taken for all that there is."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with server.accept()[0] as client:
+                client.recv(4096)
+                client.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        with pytest.raises(StoreError, match=told):
+            read(Observer(http=url), tmp_path)
+        thread.join()

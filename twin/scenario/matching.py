@@ -86,6 +86,8 @@ class EventIndex:
 
 def canonical_value(value: Json) -> bytes:
     """Return a value of a key as bytes that are equal when the values are."""
+    if isinstance(value, bytes):  # a BLOB, which no value in JSON equals
+        return b"blob " + value
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 

@@ -1,7 +1,7 @@
 """Rows that a service recorded, read from where an observer says: file, HTTP, SQL or stream."""
 
 import asyncio
-import urllib.error
+import http.client
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -120,10 +120,13 @@ def _fetched(url: str) -> bytes:
     try:
         with urllib.request.urlopen(url, timeout=HTTP_S) as answer:  # noqa: S310 - http only, checked
             data: bytes = answer.read(MOST_BYTES + 1)
-    except (urllib.error.URLError, OSError) as error:
-        raise StoreError(f"{url} gives no rows: {error}") from error
+            left: int = answer.length or 0
+    except (OSError, http.client.HTTPException) as error:
+        raise StoreError(f"{url} gives no rows: {str(error) or type(error).__name__}") from error
     if len(data) > MOST_BYTES:
         raise StoreError(f"{url} gives more than {MOST_BYTES} bytes")
+    if left:
+        raise StoreError(f"{url} ended {left} bytes before its end")
     return data
 
 
@@ -157,7 +160,7 @@ def _selected(path: Path, query: str) -> Iterator[Json]:
                 name: value if isinstance(value, str | int | float | bytes) else None
                 for name, value in zip(names, values, strict=True)
             }
-    except apsw.Error as error:
+    except (apsw.Error, UnicodeDecodeError) as error:
         raise StoreError(f"{path}: {error}") from error
     finally:
         db.close()
