@@ -103,6 +103,14 @@ def test_what_is_no_evidence_may_change(tmp_path: Path) -> None:
     assert judge(run).verdict is Verdict.PASS
 
 
+@pytest.mark.parametrize("name", ["observed/acks.samples", "observed/bus.jsonl"])
+def test_evidence_that_came_after_the_seal_is_invalid(name: str, tmp_path: Path) -> None:
+    """A file that the run did not write cannot explain away what the run has recorded."""
+    run = healthy().write(tmp_path)
+    (run / name).write_bytes(b"")
+    assert why_invalid(run) == f"{name} is not under the seal"
+
+
 def test_a_seal_over_too_little_is_invalid(tmp_path: Path) -> None:
     """A runner that forgot a file before it sealed cannot pass."""
     folder = healthy()

@@ -284,12 +284,7 @@ class Manifest(Model):
 
     def sealed(self, run_dir: Path) -> Self:
         """Return this manifest as sealed over the evidence that lies in `run_dir` now."""
-        names = sorted(
-            path.relative_to(run_dir).as_posix()
-            for pattern in EVIDENCE
-            for path in run_dir.glob(pattern)
-            if path.is_file()
-        )
+        names = _evidence_in(run_dir)
         files = {
             name: EvidenceFile(
                 size=(run_dir / name).stat().st_size, sha256=file_digest(run_dir / name)
@@ -301,7 +296,8 @@ class Manifest(Model):
     def damage(self, run_dir: Path) -> list[str]:
         """Name what is wrong with the sealed evidence in `run_dir`; an empty list is whole."""
         found = []
-        for name in sorted(required_evidence(self) - set(self.evidence)):
+        wanted = required_evidence(self) | set(_evidence_in(run_dir))
+        for name in sorted(wanted - set(self.evidence)):
             found.append(f"{name} is not under the seal")
         for name, sealed in sorted(self.evidence.items()):
             path = run_dir / name
@@ -346,6 +342,16 @@ class Manifest(Model):
 
     def _document(self) -> dict[str, object]:
         return self.model_dump(mode="json", exclude_none=False)
+
+
+def _evidence_in(run_dir: Path) -> list[str]:
+    """Return the names of the files in a run folder that a seal has to cover."""
+    return sorted(
+        path.relative_to(run_dir).as_posix()
+        for pattern in EVIDENCE
+        for path in run_dir.glob(pattern)
+        if path.is_file()
+    )
 
 
 def required_evidence(manifest: Manifest) -> set[str]:
