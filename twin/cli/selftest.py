@@ -66,6 +66,8 @@ def _table(found: list[Detection]) -> None:
     console.print(table)
     for one in found:
         if not one.ok:
-            console.print(f"{one.name}: {one.reason}; {one.run}", markup=False, soft_wrap=True)
+            where = one.run if Path(one.run).exists() else "--out DIR keeps the runs"
+            said = one.reason or "no defect was found"
+            console.print(f"{one.name}: {said}; {where}", markup=False, soft_wrap=True)
     right = sum(one.ok for one in found)
     console.print(f"{right} of {len(found)} as they have to be")
