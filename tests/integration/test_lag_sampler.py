@@ -1,15 +1,21 @@
 """Lag samples against the counters of a real server."""
 
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from twin.events.topology import ConsumerDecl, StreamDecl, Topology
 from twin.jetstream.api import call
-from twin.jetstream.connection import Connection
+from twin.jetstream.connection import BrokerOptions, Connection, connect
 from twin.jetstream.consumer import PullConsumer
 from twin.jetstream.reconcile import reconcile
 from twin.jetstream.server import NatsServer
 from twin.lag.age import DIRECT_GETS
+from twin.lag.explain import facts
 from twin.lag.metrics import LagCollector
+from twin.lag.monitor import open_sampler
 from twin.lag.sample import ConsumerSample, Status, Watched
 from twin.lag.sampler import LagSampler
 
@@ -145,3 +151,55 @@ async def test_consumers_beyond_the_limit_are_counted_and_left_out(connection: C
     assert lag.dropped == 1
     assert len(await lag.sample(2.0)) == 1
     assert lag.dropped == 1
+
+
+API = "$JS.API."
+RIGHTS = ("STREAM.NAMES", "STREAM.INFO.*", "CONSUMER.LIST.*", "STREAM.MSG.GET.*")
+
+
+@pytest.mark.parametrize(
+    ("lacking", "consumer", "denied"),
+    [
+        ("STREAM.NAMES", "*/*", "STREAM.NAMES"),
+        ("STREAM.INFO.*", "ORDERS/*", "STREAM.INFO.ORDERS"),
+        ("CONSUMER.LIST.*", "ORDERS/*", "CONSUMER.LIST.ORDERS"),
+        ("STREAM.MSG.GET.*", "ORDERS/reader", "STREAM.MSG.GET.ORDERS"),
+        ("", "ORDERS/reader", ""),
+    ],
+)
+async def test_a_missing_permission_is_unknown_and_named(
+    tmp_path: Path, lacking: str, consumer: str, denied: str
+) -> None:
+    """Who may not ask sees UNKNOWN and why, never nothing; who may not hear sees no counters."""
+    may = ", ".join(f'"{API}{one}"' for one in ("INFO", *RIGHTS) if one != lacking)
+    config = f"""authorization {{ users: [{{user: admin, password: a}},
+        {{user: lag, password: a, permissions: {{publish: [{may}], subscribe: ["_INBOX.>"]}}}}]}}"""
+    admin = BrokerOptions(user="admin", password="a")
+    async with NatsServer(
+        tmp_path / "nats", log=tmp_path / "log", extra_config=config, probe=admin
+    ) as server:
+        async with await connect(replace(admin, url=server.url), name="admin") as connection:
+            await reconcile(connection, Topology(TOPOLOGY.streams, TOPOLOGY.consumers[:1]))
+            await publish(connection, 2)
+        lag = BrokerOptions(url=server.url, user="lag", password="a")
+        async with open_sampler(lag, ["ORD*"], 0.5) as sampler:
+            [seen] = await sampler.sample(0.5)
+            registry = CollectorRegistry()
+            registry.register(LagCollector(sampler))
+            page = generate_latest(registry).decode()
+    assert f"{seen.stream}/{seen.consumer}" == consumer
+    assert "twin_lag_advisories_up 0.0" in page
+    assert "twin_consumer_exhausted_total{" not in page
+    if denied:
+        assert seen.status is Status.UNKNOWN
+        assert str(seen.error).endswith(f": not permitted to publish on {API}{denied}")
+    else:
+        assert (seen.status, seen.backlog) == (Status.OK, 2)
+        assert facts([seen])["refused"] == "unknown: the consumer advisories cannot be heard"
+
+
+async def test_a_stream_that_is_named_and_not_there_is_missing(connection: Connection) -> None:
+    """A name without wildcards is expected to exist; a pattern may match nothing."""
+    lag = LagSampler(connection, [], lambda stream, consumer: (0, 0), patterns=["NOPE", "NO*"])
+    [seen] = await lag.sample(2.0)
+    assert (seen.stream, seen.consumer, seen.status) == ("NOPE", "*", Status.MISSING)

@@ -17,7 +17,7 @@ from twin.jetstream.options import BrokerOptions
 from twin.lag.explain import advise, facts
 from twin.lag.monitor import open_sampler, serve_page
 from twin.lag.present import LiveTable, as_line, as_text
-from twin.lag.sample import ConsumerSample
+from twin.lag.sample import ALL, ConsumerSample
 from twin.verdict.files import write_atomic
 
 __all__ = ["app"]
@@ -159,6 +159,10 @@ async def _look(
 
         def take(samples: list[ConsumerSample]) -> None:
             seen.extend(one for one in samples if one.consumer == consumer)
+            unknown = [one for one in samples if one.consumer == ALL and not one.missing]
+            if not seen and unknown:
+                name, why = f"{stream}/{consumer}", unknown[0].error
+                raise InfrastructureError(f"Of {name} nothing is known: {why}.")
             if not seen:
                 raise InfrastructureError(f"There is no consumer {stream}/{consumer}.")
 

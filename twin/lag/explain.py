@@ -25,6 +25,8 @@ ADVICE: Final = {
     Status.UNKNOWN: "Look at the broker and at the monitor's own connection and permissions.",
 }
 
+DEAF: Final = "unknown: the consumer advisories cannot be heard"
+
 
 def facts(samples: Sequence[ConsumerSample]) -> dict[str, str]:
     """Return what was seen, by name, as text; times in seconds, rates per second."""
@@ -41,8 +43,10 @@ def facts(samples: Sequence[ConsumerSample]) -> dict[str, str]:
         "max_ack_pending": str(last.max_ack_pending),
         "ack_wait": _seconds(last.ack_wait_s),
         "max_deliver": str(last.max_deliver),
-        "given up": f"{last.exhausted} after max_deliver, {last.terminated} terminated",
-        "refused": str(last.naks),
+        "given up": f"{last.exhausted} after max_deliver, {last.terminated} terminated"
+        if last.told
+        else DEAF,
+        "refused": str(last.naks) if last.told else DEAF,
     }
 
 

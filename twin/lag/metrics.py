@@ -10,7 +10,7 @@ from typing import Final
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from twin.lag.sample import ConsumerSample, Status, StreamSample
+from twin.lag.sample import ALL, ConsumerSample, Status, StreamSample
 from twin.lag.sampler import LagSampler
 
 __all__ = ["LagCollector"]
@@ -92,9 +92,10 @@ class LagCollector(Collector):
         for name, (attribute, text) in OWN_GAUGES.items():
             family = _family(f"twin_consumer_{name}", text, OWN)
             yield family((_own(one), getattr(one, attribute)) for one in fresh)
+        told = [one for one in fresh if one.told]
         for name, (attribute, text) in OWN_COUNTERS.items():
             family = _family(f"twin_consumer_{name}", text, OWN, counter=True)
-            yield family((_own(one), getattr(one, attribute)) for one in fresh)
+            yield family((_own(one), getattr(one, attribute)) for one in told)
 
     def _stale(self, one: ConsumerSample | StreamSample) -> bool:
         return self._clock_ns() - one.wall_ns > self._sampler.history.rules.stale_s * 1e9
@@ -112,10 +113,12 @@ class LagCollector(Collector):
 
     def _of_monitor(self) -> Iterator[Metric]:
         sampler = self._sampler
+        known = sum(one.consumer != ALL for one in list(sampler.latest.values()))
         for name, text, value in (
             ("twin_lag_connected", "1 while the broker is reached.", sampler.connection.up),
+            ("twin_lag_advisories_up", "1 when advisories can be heard.", sampler.heard()),
             ("twin_lag_round_seconds", "Time that the last round took.", sampler.round_s),
-            ("twin_lag_consumers", "Consumers that are sampled.", len(sampler.latest)),
+            ("twin_lag_consumers", "Consumers that are sampled.", known),
             ("twin_lag_dropped_consumers", "Consumers beyond the limit.", sampler.dropped),
         ):
             yield GaugeMetricFamily(name, text, value=float(value))

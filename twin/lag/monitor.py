@@ -37,14 +37,17 @@ async def open_sampler(
         await connect(broker, name="twin-lag", forever=forever) as connection,
         Advisories(connection, [anyone]) as advisories,
     ):
-        yield LagSampler(
+        sampler = LagSampler(
             connection,
             [],
             advisories.given_up,
             naks=advisories.naks,
+            heard=lambda: advisories.complete,
             patterns=patterns,
             rules=StatusRules.every(interval_s),
         )
+        with connection.listening(error=sampler.complain):
+            yield sampler
 
 
 def serve_page(

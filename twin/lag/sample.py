@@ -4,7 +4,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-__all__ = ["ConsumerSample", "Status", "StreamSample", "Watched"]
+__all__ = ["ALL", "ConsumerSample", "Status", "StreamSample", "Watched"]
+
+ALL: Final = "*"
+"""Stands for consumers (or streams) of which not even the names are known."""
 
 
 class Status(StrEnum):
@@ -42,6 +45,8 @@ class ConsumerSample:
     `oldest_seq` is its sequence where the message itself was asked for, else None.
     `drain_eta_s` is infinite for a backlog that does not shrink; `redelivery_rate` is per
     second. `delivered_count` and `acked_count` are positions in the consumer's own counting.
+    `told` is False where the server does not let its advisories be heard: then `exhausted`,
+    `terminated` and `naks` say nothing.
     `max_ack_pending` and `max_deliver` are -1 without a limit, `ack_wait_s` is in seconds.
     """
 
@@ -66,6 +71,7 @@ class ConsumerSample:
     reason: str = ""
     missing: bool = False
     naks: int = 0
+    told: bool = True
     paused: bool = False
     push: bool = False
     filtered: bool = False

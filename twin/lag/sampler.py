@@ -8,9 +8,10 @@ from typing import Final, NamedTuple
 
 from twin.errors import InfrastructureError
 from twin.jetstream.connection import Connection
+from twin.jetstream.permits import complained
 from twin.lag.age import Ages, Oldest
-from twin.lag.listing import Listed, Stream, read_consumers, read_stream, streams
-from twin.lag.sample import ConsumerSample, StreamSample, Watched
+from twin.lag.listing import WILDCARDS, Listed, Stream, read_consumers, read_stream, streams
+from twin.lag.sample import ALL, ConsumerSample, StreamSample, Watched
 from twin.lag.status import History, StatusRules
 
 __all__ = ["GivenUp", "LagSampler"]
@@ -18,6 +19,8 @@ __all__ = ["GivenUp", "LagSampler"]
 GivenUp = Callable[[str, str], tuple[int, int]]
 """(stream, consumer) -> how many messages it exhausted and terminated so far."""
 Naks = Callable[[str, str], int]
+STREAM_NAMES: Final = "STREAM.NAMES"
+ASKED: Final = ("STREAM.INFO", "CONSUMER.LIST", "STREAM.MSG.GET")
 MAX_CONSUMERS: Final = 10_000
 FORGET_S: Final = 3600.0
 _NOTHING: Final = Oldest(None, None)
@@ -36,7 +39,10 @@ class LagSampler:
     disappears is missing for an hour and then forgotten, an ephemeral one is forgotten at
     once. At most `max_consumers` are found that way, `dropped` counts the rest.
 
-    A poll that fails gives a sample with `error` and no counters, never zeros. `latest` and
+    A poll that fails gives a sample with `error` and no counters, never zeros; one of a
+    consumer `*` where not even the names are known, of a stream `*` where streams are not
+    found. `heard` tells whether advisories can be heard; `complain` takes what the server says
+    against this login. `latest` and
     `latest_streams` (None: its poll failed) are replaced as a whole after each round.
     """
 
@@ -47,6 +53,7 @@ class LagSampler:
         given_up: GivenUp,
         *,
         naks: Naks = lambda stream, consumer: 0,
+        heard: Callable[[], bool] = lambda: True,
         patterns: Sequence[str] = (),
         rules: StatusRules | None = None,
         max_consumers: int = MAX_CONSUMERS,
@@ -59,6 +66,8 @@ class LagSampler:
         self.round_s = 0.0
         self._given_up = given_up
         self._naks = naks
+        self.heard = heard
+        self._refused: list[str] = []
         self._patterns = tuple(patterns)
         self._max_consumers = max_consumers
         self._ages = Ages(connection)
@@ -79,29 +88,48 @@ class LagSampler:
             due = max(due + interval_s, time.monotonic())
             await asyncio.sleep(due - time.monotonic())
 
+    def complain(self, text: str) -> None:
+        """Take what the server says, to tell what is not permitted from what is not answered."""
+        self._refused.append(text)
+
     async def sample(self, timeout_s: float) -> list[ConsumerSample]:
         """Look at every consumer once."""
         started = time.monotonic()
-        await self._find_streams(timeout_s)
+        self._refused.clear()
+        lost = await self._find_streams(timeout_s)
         left_s = max(0.0, timeout_s - (time.monotonic() - started))
         names = dict.fromkeys([*self._fixed, *self._names, *self._found])
         self.dropped = 0
         rounds = await asyncio.gather(*(self._stream(name, left_s, timeout_s) for name in names))
-        samples = [self.history.add(sample) for one in rounds for sample in one.samples]
+        found = [*lost, *(sample for one in rounds for sample in one.samples)]
+        samples = [self.history.add(sample) for sample in found]
         self.latest_streams = {name: one.stream for name, one in zip(names, rounds, strict=True)}
         self.latest = {(sample.stream, sample.consumer): sample for sample in samples}
         self.round_s = time.monotonic() - started
         return samples
 
-    async def _find_streams(self, timeout_s: float) -> None:
-        """Look for streams; those known already are kept where the server does not answer."""
+    async def _find_streams(self, timeout_s: float) -> list[ConsumerSample]:
+        """Look for streams; those known already are kept where the server does not answer.
+
+        Returns a sample of any consumer of any stream if it failed.
+        """
         if not self._patterns:
-            return
+            return []
+        now = time.time_ns()
         try:
             async with asyncio.timeout(timeout_s):
                 self._names = await streams(self.connection, self._patterns)
         except (InfrastructureError, TimeoutError):
             self.connection.check()
+            text = self._why(f"streams cannot be found within {timeout_s:g} s", STREAM_NAMES)
+            return [ConsumerSample(now, ALL, ALL, ALL, error=text)]
+        return []
+
+    def _why(self, text: str, *verbs: str) -> str:
+        """Return the text, with what the server did not permit."""
+        subjects = [f"{self.connection.options.api}.{verb}" for verb in verbs]
+        denied = [one for one in subjects if complained(self._refused, "publish", one)]
+        return f"{text}: not permitted to publish on {', '.join(denied)}" if denied else text
 
     async def _stream(self, name: str, left_s: float, timeout_s: float) -> _Round:
         now = time.time_ns()
@@ -109,10 +137,12 @@ class LagSampler:
             async with asyncio.timeout(left_s):
                 return await self._look(name, now)
         except TimeoutError:
-            text = f"no answer within {timeout_s:g} s"
+            asked = [f"{verb}.{name}" for verb in ASKED]
+            text = self._why(f"no answer within {timeout_s:g} s", *asked)
         except InfrastructureError as error:
             text = str(error).partition("\n")[0]
-        return _Round([replace(sample, error=text) for sample in self._blank(name, now)], None)
+        blank = self._blank(name, now) or [ConsumerSample(now, ALL, name, ALL)]
+        return _Round([replace(sample, error=text) for sample in blank], None)
 
     def _blank(self, name: str, now: int) -> list[ConsumerSample]:
         fixed = self._fixed.get(name, [])
@@ -129,7 +159,10 @@ class LagSampler:
         if stream is None:
             self._remember(name, {}, now)
             text = f"there is no stream {name}"
-            gone = [replace(one, error=text, missing=True) for one in self._blank(name, now)]
+            blank = self._blank(name, now)
+            if not blank and name in self._patterns and not WILDCARDS & set(name):
+                blank = [ConsumerSample(now, ALL, name, ALL)]
+            gone = [replace(one, error=text, missing=True) for one in blank]
             return _Round(gone, None)
         listed, silent = await read_consumers(self.connection, name)
         if name in self._names or name in self._found:
@@ -142,9 +175,10 @@ class LagSampler:
             if (found := listed.get(one.consumer)) and (found.num_pending or found.num_ack_pending)
         ]
         oldest = await self._ages.oldest(name, stream, behind, now)
+        told = self.heard()
         samples = [
             _complete(
-                one,
+                replace(one, told=told),
                 stream,
                 found,
                 oldest.get(one.consumer, _NOTHING),

@@ -48,6 +48,7 @@ class LagMonitor:
             watched,
             advisories.given_up,
             naks=advisories.naks,
+            heard=lambda: advisories.complete,
             rules=StatusRules.every(INTERVAL_S),
         )
         self._file = path.open("ab")
