@@ -14,6 +14,8 @@ from twin.errors import InfrastructureError, UsageError
 
 __all__ = ["Version", "other_version", "present_version", "turns"]
 
+ROOT = Path(__file__).resolve().parents[2]
+"""Where the code is that runs now."""
 LOCK = "requirements.lock"
 BUILD_S = 600.0
 TURN_S = 120.0
@@ -22,16 +24,14 @@ TURN_S = 120.0
 class Version:
     """A version of twin that can measure its pieces: an interpreter, and where its code is."""
 
-    def __init__(self, name: str, python: Path, source: Path | None) -> None:
+    def __init__(self, name: str, python: Path, source: Path) -> None:
         self.name = name
         self._python = python
         self._source = source
 
     def turn(self) -> dict[str, float]:
         """Measure every piece once in a fresh process; InfrastructureError where it cannot."""
-        environment = dict(os.environ)
-        if self._source is not None:
-            environment["PYTHONPATH"] = str(self._source)
+        environment = {**os.environ, "PYTHONPATH": str(self._source)}
         done = subprocess.run(
             [str(self._python), "-m", "twin", "bench", "pieces", "--one-turn"],
             env=environment,
@@ -49,7 +49,7 @@ class Version:
 
 def present_version() -> Version:
     """Return the version that runs now."""
-    return Version("this version", Path(sys.executable), None)
+    return Version("this version", Path(sys.executable), ROOT)
 
 
 @contextmanager
@@ -59,17 +59,16 @@ def other_version(ref: str) -> Iterator[Version]:
     Where both have the same locked dependencies the present interpreter serves, otherwise a
     virtual environment of its own is made.
     """
-    root = Path(__file__).resolve().parents[2]
-    if not (root / ".git").exists():
+    if not (ROOT / ".git").exists():
         raise UsageError("--against needs a git checkout of twin to find other versions in")
-    commit = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
+    commit = _git(ROOT, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
     with tempfile.TemporaryDirectory(prefix="twin-against-") as name:
         source = Path(name) / "source"
-        _git(root, "worktree", "add", "--detach", "--quiet", str(source), commit)
+        _git(ROOT, "worktree", "add", "--detach", "--quiet", str(source), commit)
         try:
-            yield Version(f"{ref} ({commit[:10]})", _interpreter(root, source), source)
+            yield Version(f"{ref} ({commit[:10]})", _interpreter(ROOT, source), source)
         finally:
-            _git(root, "worktree", "remove", "--force", str(source))
+            _git(ROOT, "worktree", "remove", "--force", str(source))
 
 
 def turns(

@@ -1,0 +1,67 @@
+"""Two versions measured in turns: each side runs its own code, wherever the command was given."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from twin.bench import against
+
+PACKAGE = Path(against.__file__).parents[1]
+MEASURED = """
+import json
+from twin import MARKER
+print(json.dumps({"piece": MARKER}))
+"""
+MEASURE = """
+import json
+from twin.bench.against import other_version, present_version, turns
+with other_version("HEAD~1") as base:
+    print(json.dumps(turns(base, present_version(), 2, lambda number: None)))
+"""
+
+
+def git(root: Path, *arguments: str) -> None:
+    """Run git in a checkout, as somebody."""
+    who = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false")
+    subprocess.run(["git", "-C", str(root), *who, *arguments], check=True)  # noqa: S607
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """Return a checkout of a tiny twin: its piece costs 1 in the first commit, 2 in the second."""
+    root = tmp_path / "checkout"
+    (root / "twin" / "bench").mkdir(parents=True)
+    (root / "twin" / "bench" / "__init__.py").touch()
+    (root / "twin" / "__main__.py").write_text(MEASURED)
+    (root / against.LOCK).touch()
+    for name in ("errors.py", "bench/against.py"):
+        shutil.copy(PACKAGE / name, root / "twin" / name)
+    git(tmp_path, "init", "--quiet", str(root))
+    for marker in (1, 2):
+        (root / "twin" / "__init__.py").write_text(f"MARKER = {marker}.0\n")
+        git(root, "add", ".")
+        git(root, "commit", "--quiet", "-m", str(marker))
+    return root
+
+
+@pytest.mark.parametrize("place", ["checkout", "elsewhere", "other"])
+def test_each_side_runs_its_own_code(checkout: Path, tmp_path: Path, place: str) -> None:
+    """From within the checkout, from outside, and from within a checkout of something else."""
+    folder = tmp_path / place
+    (folder / "twin").mkdir(parents=True, exist_ok=True)
+    if place == "other":
+        (folder / "twin" / "__init__.py").write_text("MARKER = 3.0\n")
+        (folder / "twin" / "__main__.py").write_text(MEASURED)
+    found = subprocess.run(
+        [sys.executable, "-c", f"import sys\nsys.path.insert(0, {str(checkout)!r})\n{MEASURE}"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert json.loads(found.stdout) == [{"piece": [1.0, 1.0]}, {"piece": [2.0, 2.0]}]
