@@ -104,3 +104,36 @@ def test_whose_limit_it_is(tmp_path_factory: pytest.TempPathFactory) -> None:
     limit = limit_of(result)
     assert limit is not None
     assert limit.kind is Limiter.GENERATOR
+
+
+@pytest.mark.parametrize("statistic", ["p(50)", "p(95)", "p(99.9)", "avg", "max"])
+@pytest.mark.parametrize("metric", ["publish_latency", "end_to_end_latency"])
+def test_latency_of_a_late_fleet_is_the_generators(
+    tmp_path_factory: pytest.TempPathFactory, metric: str, statistic: str
+) -> None:
+    """What would have kept its limit on time is nobody else's, in or out of a phase."""
+    for selector in (metric, f"{metric}{{phase:steady}}"):
+        for slip_ms, generator in ((200, True), (100, False), (0, False)):
+            folder = healthy()
+            folder.attempted["slip_us"] = 1000 * slip_ms
+            if metric == "publish_latency":
+                folder.outcomes["ack_ns"] += 200_000_000
+            else:
+                folder.observed["time_ns"] += 200_000_000
+            result = judge(
+                folder.write(tmp_path_factory.mktemp("run")),
+                Criteria(thresholds={selector: (f"{statistic}<80ms",)}),
+            )
+            limit = limit_of(result)
+            assert limit is not None
+            assert (limit.kind is Limiter.GENERATOR) is generator
+            assert ("slipped 200 ms" in limit.reason) is generator
+
+
+def test_runs_that_disagree_about_the_limit_name_the_generator() -> None:
+    """One run of two that the generator limited is enough for no answer."""
+    for first in (True, False):
+        late = Limit(Limiter.GENERATOR, "generator", "late")
+        broken = [late, SLOW] if first else [SLOW, late]
+        answer = Found(1.0, 2.0, [Trial(2.0, 1.0, one) for one in broken])
+        assert answer.limit == late

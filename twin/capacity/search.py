@@ -9,7 +9,7 @@ import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from twin.capacity.blame import Limit
+from twin.capacity.blame import Limit, Limiter
 
 __all__ = ["Found", "Search", "Trial"]
 
@@ -42,8 +42,12 @@ class Found:
 
     @property
     def limit(self) -> Limit | None:
-        """What broke in most of the trials at the lowest load that failed."""
+        """What broke in most of the trials at the lowest load that failed.
+
+        Where as many met the generator's limit as another one, it is the generator's.
+        """
         broken = [trial.limit for trial in self.at(self.failed) if trial.limit]
+        broken.sort(key=lambda one: one.kind is not Limiter.GENERATOR)
         kinds = [(one.kind, one.name) for one in broken]
         return max(broken, key=lambda one: kinds.count((one.kind, one.name)), default=None)
 
