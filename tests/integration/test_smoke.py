@@ -348,14 +348,43 @@ LOGINS = {
     "right": LAG,
     "narrow": replace(LAG, publish=LAG.publish[1:]),
     "wide": replace(LAG, publish=(*LAG.publish, "qiki.telemetry")),
+    "purging": replace(LAG, publish=(*LAG.publish, "$JS.API.STREAM.PURGE.*")),
+    "listening": replace(LAG, subscribe=(*LAG.subscribe, "qiki.commands.>")),
+    "prying": replace(LAG, subscribe=(*LAG.subscribe, "_INBOX_registrar.>")),
     "deaf": replace(LAG, subscribe=("_INBOX.>",), publish=("$JS.API.STREAM.>",)),
 }
+
+
+async def test_every_generated_role_has_what_it_needs_and_nothing_more(tmp_path: Path) -> None:
+    """The users of the generated configuration are green, all roles at once."""
+    known = {role.user: role for role in roles(SPEC, TOPOLOGY)}
+    server = NatsServer(
+        tmp_path / "nats",
+        log=tmp_path / "nats.log",
+        extra_config=users(admin=None, **known),
+        probe=BrokerOptions(user="admin", password="secret"),
+    )
+    async with server:
+        logins = {user: BrokerOptions(server.url, user=user, password="secret") for user in known}
+        admin = BrokerOptions(server.url, user="admin", password="secret")
+        async with await connect(admin, name="test") as connection:
+            await reconcile(connection, TOPOLOGY)
+            asked = replace(site_of(connection), credentials=logins)
+            findings = await run_checks([CHECKS[0], CHECKS[-1]], asked)
+    assert not red(findings)
+    assert {one.state for one in findings} == {State.OK}, findings
 
 
 async def test_what_is_wrong_with_credentials_is_said(tmp_path: Path) -> None:
     """Too narrow and too wide name the subject; without JetStream nothing of it is judged."""
     async with Deployment.running(tmp_path) as here:
-        for user, word in (("narrow", "narrow"), ("wide", "wide: it may use qiki.telemetry")):
+        for user, word in (
+            ("narrow", "narrow"),
+            ("wide", "wide: it may use qiki.telemetry"),
+            ("purging", f"wide: it may use $JS.API.STREAM.PURGE.{here.site.token}"),
+            ("listening", "wide: it may use qiki.commands.mode"),
+            ("prying", "wide: it may use _INBOX_registrar.>"),
+        ):
             asked = replace(here.site, credentials={"lag": here.login(user)})
             findings = await run_checks(CHECKS, asked)
             assert f"too {word}" in next(

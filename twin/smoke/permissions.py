@@ -7,7 +7,7 @@ from twin.configs.roles import Role, roles
 from twin.events.subjects import covers
 from twin.jetstream.connection import Connection, connect
 from twin.jetstream.options import BrokerOptions
-from twin.jetstream.permits import concrete, refusals
+from twin.jetstream.permits import complained, concrete, refusals
 from twin.smoke.check import Broken, NotChecked
 from twin.smoke.site import Site
 
@@ -17,6 +17,10 @@ HARMLESS = b"NATS/1.0\r\nNats-Expected-Stream: none-of-them\r\n\r\n"
 """A stream refuses to store what expects another stream, after permissions were looked at."""
 NEVER = (".MSG.NEXT.", "$JS.ACK.", ".commands.")
 """Trying these would take a message from a consumer, or move a bot."""
+POWERS = (
+    *(f"STREAM.{verb}.{{0}}" for verb in ("CREATE", "UPDATE", "DELETE", "PURGE", "MSG.DELETE")),
+    *(f"CONSUMER.{verb}.{{0}}.{{0}}" for verb in ("CREATE", "DELETE")),
+)
 
 
 async def permissions(site: Site) -> str:
@@ -44,14 +48,27 @@ async def _of_role(
         needed = [concrete(subject, site.token) for subject in role.publish]
         needed = [one for one in needed if not any(part in one for part in NEVER)]
         narrow = await _refused(connection, needed, list(role.subscribe))
-        publish = [f"twin.{site.token}.forbidden", f"$JS.API.STREAM.DELETE.{site.token}"]
+        publish = [f"twin.{site.token}.forbidden", *_power(role, site.token)]
         publish += _only_theirs(role, others, site.token)
-        refused = await _refused(connection, publish, [">"])
-        said = "\n".join(refused).lower()
-        wide = [one for one in (*publish, ">") if f'"{one}"'.lower() not in said]
+        listen = [">", *_only_heard(role, others)]
+        refused = await _refused(connection, publish, listen)
+        wide = [one for one in publish if not complained(refused, "publish", one)]
+        wide += [one for one in listen if not complained(refused, "subscription", one)]
     return [f"{role.user} is too narrow: {text}" for text in narrow] + [
         f"{role.user} is too wide: it may use {subject}" for subject in wide
     ]
+
+
+def _power(role: Role, token: str) -> list[str]:
+    """Return what changes streams and consumers, beyond the role, for a stream there is not."""
+    tried = [f"$JS.API.{call.format(token)}" for call in POWERS]
+    return [one for one in tried if not any(covers(own, one) for own in role.publish)]
+
+
+def _only_heard(role: Role, others: Sequence[Role]) -> list[str]:
+    """Return what the other roles listen to and this one may not, their inboxes included."""
+    theirs = dict.fromkeys(subject for other in others for subject in other.subscribe)
+    return [one for one in theirs if not any(covers(own, one) for own in role.subscribe)]
 
 
 def _only_theirs(role: Role, others: Sequence[Role], token: str) -> list[str]:
