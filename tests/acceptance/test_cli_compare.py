@@ -53,3 +53,25 @@ def test_what_is_no_result_is_one_clear_message(tmp_path: Path) -> None:
         assert done.returncode == 2
         assert name in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_other_versions_are_told(tmp_path: Path) -> None:
+    """A newer Python may be why something is faster; the comparison says so and is made."""
+    base = result(tmp_path / "base.json", versions={"python": "3.11.7"})
+    newer = result(tmp_path / "newer.json", versions={"python": "3.13.0"})
+    done = twin("compare", base, newer)
+    assert (done.returncode, done.stderr) == (
+        0,
+        "a change may come from versions.python: 3.11.7 and 3.13.0\n",
+    )
+
+
+def test_what_is_no_number_is_refused(tmp_path: Path) -> None:
+    """NaN and infinity in a result are exit code 2 with their place, no internal error."""
+    base = result(tmp_path / "base.json")
+    for word in ("NaN", "Infinity"):
+        path = result(tmp_path / "odd.json")
+        path.write_text(path.read_text().replace("1.02", word))
+        done = twin("compare", base, path)
+        assert done.returncode == 2
+        assert "metrics.encode.samples.1" in done.stderr

@@ -84,6 +84,14 @@ def test_a_few_spoilt_pairs_are_no_change() -> None:
         assert change.outcome is Outcome.INCONCLUSIVE
 
 
+def test_repeats_of_one_side_only_are_not_passed_over() -> None:
+    """Six good repeats and six bad ones beside six: no word on what was not compared."""
+    for one, other in (([1.0] * 6, [1.0] * 6 + [9.0] * 6), ([1.0] * 6 + [0.1] * 6, [1.0] * 6)):
+        [change] = compare(bench(*one), bench(*other))
+        assert change.outcome is Outcome.INCONCLUSIVE
+        assert "no pairs" in change.note
+
+
 @pytest.mark.parametrize("samples", [(0.0, 1, 1, 1, 1), (-1.0, 1, 1, 1, 1)])
 def test_no_ratio_is_taken_of_nothing(samples: tuple[float, ...]) -> None:
     """Zero and negative values are inconclusive with a reason, not a crash."""

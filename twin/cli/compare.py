@@ -20,6 +20,7 @@ from twin.report.compare import (
     Outcome,
     compare,
     differences,
+    other_versions,
 )
 
 __all__ = ["as_markdown", "compare_benches", "print_changes", "regressed"]
@@ -59,6 +60,8 @@ def compare_benches(
     if not {*one.metrics} & {*other.metrics}:
         raise UsageError(f"{base} and {current} have no metric in common")
     changes = compare(one, other, floor)
+    for line in other_versions(one, other):
+        typer.echo(f"a change may come from {line}", err=True)
     if as_json:
         document = [change.model_dump(mode="json") for change in changes]
         typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from twin.errors import InputError, Problem, TwinError, UsageError
 from twin.report.ratio import ratio_of
@@ -27,6 +27,7 @@ __all__ = [
     "Outcome",
     "compare",
     "differences",
+    "other_versions",
 ]
 
 FLOOR: Final = 0.05
@@ -53,7 +54,7 @@ class Metric(Model):
 
     unit: str
     better: Literal["higher", "lower"]
-    samples: tuple[float, ...] = Field(min_length=1)
+    samples: tuple[FiniteFloat, ...] = Field(min_length=1)
 
 
 class Bench(Model):
@@ -117,7 +118,8 @@ def compare(base: Bench, current: Bench, floor: float = FLOOR) -> tuple[Change, 
     regressed or improved: the whole 99 % interval lies on one side of 1, and both the mean
     ratio and that of the middle pair are beyond the floor: a few pairs that the machine has
     spoilt are no change. same: the whole interval lies within the floor. Anything else is
-    inconclusive, also fewer than five pairs, and a metric that only one of them has.
+    inconclusive, also fewer than five pairs, repeats that are no pairs, and a metric that only
+    one of them has.
     """
     names = dict.fromkeys([*base.metrics, *current.metrics])
     return tuple(
@@ -134,6 +136,11 @@ def differences(base: Bench, current: Bench) -> tuple[str, ...]:
     ):
         found += _unlike(title, one, other)
     return tuple(found)
+
+
+def other_versions(base: Bench, current: Bench) -> tuple[str, ...]:
+    """Say what was measured on other versions: a change may be theirs, so one has to know."""
+    return tuple(_unlike("versions", base.versions, current.versions))
 
 
 def _unlike(
@@ -153,8 +160,12 @@ def _change(name: str, base: Metric | None, current: Metric | None, floor: float
         return _unknown(name, base, current, "its unit or direction has changed")
     if min((*base.samples, *current.samples)) <= 0:
         return _unknown(name, base, current, "a ratio needs values above 0")
-    pairs = min(len(base.samples), len(current.samples))
-    sides = (current.samples[:pairs], base.samples[:pairs])
+    pairs = len(base.samples)
+    if len(current.samples) != pairs:
+        return _unknown(
+            name, base, current, f"{pairs} and {len(current.samples)} repeats are no pairs"
+        )
+    sides = (current.samples, base.samples)
     if base.better == "lower":
         sides = (sides[1], sides[0])
     ratio, low, high = ratio_of(*sides)
