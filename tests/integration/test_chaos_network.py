@@ -265,3 +265,13 @@ async def test_tls_passes_and_its_certificate_is_checked(tmp_path: Path) -> None
                 assert 0.2 <= await round_trip(client) < 0.5
         with pytest.raises(BrokerUnreachable):
             await connect(elsewhere, name="proxied")
+
+
+async def test_a_slicer_of_large_pieces_hits_nothing(proxy: Proxy) -> None:
+    """What stays in one piece, without a pause, does not count as hit."""
+    reader, writer = await pipe(proxy)
+    with dosed(proxy, partial(Slicer, average_size=1_000_000)) as effect:
+        writer.write(b"PING\r\n")
+        assert await reader.readline() == b"PONG\r\n"
+    writer.close()
+    assert not effect.touched.is_set()

@@ -185,7 +185,8 @@ class Slicer(Toxic):
             if self.effect.over:
                 piece = chunk.data[at:]
             at += len(piece)
-            self.effect.hit_data(len(piece))
+            if self._delay or len(piece) < len(chunk.data):  # what stays whole was not hit
+                self.effect.hit_data(len(piece))
             await onward(Chunk(piece, chunk.arrived))
             await self.effect.sleep(self._delay)
 
