@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from verdict_folder import START_NS, S, healthy
+from verdict_folder import EACH, START_NS, S, healthy
 from verdict_mutations import (
     FAIL,
     INVALID,
@@ -365,3 +365,15 @@ def test_an_unsealed_run_is_invalid_whatever_it_holds(state: str, tmp_path: Path
     folder.manifest["state"] = state
     result = judge(folder.write(tmp_path, seal=False))
     assert (result.verdict, [one.check for one in result.reasons]) == (INVALID, ["sealed"])
+
+
+def test_an_observer_that_times_only_some_records_is_not_measured(tmp_path: Path) -> None:
+    """Whoever times only what was quick cannot pass for quick."""
+    folder = healthy()
+    folder.manifest["criteria"]["thresholds"] = {"end_to_end_latency": ["max<1m"]}
+    assert judge(folder.write(tmp_path / "timed")).verdict is Verdict.PASS
+    folder.change("observed", 0, EACH, time_ns=0)
+    result = judge(folder.write(tmp_path / "untimed"))
+    assert result.verdict is Verdict.INVALID
+    [reason] = [one for one in result.reasons if one.check == "threshold"]
+    assert "registrar does not say when it recorded 1 events" in reason.message

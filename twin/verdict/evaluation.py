@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from twin.verdict.dense import Bools
 from twin.verdict.facts import Fault, LagSeries
 from twin.verdict.ledger import STREAM
 from twin.verdict.manifest import Manifest
@@ -93,7 +94,7 @@ class Evaluator:
             values = self._acks(threshold.selector, phases)
         else:
             mask = self._events.mask(phases, self._subject(threshold.selector))
-            observer = self._observer(threshold.selector)
+            observer = self._timely(threshold.selector, mask)
             values = self._events.select(threshold.selector.metric.name, observer, mask)
         if not len(values):
             raise NothingMeasured(f"no samples of {threshold.selector}")
@@ -165,7 +166,7 @@ class Evaluator:
             found = self._ack_series(selector)
         else:
             mask = self._events.mask(None, self._subject(selector))
-            observer = self._observer(selector)
+            observer = self._timely(selector, mask)
             found = [self._events.timed(selector.metric.name, observer, mask)]
         unmeasured = [
             phase_walls(self._manifest, phase)
@@ -196,6 +197,13 @@ class Evaluator:
         if wanted is not None and not self._events.mask(None, wanted).any():
             raise NothingMeasured(_no_such("subject", wanted, self._events.channels))
         return wanted
+
+    def _timely(self, selector: Selector, mask: Bools) -> str:
+        """Return the observer that is measured, "" for none; it has to time all that it records."""
+        observer = self._observer(selector)
+        if observer and (untimed := self._events.untimed(observer, mask)):
+            raise NothingMeasured(f"{observer} does not say when it recorded {untimed} events")
+        return observer
 
     def _observer(self, selector: Selector) -> str:
         if selector.metric.name != "end_to_end_latency":

@@ -119,6 +119,15 @@ class Events:
             numbers, time_ns = numbers[fresh][::-1], rows["time_ns"][fresh][::-1]
             plane[numbers] = (time_ns - self.intended_ns(numbers)) / 1e6
 
+    def untimed(self, observer: str, mask: Bools) -> int:
+        """Return how many events under `mask` the observer recorded without saying when."""
+        without = mask & np.isnan(self.plane("end_to_end_latency", observer))
+        recorded = np.zeros(self._dense.total, np.bool_)
+        for rows in tables(self.run_dir / "observed" / f"{observer}.bin", COPY):
+            numbers, known = self._dense.numbers(rows)
+            recorded[numbers[known & (rows["time_ns"] == 0)]] = True
+        return int(np.count_nonzero(without & recorded & self._journal.has(State.ATTEMPTED)))
+
     def _slip(self, plane: npt.NDArray[np.float32]) -> None:
         for rows in tables(self.run_dir / "journal" / "attempted.bin", ATTEMPT):
             numbers, _ = self._dense.numbers(rows)
