@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from twin.configs.generate import generate
 from twin.configs.roles import Role, roles
@@ -138,7 +139,7 @@ class Deployment:
 
 
 async def test_one_broken_thing_is_one_red_check(tmp_path: Path) -> None:
-    """One live deployment, all of it green; sixteen things are broken in turn and mended."""
+    """One live deployment, all of it green; seventeen things are broken in turn and mended."""
     async with Deployment.running(tmp_path) as here:
         findings = await run_checks(CHECKS, here.site)
         assert {one.name: one.state for one in findings if one.state is not State.OK} == {}
@@ -150,7 +151,7 @@ async def test_one_broken_thing_is_one_red_check(tmp_path: Path) -> None:
             assert found == [expected], breaking.__doc__
             seen.add(expected)
         assert seen == {check.name for check in CHECKS}
-        assert len(BREAKINGS) == 16
+        assert len(BREAKINGS) == 17
         assert await here.red() == []
         assert b"TWIN_" not in await call(here.connection, "STREAM.NAMES")
 
@@ -235,6 +236,13 @@ async def registrar__held(here: Deployment) -> Broken:
     await here.call("CONSUMER.PAUSE.QIKI_EVENTS_V1.registrar", {})
 
 
+async def registrar__of_another_broker(here: Deployment) -> Broken:
+    """The URL is that of a registrar that records another broker; here another one records."""
+    with TemporaryDirectory() as folder:
+        async with embedded(Path(folder), TOPOLOGY) as other:
+            yield {"registrar": other.registrar}
+
+
 async def monitor_pages__away(here: Deployment) -> Broken:
     """Nothing listens where the monitor should be."""
     yield {"monitor": "http://127.0.0.1:1"}
@@ -286,6 +294,7 @@ BREAKINGS = [
         registrar_pages__away,
         registrar_pages__another,
         registrar__held,
+        registrar__of_another_broker,
         monitor_pages__away,
         monitor__blind,
         configs__edited,

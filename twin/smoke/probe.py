@@ -17,6 +17,7 @@ from twin.simulation.fleet import FleetGroup
 from twin.simulation.world import World
 from twin.smoke.check import Broken, NotChecked
 from twin.smoke.messages import StoredMessage, last_message, message
+from twin.smoke.services import recorded
 from twin.smoke.site import Ack, Site, forget, publish, random_name
 
 __all__ = ["cloudevents", "registrar"]
@@ -26,6 +27,7 @@ BOOT_S = 20
 MOST = 100
 """Subjects of one stream that are looked at."""
 RECORDED_S = 2.0
+POLL_S = 0.1
 FRAME = "qiki.radar.v1.frames"
 STATE = "qiki.events.v1.state"
 EXPECTED = {"boot_ok": 101, "sensor_io_ok": 201}
@@ -100,12 +102,13 @@ async def registrar(site: Site) -> str:
     stored: list[Ack] = []
     try:
         await site.connection.flush()
-        began = time.monotonic()
+        before, began = await recorded(site), time.monotonic()
         for wire, event in boot.events:
             stored.append(
                 await publish(site.connection, wire, event.payload, event.headers + b"\r\n")
             )
         missing = await audit.wait(boot.expected, began + RECORDED_S)
+        counted = bool(missing) or await _counted(site, before + len(boot.expected))
     finally:
         await site.connection.unsubscribe(subscription)
         note = await forget(site.connection, stored + await _audited(site, boot, stored))
@@ -115,6 +118,12 @@ async def registrar(site: Site) -> str:
             f"no audit record {names} within {RECORDED_S:g} s{audit.instead(missing)}",
             "see that `twin registrar serve` consumes these streams (its /readyz), is not "
             "behind (`twin lag watch`), publishes audit records, and that its rules give the codes",
+        )
+    if not counted:
+        raise Broken(
+            f"the probing bot was audited, but not by {site.registrar}: its "
+            "registrar_events_total stays as it was",
+            "give the URL of the registrar of this broker: --registrar http://HOST:PORT",
         )
     took = max(audit.arrived[record] for record in boot.expected) - began
     return f"101 BOOT_OK and 201 SENSOR_IO_OK of {boot.bot} in {took:.2f} s{note}"
@@ -194,6 +203,16 @@ def _boot(site: Site) -> Boot:
         raise NotChecked("bots of this spec do not report boot_ok and sensor_io_ok")
     chosen.sort(key=lambda event: (sources[event.source].subject != frame, event.sim_ns))
     return Boot(bot, [(site.space.wire(sources[event.source].subject), event) for event in chosen])
+
+
+async def _counted(site: Site, wanted: float) -> bool:
+    """Tell whether the registrar that was named gets to some number of events, in time."""
+    deadline = time.monotonic() + RECORDED_S
+    while await recorded(site) < wanted:
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(POLL_S)
+    return True
 
 
 async def _audited(site: Site, boot: Boot, stored: list[Ack]) -> list[Ack]:

@@ -13,7 +13,7 @@ from twin.jetstream.consumer import PullConsumer
 from twin.smoke.check import Broken, NotChecked
 from twin.smoke.site import Site, publish
 
-__all__ = ["configs", "monitor", "monitor_pages", "registrar_pages"]
+__all__ = ["configs", "monitor", "monitor_pages", "recorded", "registrar_pages"]
 
 BACKLOG = 25
 SEEN_S = 4.0
@@ -64,6 +64,17 @@ async def registrar_pages(site: Site) -> str:
             "give the URL of a registrar: --registrar http://HOST:PORT",
         )
     return f"{site.registrar}: /healthz, /readyz, {len(families)} metrics"
+
+
+async def recorded(site: Site) -> float:
+    """Return how many events the registrar at the given URL says it has recorded."""
+    text = await _page(f"{site.registrar}/metrics")
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "registrar_events_total"
+    )
 
 
 async def monitor_pages(site: Site) -> str:
