@@ -45,6 +45,24 @@ def run_with(spec: BotSpec, start: Start, seconds: float, count: int = 4) -> Run
     return run.until(seconds)
 
 
+@pytest.mark.parametrize(
+    ("fault", "nothing"),
+    [
+        ("power.short", {"power_w": 0}),
+        ("power.eclipse", {"sunlight": 1}),
+        ("radio.bandwidth", {"fraction": 0}),
+        ("sensor.bias", {"sensor": "imu", "bias": 0}),
+        ("clock.skew", {"offset_s": 0}),
+        ("computer.runaway", {"cpu_pct": 0, "ram_pct": 0}),
+    ],
+)
+def test_what_would_change_nothing_is_refused(fault: str, nothing: dict[str, float]) -> None:
+    """A malfunction that nobody could feel is a mistake, not a fault that has fired."""
+    with pytest.raises(ValidationError, match="would change nothing"):
+        malfunction(fault, **nothing)
+    assert malfunction("computer.runaway", cpu_pct=0).inputs()
+
+
 @pytest.mark.parametrize("fault", sorted(MALFUNCTIONS))
 def test_every_malfunction_starts_and_heals(spec: BotSpec, fault: str) -> None:
     """Each one changes an input of the hardware, and healing puts it back as it was."""

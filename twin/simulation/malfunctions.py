@@ -6,9 +6,9 @@ of when it starts or whom it hits; that is the business of a `Start`.
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, ClassVar, Literal, TypeAlias, get_args
+from typing import Annotated, ClassVar, Literal, Self, TypeAlias, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from twin.errors import UsageError
 from twin.spec.findings import did_you_mean
@@ -53,7 +53,8 @@ class Malfunction(BaseModel):
 
     Keys are inputs as `plane.input`, where `{parameter}` may stand for a parameter. `sets`
     gives constants, `takes` the parameter whose value is taken, `loses` the one whose share
-    is taken away from 1.
+    is taken away from 1. Where every parameter has the value `neutral` nothing would change,
+    and a malfunction that cannot be felt is refused.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -62,6 +63,14 @@ class Malfunction(BaseModel):
     sets: ClassVar[Mapping[str, float]] = MappingProxyType({})
     takes: ClassVar[Mapping[str, str]] = NONE
     loses: ClassVar[Mapping[str, str]] = NONE
+    neutral: ClassVar[float | None] = 0.0
+
+    @model_validator(mode="after")
+    def _is_felt(self) -> Self:
+        given = {name: getattr(self, name) for name in (*self.takes.values(), *self.loses.values())}
+        if given and all(value == self.neutral for value in given.values()):
+            raise ValueError(f"{' and '.join(given)} {self.neutral:g} would change nothing")
+        return self
 
     def inputs(self) -> dict[str, float]:
         """Return every input that is set while the malfunction lasts, and its value."""
@@ -123,6 +132,7 @@ class PowerEclipse(Malfunction):
     fault: Literal["power.eclipse"]
     sunlight: Fraction = Field(0.0, description="Share of the sunlight that is left.")
     takes = MappingProxyType({"power.sunlight": "sunlight"})
+    neutral = 1.0
 
 
 class ThermalCoolingLoss(Malfunction):
@@ -157,6 +167,7 @@ class ThermalAmbient(Malfunction):
     fault: Literal["thermal.ambient"]
     ambient_degc: DegC = Field(le=MOST, description="Temperature of the surroundings.")
     takes = MappingProxyType({"thermal.ambient_degc": "ambient_degc"})
+    neutral = None
 
 
 class RadioBlackout(Malfunction):
@@ -311,6 +322,7 @@ class RadiationStorm(Malfunction):
     fault: Literal["radiation.storm"]
     rate_usvh: MicrosievertsPerHour = Field(5.0, le=MOST, description="Dose rate.")
     takes = MappingProxyType({"radiation.background_usvh": "rate_usvh"})
+    neutral = None
 
 
 class ShieldsDamage(Malfunction):
