@@ -192,7 +192,7 @@ async def test_a_missing_permission_is_unknown_and_named(
     assert "twin_consumer_exhausted_total{" not in page
     if denied:
         assert seen.status is Status.UNKNOWN
-        assert str(seen.error).endswith(f": not permitted to publish on {API}{denied}")
+        assert f"publish on {API}{denied}" in str(seen.error)
     else:
         assert (seen.status, seen.backlog) == (Status.OK, 2)
         assert facts([seen])["refused"] == "unknown: the consumer advisories cannot be heard"
