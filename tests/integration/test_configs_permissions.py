@@ -26,6 +26,12 @@ from twin.spec.load import load_spec
 DEADLINE_S = 10.0
 
 
+async def flush(client: Client) -> None:
+    """Wait until the server has all: nats-py sends the first PING before what it holds back."""
+    for _ in range(2):
+        await client.flush(timeout=DEADLINE_S)
+
+
 class Deployment:
     """A server with the generated configuration, and clients in each role."""
 
@@ -63,8 +69,7 @@ class Deployment:
         complaints = self._clients[user][1]
         complaints.clear()
         await act(client)
-        for _ in range(2):  # nats-py sends the first PING before what it still holds back
-            await client.flush(timeout=DEADLINE_S)
+        await flush(client)
         return any("permissions violation" in text.lower() for text in complaints)
 
     async def may_publish(self, user: str, subject: str) -> bool:
@@ -170,7 +175,7 @@ async def test_an_operator_commands_and_is_answered(platform: Deployment) -> Non
         await bot.publish(message.reply, b"done")
 
     await bot.subscribe("qiki.commands.control", cb=answer)
-    await bot.flush()
+    await flush(bot)
     reply = await operator.request("qiki.commands.control", b"{}", timeout=DEADLINE_S)
     assert reply.data == b"done"
     assert await platform.may_hear("operator", "qiki.responses.control")
