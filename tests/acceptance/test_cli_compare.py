@@ -19,7 +19,8 @@ def result(path: Path, factor: float = 1.0, **more: object) -> Path:
     """Write a result whose only metric is `factor` times as slow."""
     samples = [value * factor for value in STEADY]
     metrics = {"encode": {"unit": "s", "better": "lower", "samples": samples}}
-    path.write_text(json.dumps({"name": "pieces", "metrics": metrics, **more}))
+    document = {"name": "pieces", "machine": {"cores": 2}, "metrics": metrics, **more}
+    path.write_text(json.dumps(document))
     return path
 
 
@@ -42,6 +43,23 @@ def test_another_machine_is_refused_unless_told_to(tmp_path: Path) -> None:
     assert done.returncode == 3
     assert "machine.cores: 2 and 8" in done.stderr
     assert twin("compare", base, other, "--anyway").returncode == 0
+
+
+def test_what_shows_nothing_is_not_green(tmp_path: Path) -> None:
+    """A metric that has vanished, no word of the machine, too few repeats: exit code 3."""
+    base = result(tmp_path / "base.json")
+    one = {"unit": "s", "better": "lower", "samples": STEADY}
+    few = {"encode": {**one, "samples": [1.0, 1.0]}}
+    for name, more, told in (
+        ("renamed", {"metrics": {"encode2": one, "decode": one}}, "only the first has it"),
+        ("nowhere", {"machine": {}}, "the second does not say where it was measured"),
+        ("few", {"metrics": few}, ""),
+    ):
+        done = twin("compare", base, result(tmp_path / f"{name}.json", **more))
+        assert done.returncode == 3, name
+        assert told in done.stderr
+    more = {"encode": one, "decode": one}
+    assert twin("compare", base, result(tmp_path / "new.json", metrics=more)).returncode == 0
 
 
 def test_what_is_no_result_is_one_clear_message(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from twin.bench.rig import PAYLOAD_BYTES, Rig
 from twin.bench.soak import SoakResult, soak
 from twin.bench.traffic import contenders, measure
 from twin.cli.bench_fields import add_fields, report_command
-from twin.cli.compare import as_markdown, print_changes, regressed
+from twin.cli.compare import as_markdown, exit_code, print_changes
 from twin.errors import UsageError
 from twin.jetstream.server import NatsServer
 from twin.report.compare import compare
@@ -156,8 +156,9 @@ def pieces_command(
     """Measure what every event passes: physics, encoding, decoding, registrar, lag status.
 
     In processor time per event, without a broker. With --against another version is built and
-    both are measured in turns; exit code 1 when a piece has regressed. --json then writes the
-    other version's repeats too, to FILE with .base.json at its end.
+    both are measured in turns; exit code 1 when a piece has regressed, 3 when every one is
+    inconclusive. --json then writes the other version's repeats too, to FILE with .base.json
+    at its end.
 
     Example: twin bench pieces --against main
     """
@@ -199,7 +200,7 @@ def pieces_command(
     if summary is not None:
         with summary.open("a") as file:
             file.write(f"### Pieces against {against}\n\n{as_markdown(changes)}")
-    raise typer.Exit(int(regressed(changes)))
+    raise typer.Exit(exit_code(changes))
 
 
 def _tell_turn(status: Status, repeats: int, number: int) -> None:

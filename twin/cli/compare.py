@@ -21,9 +21,11 @@ from twin.report.compare import (
     compare,
     differences,
     other_versions,
+    regressed,
+    undecided,
 )
 
-__all__ = ["as_markdown", "compare_benches", "print_changes", "regressed"]
+__all__ = ["as_markdown", "compare_benches", "exit_code", "print_changes"]
 
 STYLES = {
     Outcome.REGRESSED: "bold red",
@@ -48,7 +50,8 @@ def compare_benches(
 ) -> None:
     """Compare two results of `twin bench --json`, repeat by repeat.
 
-    Exit code 1 when a metric has regressed, 3 when the two are no comparison.
+    Exit code 1 when a metric has regressed, 3 when the two are no comparison or every metric
+    is inconclusive: nothing was shown then.
 
     Example: twin compare base.json current.json
     """
@@ -67,12 +70,14 @@ def compare_benches(
         typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
     else:
         print_changes(changes)
-    raise typer.Exit(int(regressed(changes)))
+    raise typer.Exit(exit_code(changes))
 
 
-def regressed(changes: Sequence[Change]) -> bool:
-    """Tell whether any metric has."""
-    return any(change.outcome is Outcome.REGRESSED for change in changes)
+def exit_code(changes: Sequence[Change]) -> int:
+    """Return 1 when a metric has regressed, 3 when every one is inconclusive, otherwise 0."""
+    if regressed(changes):
+        return 1
+    return 3 if undecided(changes) else 0
 
 
 def as_markdown(changes: Sequence[Change]) -> str:

@@ -28,6 +28,8 @@ __all__ = [
     "compare",
     "differences",
     "other_versions",
+    "regressed",
+    "undecided",
 ]
 
 FLOOR: Final = 0.05
@@ -128,14 +130,38 @@ def compare(base: Bench, current: Bench, floor: float = FLOOR) -> tuple[Change, 
 
 
 def differences(base: Bench, current: Bench) -> tuple[str, ...]:
-    """Say in what two benches differ that makes them no comparison: machine, settings, name."""
+    """Say in what two benches differ that makes them no comparison: machine, settings, name.
+
+    A bench that does not say where it was measured is like no other, and a metric that the
+    current one has lost might have been the one that regressed. A new metric is no difference.
+    """
     found = [] if base.name == current.name else [f"benchmark: {base.name} and {current.name}"]
+    found += [
+        f"machine: {side} does not say where it was measured"
+        for side, bench in (("the first", base), ("the second", current))
+        if not bench.machine
+    ]
+    found += [
+        f"metrics.{name}: only the first has it"
+        for name in base.metrics
+        if name not in current.metrics
+    ]
     for title, one, other in (
         ("machine", base.machine, current.machine),
         ("settings", base.settings, current.settings),
     ):
         found += _unlike(title, one, other)
     return tuple(found)
+
+
+def regressed(changes: Sequence[Change]) -> bool:
+    """Tell whether any metric has."""
+    return any(change.outcome is Outcome.REGRESSED for change in changes)
+
+
+def undecided(changes: Sequence[Change]) -> bool:
+    """Tell whether nothing is known of any metric: too few repeats, or all noise."""
+    return all(change.outcome is Outcome.INCONCLUSIVE for change in changes)
 
 
 def other_versions(base: Bench, current: Bench) -> tuple[str, ...]:
