@@ -44,7 +44,9 @@ bench: $(STAMP) ## the pieces beside their alternatives, by pytest-benchmark
 
 bench-docs: $(STAMP) ## record every benchmark on this machine and write docs/benchmarks.md anew
 	$(BIN)/twin bench pieces --repeats 10 --json $(RECORDED)/pieces.json
-	$(BIN)/twin bench traffic --messages 30000 --json $(RECORDED)/traffic.json
+	-$(BIN)/python benchmarks/bench_planes.py --json $(RECORDED)/planes.json
+	-$(BIN)/python benchmarks/bench_encode.py --json $(RECORDED)/encode.json
+	$(BIN)/twin bench traffic --messages 60000 --json $(RECORDED)/traffic.json
 	$(BIN)/twin bench flow --json $(RECORDED)/flow.json
 	$(BIN)/twin bench scale --json $(RECORDED)/scale.json
 	$(BIN)/twin bench payload --json $(RECORDED)/payload.json

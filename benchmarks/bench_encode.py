@@ -3,8 +3,8 @@
 `python benchmarks/bench_encode.py` prints a table by channel (microseconds per event, and the
 ratio to the plain ways) and the rate of the default mix, measured in alternating rounds;
 it fails below 250,000 events/s on one core. Time is CPU time of this process, because the
-machine may be shared. The same cases run under pytest-benchmark
-(`make bench`).
+machine may be shared; `--json FILE` keeps every round for `twin bench report`. The same cases run
+under pytest-benchmark (`make bench`).
 
 The plain ways build what the encoders build, rounding included: columns to lists, then a
 dictionary per event, json or orjson for the payload, and headers from a dictionary as
@@ -28,6 +28,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests/unit"))
 import plain_payloads as plain
 
+from twin.bench.record import costs_document
 from twin.events.channels import CHANNELS
 from twin.events.encode import (
     RADAR_KEYS,
@@ -47,6 +48,7 @@ from twin.events.encode import (
 from twin.events.event import Event
 from twin.events.ratings import PowerRating
 from twin.events.samples import FIRMWARE, NODES, SampleViews, sample_views
+from twin.scenario.facts import machine, versions
 
 FLOOR: Final = 250_000
 SIM_NS: Final = 10**9
@@ -220,8 +222,8 @@ def test_encode(benchmark: Callable[..., int], key: str, way: str) -> None:
     assert benchmark(WAYS[way](200, False)[key]) >= 200
 
 
-def measure(bots: int, rounds: int, lively: bool) -> dict[str, dict[str, float]]:
-    """Return for each way and channel the median CPU seconds per event, ways alternating."""
+def measure(bots: int, rounds: int, lively: bool) -> dict[str, dict[str, list[float]]]:
+    """Return for each way and channel the CPU seconds per event, ways alternating."""
     cases = {way: make(bots, lively) for way, make in WAYS.items()}
     taken: dict[str, dict[str, list[float]]] = {way: {k: [] for k in FULL_MIX} for way in WAYS}
     for _ in range(rounds):
@@ -230,7 +232,7 @@ def measure(bots: int, rounds: int, lively: bool) -> dict[str, dict[str, float]]
                 start = time.process_time()
                 events = cases[way][key]()
                 taken[way][key].append((time.process_time() - start) / events)
-    return {w: {k: statistics.median(t) for k, t in by.items()} for w, by in taken.items()}
+    return taken
 
 
 def rate(seconds: dict[str, float], mix: dict[str, float]) -> float:
@@ -246,8 +248,10 @@ def main() -> int:
     parser.add_argument("--bots", type=int, default=1000, help="bots in a batch")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--lively", action="store_true", help="every flag and state varies")
+    parser.add_argument("--json", type=Path, help="also write every round to this file")
     options = parser.parse_args()
-    found = measure(options.bots, options.rounds, options.lively)
+    began_ns, taken = time.time_ns(), measure(options.bots, options.rounds, options.lively)
+    found = {w: {k: statistics.median(t) for k, t in by.items()} for w, by in taken.items()}
     print(f"{'channel':28}" + "".join(f"{way:>15}" for way in WAYS) + "   us/event")
     for key in FULL_MIX:
         row = [found[way][key] * 1e6 for way in WAYS]
@@ -257,6 +261,20 @@ def main() -> int:
         rates = [rate(found[way], mix) for way in WAYS]
         ratios = "  ".join(f"x{rates[0] / slow:.1f}" for slow in rates[1:])
         print(f"{name:28}" + "".join(f"{r:15,.0f}" for r in rates) + f"   events/s  {ratios}")
+    if options.json:
+        record = costs_document(
+            "encode",
+            {
+                f"{key};{way}": [1e6 * s for s in taken[way][key]]
+                for key in FULL_MIX
+                for way in WAYS
+            },
+            began_ns=began_ns,
+            machine=machine(),
+            versions=versions(""),
+            settings={"bots": options.bots, "rounds": options.rounds},
+        )
+        options.json.write_text(record.model_dump_json(indent=2))
     return int(rate(found["twin"], DEFAULT_MIX) < FLOOR)
 
 

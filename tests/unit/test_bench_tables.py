@@ -6,7 +6,7 @@ import pytest
 from twin.bench.fields import FIELDS, Rounds
 from twin.bench.measured import Measured, histogram, merged, quantile_ms
 from twin.bench.page import part, rewritten
-from twin.bench.record import rounds_document
+from twin.bench.record import costs_document, rounds_document
 from twin.bench.tables import sheets
 from twin.errors import UsageError
 from twin.report.compare import Bench, Metric
@@ -76,6 +76,18 @@ def test_a_table_has_every_contender_and_every_ratio_with_its_interval() -> None
         ("100 bots, p99", "5.00 (5.00 to 5.00)"),
     ]
     assert rest.rows == [("cpu{encode}", "us", "4", "3", "5")]
+
+
+def test_figures_of_two_things_are_crossed() -> None:
+    """Planes of fleets are a row a plane and a column a fleet; what was not measured is empty."""
+    costs = {"radar;calm": [1.0, 3.0, 2.0], "imu;calm": [1.0], "imu;troubled": [9.0]}
+    bench = costs_document(
+        "planes", costs, "ms", began_ns=0, machine={}, versions={}, settings={"bots": 10}
+    )
+    (sheet,) = sheets(bench)
+    assert sheet.title == "Medians, ms"
+    assert sheet.columns == ("", "calm", "troubled")
+    assert sheet.rows == [("radar", "2", ""), ("imu", "1", "9")]
 
 
 def test_an_interval_holds_the_true_ratio_as_often_as_it_says() -> None:

@@ -1,7 +1,6 @@
 """A benchmark's outcome as tables, and as the document that `twin compare` reads."""
 
 import statistics
-from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 
@@ -12,7 +11,6 @@ from twin.report.compare import Bench, Metric
 __all__ = [
     "document",
     "floor_table",
-    "pieces_document",
     "pieces_table",
     "rate_table",
     "soak_table",
@@ -98,28 +96,6 @@ def soak_table(result: SoakResult) -> Table:
     table.add_row("memory, peak", f"{result.peak_mib:.0f} MiB")
     table.add_row("memory, last less second quarter", f"{result.growth_mib:+.0f} MiB")
     return table
-
-
-def pieces_document(
-    samples: Mapping[str, Sequence[float]],
-    *,
-    began_ns: int,
-    machine: dict[str, str | int | float],
-    versions: dict[str, str],
-    repeats: int,
-) -> Bench:
-    """Return the processor time of every piece, with all repeats."""
-    return Bench(
-        name="pieces",
-        began_ns=began_ns,
-        machine=machine,
-        versions=versions,
-        settings={"repeats": repeats},
-        metrics={
-            f"cpu{{{name}}}": Metric(unit="us", better="lower", samples=tuple(costs))
-            for name, costs in samples.items()
-        },
-    )
 
 
 def pieces_table(bench: Bench) -> Table:

@@ -1,12 +1,12 @@
 """Rounds as the document that is kept, compared and shown: every repeat of every figure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from twin.bench.fields import Field, Measure, Rounds
 from twin.bench.measured import merged
 from twin.report.compare import Bench, Metric
 
-__all__ = ["rounds_document"]
+__all__ = ["costs_document", "rounds_document"]
 
 UNITS = {"cpu": "us", "p50": "ms", "p95": "ms", "p99": "ms"}
 LATENCIES: tuple[Measure, ...] = ("p50", "p95", "p99")
@@ -40,6 +40,30 @@ def rounds_document(
         settings=settings,
         metrics=metrics,
         histograms=histograms,
+    )
+
+
+def costs_document(
+    name: str,
+    costs: Mapping[str, Sequence[float]],
+    unit: str = "us",
+    *,
+    began_ns: int,
+    machine: dict[str, str | int | float],
+    versions: dict[str, str],
+    settings: dict[str, str | int | float],
+) -> Bench:
+    """Return processor times by what took them, `tracker` or `tracker;calm`, all repeats kept."""
+    return Bench(
+        name=name,
+        began_ns=began_ns,
+        machine=machine,
+        versions=versions,
+        settings=settings,
+        metrics={
+            f"cpu{{{of}}}": Metric(unit=unit, better="lower", samples=tuple(samples))
+            for of, samples in costs.items()
+        },
     )
 
 

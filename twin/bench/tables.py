@@ -44,7 +44,7 @@ def sheets(bench: Bench) -> list[Sheet]:
     }
     found = [_contenders(bench, rates)] if rates else []
     found += [_ratios(bench, ratios)] if ratios else []
-    return [*found, *([_plain(rest)] if rest else [])]
+    return [*found, *([_rest(rest)] if rest else [])]
 
 
 def interval(samples: Sequence[float]) -> str:
@@ -95,6 +95,22 @@ def _ratios(bench: Bench, names: Sequence[str]) -> Sheet:
         one, other, *rest = _split(name)[1].split(";")
         ratio = interval(bench.metrics[name].samples)
         sheet.rows.append((one, other, _place(";".join(rest)), ratio))
+    return sheet
+
+
+def _rest(metrics: Mapping[str, Metric]) -> Sheet:
+    """Return figures that are of two things each, as a plane of a fleet, crossed."""
+    places = {key: tuple(_split(key)[1].split(";")) for key in metrics}
+    if any(len(place) != 2 for place in places.values()):
+        return _plain(metrics)
+    cells = {place: metrics[key] for key, place in places.items()}
+    columns = tuple(dict.fromkeys(column for _, column in cells))
+    units = sorted({metric.unit for metric in metrics.values()})
+    sheet = Sheet(f"Medians, {' or '.join(units)}", ("", *columns))
+    for row in dict.fromkeys(row for row, _ in cells):
+        found = (cells.get((row, column)) for column in columns)
+        texts = (f"{statistics.median(one.samples):,.4g}" if one else "" for one in found)
+        sheet.rows.append((row, *texts))
     return sheet
 
 

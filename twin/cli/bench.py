@@ -20,11 +20,11 @@ from twin.bench.pieces import turn
 from twin.bench.present import (
     document,
     floor_table,
-    pieces_document,
     pieces_table,
     rate_table,
     soak_table,
 )
+from twin.bench.record import costs_document
 from twin.bench.rig import PAYLOAD_BYTES, Rig
 from twin.bench.soak import SoakResult, soak
 from twin.bench.traffic import contenders, measure
@@ -179,11 +179,12 @@ def pieces_command(
             with other_version(against) as base:
                 other, samples = turns(base, present_version(), repeats, tell)
     document = partial(
-        pieces_document,
+        costs_document,
+        "pieces",
         began_ns=began_ns,
         machine=machine(),
         versions=versions(""),
-        repeats=repeats,
+        settings={"repeats": repeats},
     )
     current = document(samples)
     if as_json is not None:
