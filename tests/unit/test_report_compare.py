@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from twin.report.compare import Bench, Metric, Outcome, compare, differences
+from twin.report.compare import Bench, Metric, Outcome, compare, differences, undecided
 
 NOISE = 0.05
 REPEATS = 10
@@ -99,6 +99,17 @@ def test_no_ratio_is_taken_of_nothing(samples: tuple[float, ...]) -> None:
     assert change.outcome is Outcome.INCONCLUSIVE
     assert math.isnan(change.ratio)
     assert change.note
+
+
+def test_a_spoilt_repeat_that_excludes_a_regression_still_shows_something() -> None:
+    """Nine equal pairs and one where only the base was slowed: inconclusive, but no regression."""
+    base = [1.0, 1.01, 0.99, 1.0, 1.02, 0.98, 1.0, 1.01, 0.99]
+    better = compare(bench(*base, 1.2), bench(*[1.0] * 10))
+    worse = compare(bench(*[1.0] * 10), bench(*base, 1.2))
+    assert {better[0].outcome, worse[0].outcome} == {Outcome.INCONCLUSIVE}
+    assert not undecided(better)
+    assert undecided(worse)
+    assert undecided(compare(bench(1.0), bench(1.0)))
 
 
 def test_a_metric_that_one_lacks_is_named() -> None:

@@ -156,9 +156,8 @@ def pieces_command(
     """Measure what every event passes: physics, encoding, decoding, registrar, lag status.
 
     In processor time per event, without a broker. With --against another version is built and
-    both are measured in turns; exit code 1 when a piece has regressed, 3 when every one is
-    inconclusive. --json then writes the other version's repeats too, to FILE with .base.json
-    at its end.
+    both are measured in turns; exit code 1 when a piece has regressed, 3 when every one may have.
+    --json then writes the other version's repeats too, to FILE with .base.json at its end.
 
     Example: twin bench pieces --against main
     """

@@ -50,8 +50,8 @@ def compare_benches(
 ) -> None:
     """Compare two results of `twin bench --json`, repeat by repeat.
 
-    Exit code 1 when a metric has regressed, 3 when the two are no comparison or every metric
-    is inconclusive: nothing was shown then.
+    Exit code 1 when a metric has regressed, 3 when the two are no comparison or nothing was
+    shown: every metric is inconclusive and may have regressed.
 
     Example: twin compare base.json current.json
     """
@@ -70,14 +70,14 @@ def compare_benches(
         typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
     else:
         print_changes(changes)
-    raise typer.Exit(exit_code(changes))
+    raise typer.Exit(exit_code(changes, floor))
 
 
-def exit_code(changes: Sequence[Change]) -> int:
-    """Return 1 when a metric has regressed, 3 when every one is inconclusive, otherwise 0."""
+def exit_code(changes: Sequence[Change], floor: float = FLOOR) -> int:
+    """Return 1 when a metric has regressed, 3 when nothing was shown of any, otherwise 0."""
     if regressed(changes):
         return 1
-    return 3 if undecided(changes) else 0
+    return 3 if undecided(changes, floor) else 0
 
 
 def as_markdown(changes: Sequence[Change]) -> str:

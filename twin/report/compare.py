@@ -159,9 +159,15 @@ def regressed(changes: Sequence[Change]) -> bool:
     return any(change.outcome is Outcome.REGRESSED for change in changes)
 
 
-def undecided(changes: Sequence[Change]) -> bool:
-    """Tell whether nothing is known of any metric: too few repeats, or all noise."""
-    return all(change.outcome is Outcome.INCONCLUSIVE for change in changes)
+def undecided(changes: Sequence[Change], floor: float = FLOOR) -> bool:
+    """Tell whether nothing was shown: every metric is inconclusive and may have regressed.
+
+    Where the interval ends above a regression beyond the floor, that much is known.
+    """
+    return all(
+        change.outcome is Outcome.INCONCLUSIVE and not change.low > 1 / (1 + floor)
+        for change in changes
+    )
 
 
 def other_versions(base: Bench, current: Bench) -> tuple[str, ...]:
