@@ -5,7 +5,7 @@ import pytest
 from twin.jetstream.api import call
 from twin.jetstream.connection import Connection
 from twin.lag.age import Ages, rfc3339_ns
-from twin.lag.listing import Listed, Stream, read_consumers, read_stream
+from twin.lag.listing import Listed, Listing, Stream, read_stream
 
 SECOND = 1_000_000_000
 
@@ -15,7 +15,7 @@ async def looked(connection: Connection, publish: int) -> tuple[Stream, Listed]:
     for _ in range(publish):
         await connection.request("s.a", b"x")
     stream = await read_stream(connection, "S")
-    listed, _ = await read_consumers(connection, "S")
+    listed, _ = await Listing(connection, "S").read()
     assert stream is not None
     return stream, listed["C"]
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import orjson
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
@@ -12,8 +13,10 @@ from twin.jetstream.connection import BrokerOptions, Connection, connect
 from twin.jetstream.consumer import PullConsumer
 from twin.jetstream.reconcile import reconcile
 from twin.jetstream.server import NatsServer
+from twin.jetstream.wire import Delivery
 from twin.lag.age import DIRECT_GETS
 from twin.lag.explain import facts
+from twin.lag.listing import Listing
 from twin.lag.metrics import LagCollector
 from twin.lag.monitor import open_sampler
 from twin.lag.sample import ConsumerSample, Status, Watched
@@ -119,7 +122,7 @@ async def test_patterns_find_all_kinds_of_consumers(connection: Connection) -> N
     await call(connection, "CONSUMER.DELETE.ORDERS.ordered")
     await call(connection, "CONSUMER.DELETE.ORDERS.idle")
     left = {one.consumer: one for one in await lag.sample(2.0)}
-    assert (left.keys(), left["idle"].status) == ({"reader", "idle"}, Status.MISSING)
+    assert (set(left), left["idle"].status) == ({"reader", "idle"}, Status.MISSING)
 
 
 async def test_many_consumers_take_pages_and_few_direct_gets(connection: Connection) -> None:
@@ -139,6 +142,64 @@ async def test_many_consumers_take_pages_and_few_direct_gets(connection: Connect
     assert len(ages) == 1, ages
     await lag.sample(5.0)
     assert sum(one.oldest_seq is not None for one in lag.latest.values()) == 2 * DIRECT_GETS
+
+
+async def test_what_did_not_change_is_read_once(connection: Connection) -> None:
+    """A consumer that rests is the same object in the next list; one that moved is read anew."""
+    await reconcile(connection, TOPOLOGY)
+    listing = Listing(connection, "ORDERS")
+    first, _ = await listing.read()
+    await connection.request("orders.other", b"x")
+    second, _ = await listing.read()
+    assert second["reader"] is first["reader"]
+    assert (first["idle"].num_pending, second["idle"].num_pending) == (0, 1)
+    await call(connection, "CONSUMER.DELETE.ORDERS.idle")
+    third, _ = await listing.read()
+    assert third.keys() == {"reader"}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"[]", b"7", b'{"error": 7}', b'{"consumers": [7]}', b'{"consumers": [{"config": {}}]}'],
+)
+async def test_an_answer_that_is_no_list_is_unknown(server: NatsServer, answer: bytes) -> None:
+    """Whatever answers in JetStream's place, the sampler says UNKNOWN and goes on."""
+    async with await connect(BrokerOptions(url=server.url, domain="odd"), name="t") as connection:
+        state = orjson.dumps({"state": {}, "config": {}})
+
+        def respond(batch: list[Delivery]) -> None:
+            connection.send(
+                [
+                    (reply, b"", b"", state if b"INFO" in subject else answer)
+                    for subject, reply, _, _ in batch
+                ]
+            )
+
+        await connection.subscribe("$JS.odd.API.>", respond)
+        await connection.flush()
+        lag = LagSampler(connection, [], lambda stream, consumer: (0, 0), patterns=["ODD"])
+        [seen] = await lag.sample(2.0)
+    assert (seen.status, seen.backlog) == (Status.UNKNOWN, None)
+    assert "not a" in str(seen.error)
+
+
+async def test_nothing_is_kept_of_streams_that_are_gone(connection: Connection) -> None:
+    """Ages, anchors, lists and histories of streams without consumers left are forgotten."""
+    lag = LagSampler(connection, [], lambda stream, consumer: (0, 0), patterns=["T*"])
+    for number in range(3):
+        stream = {"name": f"T{number}", "subjects": [f"t.{number}"], "storage": "memory"}
+        await call(connection, f"STREAM.CREATE.T{number}", stream)
+        config = {"name": "C", "ack_policy": "explicit", "inactive_threshold": 60_000_000_000}
+        body = {"stream_name": f"T{number}", "config": config}
+        await call(connection, f"CONSUMER.CREATE.T{number}.C", body)
+        await connection.request(f"t.{number}", b"x")
+        [seen] = await lag.sample(2.0)
+        assert (seen.stream, seen.oldest_seq) == (f"T{number}", 1)
+        await call(connection, f"STREAM.DELETE.T{number}")
+        await lag.sample(2.0)
+    assert await lag.sample(2.0) == []
+    assert not lag.history.of("T0", "C")
+    assert lag.kept == 0
 
 
 async def test_consumers_beyond_the_limit_are_counted_and_left_out(connection: Connection) -> None:

@@ -3,7 +3,6 @@
 import io
 import time
 import zipfile
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -135,7 +134,7 @@ def test_control_characters_of_others_do_not_reach_the_terminal(tmp_path: Path) 
     sample = ConsumerSample(0, "r", f"S{ESCAPES}", f"[red]{ESCAPES}")
     table = io.StringIO()
     Console(file=table, width=300).print(LiveTable().show([sample]))
-    for text in (output.getvalue(), as_text(replace(sample, error=ESCAPES)), table.getvalue()):
+    for text in (output.getvalue(), as_text(sample._replace(error=ESCAPES)), table.getvalue()):
         seen = text.replace("\n", "")
         assert "owned" in seen
         assert seen.isprintable(), seen

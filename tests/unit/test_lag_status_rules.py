@@ -1,7 +1,6 @@
 """Statuses from histories that a real server gave, and from what it seldom gives."""
 
 import math
-from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
@@ -9,10 +8,11 @@ import orjson
 import pytest
 
 from twin.lag.explain import advise
+from twin.lag.history import History
 from twin.lag.present import as_line, sparkline
 from twin.lag.rates import drain_eta_s, redelivery_rate
 from twin.lag.sample import ConsumerSample, Status
-from twin.lag.status import History, StatusRules, assess
+from twin.lag.status import StatusRules, assess
 
 RECORDED = Path(__file__).parent.parent / "data" / "lag_histories.jsonl"
 INTERVAL_S = 0.15
@@ -119,7 +119,7 @@ def test_stalled_and_full_is_stalled() -> None:
 def test_rollback_unseen_while_the_broker_was_away_is_a_rewind() -> None:
     """Counters that went back between two good polls give REWIND, however long they lie apart."""
     before = sample(0, delivered_seq=9, ack_floor=9, num_pending=1)
-    away = replace(before, wall_ns=30 * SECOND, error="no answer", backlog=None)
+    away = before._replace(wall_ns=30 * SECOND, error="no answer", backlog=None)
     after = sample(60, delivered_seq=2, ack_floor=2, num_pending=0)
     history = History(RULES)
     assert [history.add(one).status for one in (before, away, after)] == [
@@ -142,7 +142,7 @@ def test_evicted_messages_of_others_are_no_overrun(filtered: bool, expected: Sta
 def test_what_was_before_a_consumer_was_missing_does_not_count() -> None:
     """A durable made again after it was seen missing starts afresh: no REWIND."""
     before = sample(0, delivered_seq=9, ack_floor=9, num_pending=0)
-    gone = replace(before, wall_ns=SECOND, error="it does not exist", missing=True, backlog=None)
+    gone = before._replace(wall_ns=SECOND, error="it does not exist", missing=True, backlog=None)
     again = sample(2, num_pending=0)
     assert status(before, again) is Status.REWIND
     assert status(before, gone) is Status.MISSING
@@ -170,7 +170,7 @@ def test_repeated_deliveries_are_a_storm_and_no_stall() -> None:
     assert found.status is Status.WARN
     assert "redelivery storm: 20 deliveries" in found.reason
     assert status(*storm(settled=10)) is Status.OK
-    assert status(*(replace(one, delivered_count=5) for one in storm())) is Status.STALLED
+    assert status(*(one._replace(delivered_count=5) for one in storm())) is Status.STALLED
 
 
 def test_a_stream_that_expired_unread_is_an_overrun() -> None:
@@ -182,7 +182,7 @@ def test_a_stream_that_expired_unread_is_an_overrun() -> None:
     assert found.status is Status.OVERRUN
     assert found.reason == "5 messages left the stream before they were delivered"
     assert status(before, *after) is Status.OK
-    read = replace(after[0], delivered_seq=10, ack_floor=10)
+    read = after[0]._replace(delivered_seq=10, ack_floor=10)
     assert status(before, read) is Status.OK
 
 
@@ -196,8 +196,8 @@ def test_ephemeral_without_acknowledgement_is_never_exhausted() -> None:
     """Under ack policy none the floor means nothing, nor before anything was delivered."""
     done = sample(0, ack_policy="none", num_pending=0, delivered_seq=10, delivered_count=10)
     assert status(done) is Status.OK
-    assert status(replace(done, ack_policy="explicit")) is Status.EXHAUSTED
-    assert status(replace(done, ack_policy="explicit", delivered_count=0)) is Status.OK
+    assert status(done._replace(ack_policy="explicit")) is Status.EXHAUSTED
+    assert status(done._replace(ack_policy="explicit", delivered_count=0)) is Status.OK
 
 
 def test_eta_is_never_for_a_backlog_that_stands() -> None:
@@ -206,7 +206,7 @@ def test_eta_is_never_for_a_backlog_that_stands() -> None:
     assert drain_eta_s([sample(0)]) is None
     assert drain_eta_s([sample(0), sample(2)]) == math.inf
     assert drain_eta_s([sample(0), sample(2, num_pending=6)]) == pytest.approx(3.0)
-    never = replace(sample(0), drain_eta_s=math.inf)
+    never = sample(0)._replace(drain_eta_s=math.inf)
     assert orjson.loads(as_line(never))["drain_eta_s"] is None
 
 
@@ -220,7 +220,7 @@ def test_advice_follows_littles_law() -> None:
     """100 in flight at 50/s are 2 s each: the maximum for twice the rate is 200."""
     usual = {"num_ack_pending": 100, "max_ack_pending": 100, "ack_wait_s": 3.0}
     a = sample(0, acked_count=0, **usual)
-    b = replace(sample(2, acked_count=100, **usual), status=Status.SATURATED)
+    b = sample(2, acked_count=100, **usual)._replace(status=Status.SATURATED)
     advice = " ".join(advise([a, b]))
     assert "twice the rate needs 200" in advice
     assert "ack_wait is 3 s: raise it to 4 s" in advice
@@ -274,5 +274,5 @@ def test_a_backlog_that_is_young_is_no_warning() -> None:
     """The last sample before a stall may be one more than the one before it by chance."""
     before, after = behind(1, 1), behind(2, 2)
     assert status(behind(0, 0), before, after) is Status.WARN
-    young = replace(before, oldest_age_s=0.01)
+    young = before._replace(oldest_age_s=0.01)
     assert status(behind(0, 0), young, after) is Status.OK

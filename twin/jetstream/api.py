@@ -4,6 +4,7 @@ Times in configurations are nanoseconds, as on the wire.
 """
 
 from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -20,6 +21,7 @@ __all__ = [
     "StreamInfo",
     "StreamState",
     "call",
+    "call_decoded",
     "consumer_info",
     "consumer_infos",
     "stored_subject",
@@ -166,16 +168,50 @@ async def call(
 
     Raises ApiRefused for an error answer, BrokerUnreachable when there is none.
     """
-    subject = f"{connection.options.api}.{verb}"
-    payload = orjson.dumps(body) if body else b""
-    answer = (await connection.request(subject, payload, timeout_s=timeout_s))[3]
+    subject, answer = await _ask(connection, verb, body, timeout_s)
     try:
         failure = _Envelope.model_validate_json(answer).error
     except ValidationError as error:
-        raise ApiRefused(subject, 0, 0, f"not a JetStream answer: {answer[:200]!r}") from error
+        raise _strange(subject, answer) from error
     if failure is not None:
-        raise ApiRefused(subject, failure.code, failure.err_code, failure.description)
+        raise _refused(subject, failure)
     return answer
+
+
+async def call_decoded(
+    connection: Connection, verb: str, body: Mapping[str, object] | None = None
+) -> dict[str, Any]:
+    """Return the answer to `<api>.<verb>` decoded, and not yet validated: a long one is read once.
+
+    Raises as `call` does.
+    """
+    subject, answer = await _ask(connection, verb, body, _TIMEOUT_S)
+    try:
+        decoded = orjson.loads(answer)
+        failure = _Failure.model_validate(decoded["error"]) if "error" in decoded else None
+    except (orjson.JSONDecodeError, TypeError, ValidationError) as error:
+        raise _strange(subject, answer) from error
+    if failure is not None:
+        raise _refused(subject, failure)
+    if not isinstance(decoded, dict):
+        raise _strange(subject, answer)
+    return decoded
+
+
+async def _ask(
+    connection: Connection, verb: str, body: Mapping[str, object] | None, timeout_s: float
+) -> tuple[str, bytes]:
+    subject = f"{connection.options.api}.{verb}"
+    payload = orjson.dumps(body) if body else b""
+    return subject, (await connection.request(subject, payload, timeout_s=timeout_s))[3]
+
+
+def _strange(subject: str, answer: bytes) -> ApiRefused:
+    return ApiRefused(subject, 0, 0, f"not a JetStream answer: {answer[:200]!r}")
+
+
+def _refused(subject: str, failure: _Failure) -> ApiRefused:
+    return ApiRefused(subject, failure.code, failure.err_code, failure.description)
 
 
 async def stream_info(connection: Connection, stream: str) -> StreamInfo | None:

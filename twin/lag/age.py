@@ -3,6 +3,7 @@
 import asyncio
 from bisect import bisect_left
 from collections import deque
+from collections.abc import Container
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -59,27 +60,51 @@ class Ages:
         """Drop what is known of a consumer that is gone."""
         self._known.pop((stream, consumer), None)
 
+    @property
+    def streams(self) -> set[str]:
+        """The streams of which something is known."""
+        return {*self._anchors, *(stream for stream, _ in self._known)}
+
+    def keep(self, streams: Container[str]) -> None:
+        """Drop what is known of all other streams."""
+        for gone in [one for one in self._anchors if one not in streams]:
+            del self._anchors[gone]
+        for key in [key for key in self._known if key[0] not in streams]:
+            del self._known[key]
+
     async def oldest(
         self, name: str, stream: Stream, consumers: list[Listed], now_ns: int
     ) -> dict[str, Oldest]:
         """Return the oldest unprocessed message of each of `consumers`, which have a backlog."""
-        moved = [one for one in consumers if not self._rests(name, one, stream)]
+        found: dict[str, Oldest] = {}
+        moved = []
+        for one in consumers:
+            age = self._resting(name, one, stream, now_ns)
+            if age is None:
+                moved.append(one)
+            else:
+                found[one.name] = age
         moved.sort(key=lambda one: self._asked_ns(name, one.name))
-        chosen = moved[: self._gets]
-        await asyncio.gather(*(self._ask(name, one, stream, now_ns) for one in chosen))
-        return {one.name: self._age(name, one, stream, now_ns) for one in consumers}
+        await asyncio.gather(*(self._ask(name, one, stream, now_ns) for one in moved[: self._gets]))
+        for place, one in enumerate(moved):
+            asked = self._resting(name, one, stream, now_ns) if place < self._gets else None
+            found[one.name] = asked or self._interpolated(name, one, stream, now_ns)
+        return found
 
     def _asked_ns(self, stream: str, consumer: str) -> int:
         known = self._known.get((stream, consumer))
         return known.asked_ns if known else 0
 
-    def _rests(self, name: str, one: Listed, stream: Stream) -> bool:
+    def _resting(self, name: str, one: Listed, stream: Stream, now_ns: int) -> Oldest | None:
+        """Return the age of a message that was asked for and is the oldest still, else None."""
         known = self._known.get((name, one.name))
-        return (
-            known is not None
-            and known.floor == one.ack_floor.stream_seq
-            and known.seq >= stream.state.first_seq
-        )
+        if (
+            known is None
+            or known.floor != one.ack_floor.stream_seq
+            or known.seq < stream.state.first_seq
+        ):
+            return None
+        return Oldest(max(0.0, (now_ns - known.stored_ns) / 1e9), known.seq)
 
     async def _ask(self, name: str, one: Listed, stream: Stream, now_ns: int) -> None:
         after = max(one.ack_floor.stream_seq + 1, stream.state.first_seq)
@@ -94,17 +119,14 @@ class Ages:
         floor = one.ack_floor.stream_seq
         self._known[name, one.name] = _Known(floor, stored.seq, rfc3339_ns(stored.time), now_ns)
 
-    def _age(self, name: str, one: Listed, stream: Stream, now_ns: int) -> Oldest:
-        if self._rests(name, one, stream):
-            known = self._known[name, one.name]
-            return Oldest(max(0.0, (now_ns - known.stored_ns) / 1e9), known.seq)
+    def _interpolated(self, name: str, one: Listed, stream: Stream, now_ns: int) -> Oldest:
         after = max(one.ack_floor.stream_seq + 1, stream.state.first_seq)
         stored_ns = self._interpolated_ns(name, after)
         return Oldest(None if stored_ns is None else max(0.0, (now_ns - stored_ns) / 1e9), None)
 
     def _interpolated_ns(self, name: str, seq: int) -> int | None:
         anchors = self._anchors[name]
-        place = bisect_left(anchors, seq, key=lambda anchor: anchor[0])
+        place = bisect_left(anchors, (seq,))
         if place >= len(anchors):
             return None
         high_seq, high_ns = anchors[place]

@@ -1,13 +1,14 @@
 """What JetStream tells about streams and consumers, as far as lag needs it: lean models."""
 
 from fnmatch import fnmatchcase
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from twin.jetstream.api import ApiRefused, call
+from twin.jetstream.api import ApiRefused, call, call_decoded
 from twin.jetstream.connection import Connection
 
-__all__ = ["Listed", "Stored", "Stream", "next_message", "read_consumers", "read_stream", "streams"]
+__all__ = ["Listed", "Listing", "Stored", "Stream", "next_message", "read_stream", "streams"]
 
 NOT_FOUND = 404
 STREAM_NOT_FOUND = 10059
@@ -85,7 +86,7 @@ class Stream(_Answer):
 
 class _Page(_Answer):
     total: int = 0
-    consumers: tuple[Listed, ...] = ()
+    consumers: tuple[Any, ...] = ()
     missing: tuple[str, ...] | None = None
 
 
@@ -136,22 +137,63 @@ async def read_stream(connection: Connection, name: str) -> Stream | None:
         raise
 
 
-async def read_consumers(connection: Connection, stream: str) -> tuple[dict[str, Listed], set[str]]:
-    """Return all consumers of a stream by name, a page at a time, and those that gave no answer.
+class Listing:
+    """The consumers of a stream, listed again and again: what did not change is read once."""
 
-    The second are known to a cluster's meta leader, but their own leader did not answer.
-    """
-    found: dict[str, Listed] = {}
-    silent: set[str] = set()
-    seen = 0
-    while True:
-        answer = await call(connection, f"CONSUMER.LIST.{stream}", {"offset": seen})
-        page = _Page.model_validate_json(answer)
-        found |= {one.name: one for one in page.consumers}
-        silent |= set(page.missing or ())
-        seen += len(page.consumers) + len(page.missing or ())
-        if not page.consumers or seen >= page.total:
-            return found, silent - found.keys()
+    def __init__(self, connection: Connection, stream: str) -> None:
+        self._connection = connection
+        self._stream = stream
+        self._read: dict[str, tuple[dict[str, Any], Listed]] = {}
+
+    async def read(self) -> tuple[dict[str, Listed], set[str]]:
+        """Return all consumers by name, a page at a time, and those that gave no answer.
+
+        The second are known to a cluster's meta leader, but their own leader did not answer.
+        Raises ApiRefused.
+        """
+        read: dict[str, tuple[dict[str, Any], Listed]] = {}
+        silent: set[str] = set()
+        seen = 0
+        while True:
+            page = await self._page(seen)
+            read |= dict(map(self._entry, page.consumers))
+            silent |= set(page.missing or ())
+            seen += len(page.consumers) + len(page.missing or ())
+            if not page.consumers or seen >= page.total:
+                break
+        self._read = read
+        return {name: listed for name, (_, listed) in read.items()}, silent - read.keys()
+
+    async def _page(self, offset: int) -> _Page:
+        verb = f"CONSUMER.LIST.{self._stream}"
+        try:
+            return _Page.model_validate(
+                await call_decoded(self._connection, verb, {"offset": offset})
+            )
+        except ValidationError as error:
+            raise self._strange(error) from error
+
+    def _entry(self, entry: Any) -> tuple[str, tuple[dict[str, Any], Listed]]:
+        """Return a consumer as it came and as it is read, the latter from before where it can be.
+
+        `ts` is when the server looked, so it always differs.
+        """
+        try:
+            entry.pop("ts", None)
+            before = self._read.get(entry["name"])
+            if before is None:
+                return entry["name"], (entry, Listed.model_validate(entry))
+            known, listed = before
+            if known == entry:
+                return entry["name"], before
+            settled = {"config": listed.config} if known.get("config") == entry["config"] else {}
+            return entry["name"], (entry, Listed.model_validate(entry | settled))
+        except (AttributeError, KeyError, TypeError, ValidationError) as error:
+            raise self._strange(error) from error
+
+    def _strange(self, error: Exception) -> ApiRefused:
+        text = f"not a list of consumers: {error}"
+        return ApiRefused(f"CONSUMER.LIST.{self._stream}", 0, 0, text)
 
 
 async def next_message(

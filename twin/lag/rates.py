@@ -54,11 +54,13 @@ def _ends(
     samples: Sequence[ConsumerSample],
 ) -> tuple[ConsumerSample, ConsumerSample, float] | None:
     """Return the first and last sample since the last failure, and the seconds between."""
-    good: list[ConsumerSample] = []
+    if not samples or samples[-1].error is not None:
+        return None
+    first = last = samples[-1]
     for one in reversed(samples):
         if one.error is not None:
             break
-        good.append(one)
-    if len(good) < 2 or good[0].wall_ns <= good[-1].wall_ns:
+        first = one
+    if first.wall_ns >= last.wall_ns:
         return None
-    return good[-1], good[0], (good[0].wall_ns - good[-1].wall_ns) / 1e9
+    return first, last, (last.wall_ns - first.wall_ns) / 1e9

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
-__all__ = ["ALL", "ConsumerSample", "Status", "StreamSample", "Watched"]
+__all__ = ["ALL", "ConsumerSample", "Judgement", "Status", "StreamSample", "Watched"]
 
 ALL: Final = "*"
 """Stands for consumers (or streams) of which not even the names are known."""
@@ -35,8 +35,16 @@ class Watched:
     filter_subjects: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ConsumerSample:
+class Judgement(NamedTuple):
+    """What a sample means after those before it: the last fields of a ConsumerSample."""
+
+    status: Status
+    reason: str
+    drain_eta_s: float | None
+    redelivery_rate: float | None
+
+
+class ConsumerSample(NamedTuple):
     """Counters of one consumer at `wall_ns`; a failed poll has `error` and no counters.
 
     `missing` tells a consumer (or stream) that does not exist from a poll that failed.
@@ -67,8 +75,6 @@ class ConsumerSample:
     oldest_age_s: float | None = None
     exhausted: int = 0
     terminated: int = 0
-    status: Status | None = None
-    reason: str = ""
     missing: bool = False
     naks: int = 0
     told: bool = True
@@ -79,8 +85,6 @@ class ConsumerSample:
     delivered_count: int = 0
     acked_count: int = 0
     oldest_seq: int | None = None
-    drain_eta_s: float | None = None
-    redelivery_rate: float | None = None
     max_ack_pending: int = -1
     max_deliver: int = -1
     ack_wait_s: float = 0.0
@@ -88,6 +92,14 @@ class ConsumerSample:
     created: str = ""
     cluster: str = ""
     leader: str = ""
+    status: Status | None = None
+    reason: str = ""
+    drain_eta_s: float | None = None
+    redelivery_rate: float | None = None
+
+    def judged(self, found: Judgement) -> "ConsumerSample":
+        """Return the sample with what it means."""
+        return ConsumerSample._make(self[: -len(found)] + found)
 
     def as_row(self) -> dict[str, object]:
         """Return the sample as a row of `lag.jsonl`."""

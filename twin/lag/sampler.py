@@ -2,17 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 from twin.errors import InfrastructureError
 from twin.jetstream.connection import Connection
 from twin.jetstream.permits import complained
 from twin.lag.age import Ages, Oldest
-from twin.lag.listing import WILDCARDS, Listed, Stream, read_consumers, read_stream, streams
+from twin.lag.history import History
+from twin.lag.listing import WILDCARDS, Listed, Listing, Stream, read_stream, streams
 from twin.lag.sample import ALL, ConsumerSample, StreamSample, Watched
-from twin.lag.status import History, StatusRules
+from twin.lag.status import StatusRules
 
 __all__ = ["GivenUp", "LagSampler"]
 
@@ -29,6 +29,21 @@ _NOTHING: Final = Oldest(None, None)
 class _Round(NamedTuple):
     samples: list[ConsumerSample]
     stream: StreamSample | None
+
+
+class _Look(NamedTuple):
+    wall_ns: int
+    name: str
+    stream: Stream
+
+
+class _Lost(NamedTuple):
+    """What the advisories told of a consumer so far; nothing where they cannot be heard."""
+
+    exhausted: int
+    terminated: int
+    naks: int
+    told: bool
 
 
 class LagSampler:
@@ -71,6 +86,7 @@ class LagSampler:
         self._patterns = tuple(patterns)
         self._max_consumers = max_consumers
         self._ages = Ages(connection)
+        self._listings: dict[str, Listing] = {}
         self._names: list[str] = []
         self._fixed: dict[str, list[Watched]] = {}
         self._found: dict[str, dict[str, int]] = {}
@@ -88,6 +104,11 @@ class LagSampler:
             due = max(due + interval_s, time.monotonic())
             await asyncio.sleep(due - time.monotonic())
 
+    @property
+    def kept(self) -> int:
+        """The number of streams of which something is kept from one look to the next."""
+        return len(self._listings.keys() | self._found.keys() | self._ages.streams)
+
     def complain(self, text: str) -> None:
         """Take what the server says, to tell what is not permitted from what is not answered."""
         self._refused.append(text)
@@ -99,6 +120,7 @@ class LagSampler:
         lost = await self._find_streams(timeout_s)
         left_s = max(0.0, timeout_s - (time.monotonic() - started))
         names = dict.fromkeys([*self._fixed, *self._names, *self._found])
+        self._keep(names)
         self.dropped = 0
         rounds = await asyncio.gather(*(self._stream(name, left_s, timeout_s) for name in names))
         found = [*lost, *(sample for one in rounds for sample in one.samples)]
@@ -107,6 +129,13 @@ class LagSampler:
         self.latest = {(sample.stream, sample.consumer): sample for sample in samples}
         self.round_s = time.monotonic() - started
         return samples
+
+    def _keep(self, names: Iterable[str]) -> None:
+        """Hold on to what is known of these streams, and to nothing of others."""
+        self._listings = {
+            name: self._listings.get(name) or Listing(self.connection, name) for name in names
+        }
+        self._ages.keep(self._listings)
 
     async def _find_streams(self, timeout_s: float) -> list[ConsumerSample]:
         """Look for streams; those known already are kept where the server does not answer.
@@ -142,17 +171,16 @@ class LagSampler:
         except InfrastructureError as error:
             text = str(error).partition("\n")[0]
         blank = self._blank(name, now) or [ConsumerSample(now, ALL, name, ALL)]
-        return _Round([replace(sample, error=text) for sample in blank], None)
+        return _Round([sample._replace(error=text) for sample in blank], None)
 
     def _blank(self, name: str, now: int) -> list[ConsumerSample]:
-        fixed = self._fixed.get(name, [])
-        taken = {one.consumer for one in fixed}
-        found = [one for one in self._found.get(name, ()) if one not in taken]
-        return [
-            ConsumerSample(now, role, name, consumer)
-            for role, consumer in [(one.role, one.consumer) for one in fixed]
-            + [(one, one) for one in found]
-        ]
+        return [ConsumerSample(now, role, name, one) for role, one in self._wanted(name)]
+
+    def _wanted(self, name: str) -> list[tuple[str, str]]:
+        """Return roles and names of a stream's consumers: the watched, then those found."""
+        wanted = [(one.role, one.consumer) for one in self._fixed.get(name, ())]
+        taken = {consumer for _, consumer in wanted}
+        return wanted + [(one, one) for one in self._found.get(name, ()) if one not in taken]
 
     async def _look(self, name: str, now: int) -> _Round:
         stream = await read_stream(self.connection, name)
@@ -162,32 +190,25 @@ class LagSampler:
             blank = self._blank(name, now)
             if not blank and name in self._patterns and not WILDCARDS & set(name):
                 blank = [ConsumerSample(now, ALL, name, ALL)]
-            gone = [replace(one, error=text, missing=True) for one in blank]
+            gone = [one._replace(error=text, missing=True) for one in blank]
             return _Round(gone, None)
-        listed, silent = await read_consumers(self.connection, name)
+        listed, silent = await self._listings[name].read()
         if name in self._names or name in self._found:
             self._remember(name, listed, now)
         self._ages.anchor(name, stream, now)
-        blank = self._blank(name, now)
-        behind = [
-            found
-            for one in blank
-            if (found := listed.get(one.consumer)) and (found.num_pending or found.num_ack_pending)
-        ]
+        wanted = self._wanted(name)
+        there = [listed[one] for _, one in wanted if one in listed]
+        behind = [one for one in there if one.num_pending or one.num_ack_pending]
         oldest = await self._ages.oldest(name, stream, behind, now)
-        told = self.heard()
-        samples = [
-            _complete(
-                replace(one, told=told),
-                stream,
-                found,
-                oldest.get(one.consumer, _NOTHING),
-                (*self._given_up(name, one.consumer), self._naks(name, one.consumer)),
-            )
-            if (found := listed.get(one.consumer))
-            else _absent(one, one.consumer in silent)
-            for one in blank
-        ]
+        look, told = _Look(now, name, stream), self.heard()
+        samples = []
+        for role, who in wanted:
+            found = listed.get(who)
+            if found is None:
+                samples.append(_absent(ConsumerSample(now, role, name, who), who in silent))
+                continue
+            lost = _Lost(*self._given_up(name, who), self._naks(name, who), told)
+            samples.append(_complete(look, role, found, oldest.get(who, _NOTHING), lost))
         return _Round(samples, _stream_sample(name, stream, now))
 
     def _remember(self, name: str, listed: dict[str, Listed], now: int) -> None:
@@ -212,44 +233,43 @@ class LagSampler:
 
 def _absent(blank: ConsumerSample, silent: bool) -> ConsumerSample:
     if silent:
-        return replace(blank, error="the consumer's leader does not answer")
-    return replace(blank, error="the consumer does not exist", missing=True)
+        return blank._replace(error="the consumer's leader does not answer")
+    return blank._replace(error="the consumer does not exist", missing=True)
 
 
-def _complete(
-    blank: ConsumerSample,
-    stream: Stream,
-    found: Listed,
-    oldest: Oldest,
-    told: tuple[int, int, int],
-) -> ConsumerSample:
+def _complete(look: _Look, role: str, found: Listed, oldest: Oldest, lost: _Lost) -> ConsumerSample:
     backlog = found.num_pending + found.num_ack_pending
-    return replace(
-        blank,
+    config, state = found.config, look.stream.state
+    return ConsumerSample(
+        wall_ns=look.wall_ns,
+        role=role,
+        stream=look.name,
+        consumer=found.name,
         num_pending=found.num_pending,
         num_ack_pending=found.num_ack_pending,
         num_redelivered=found.num_redelivered,
         num_waiting=found.num_waiting,
         delivered_seq=found.delivered.stream_seq,
         ack_floor=found.ack_floor.stream_seq,
-        first_seq=stream.state.first_seq,
-        last_seq=stream.state.last_seq,
+        first_seq=state.first_seq,
+        last_seq=state.last_seq,
         backlog=backlog,
         oldest_age_s=oldest.age_s if backlog else 0.0,
-        exhausted=told[0],
-        terminated=told[1],
-        naks=told[2],
+        exhausted=lost.exhausted,
+        terminated=lost.terminated,
+        naks=lost.naks,
+        told=lost.told,
         paused=found.paused,
-        push=bool(found.config.deliver_subject),
+        push=bool(config.deliver_subject),
         filtered=bool(found.filters),
-        ack_policy=found.config.ack_policy,
+        ack_policy=config.ack_policy,
         delivered_count=found.delivered.consumer_seq,
         acked_count=found.ack_floor.consumer_seq,
         oldest_seq=oldest.seq,
-        max_ack_pending=found.config.max_ack_pending,
-        max_deliver=found.config.max_deliver,
-        ack_wait_s=found.config.ack_wait / 1e9,
-        description=found.config.description,
+        max_ack_pending=config.max_ack_pending,
+        max_deliver=config.max_deliver,
+        ack_wait_s=config.ack_wait / 1e9,
+        description=config.description,
         created=found.created,
         cluster=found.cluster.name,
         leader=found.cluster.leader,

@@ -3,18 +3,16 @@
 The order of the rules is the truth table of docs/lag.md; the first that holds decides.
 """
 
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from twin.lag.rates import drain_eta_s, redelivery_rate
 from twin.lag.sample import ConsumerSample, Status
 
-__all__ = ["Finding", "History", "StatusRules", "assess"]
+__all__ = ["Counters", "Finding", "StatusRules", "assess", "judge", "know"]
 
-_SLACK = 0.1
+SLACK: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +43,11 @@ class Finding(NamedTuple):
     reason: str = ""
 
 
-class _Counters(NamedTuple):
-    """The counters of a sample that succeeded."""
+OK: Final = Finding(Status.OK)
+
+
+class Counters(NamedTuple):
+    """The counters of a sample that succeeded, and what happened since the one before it."""
 
     wall_ns: int
     pending: int
@@ -56,6 +57,8 @@ class _Counters(NamedTuple):
     floor: int
     first: int
     sample: ConsumerSample
+    rewound: Finding | None = None
+    overrun: Finding | None = None
 
 
 def assess(samples: Sequence[ConsumerSample], now_ns: int, rules: StatusRules) -> Finding:
@@ -70,81 +73,118 @@ def assess(samples: Sequence[ConsumerSample], now_ns: int, rules: StatusRules) -
     age_s = (now_ns - newest.wall_ns) / 1e9
     if age_s > rules.stale_s:
         return Finding(Status.UNKNOWN, f"the last sample is {age_s:.1f} s old")
-    known = _known(samples)
-    window = _since(known, rules.window_s)
-    remembered = known[-len(_since(known, rules.memory_s)) - 1 :]
-    full = window[-1].wall_ns - window[0].wall_ns >= (1 - _SLACK) * rules.window_s * 1e9
-    findings = [rule(remembered) for rule in EVENTS]
-    if full and not any(one.sample.paused for one in window):
-        findings += [rule(window, rules) for rule in TRENDS]
-        findings.append(_creeping(remembered, rules))
-    return next(filter(None, findings), Finding(Status.OK))
+    return judge(_known(samples), rules)
 
 
-def _known(samples: Sequence[ConsumerSample]) -> list[_Counters]:
+def judge(known: list[Counters], rules: StatusRules) -> Finding:
+    """Return the status that good samples since the consumer was last missing mean together."""
+    start, from_ns = 0, known[-1].wall_ns - rules.memory_s * (1 + SLACK) * 1e9
+    while start + 1 < len(known) and known[start + 1].wall_ns < from_ns:
+        start += 1
+    remembered = known[start:]
+    for event in EVENTS:
+        if found := event(remembered):
+            return found
+    window = _reaching(known, rules.window_s)
+    if window and not any(one.sample.paused for one in window):
+        for trend in TRENDS:
+            if found := trend(window, rules):
+                return found
+        if found := _creeping(known, rules):
+            return found
+    return OK
+
+
+def _known(samples: Sequence[ConsumerSample]) -> list[Counters]:
     """Return what succeeded since the consumer was last missing."""
-    known: list[_Counters] = []
-    for one in reversed(samples):
-        if one.missing:
-            break
-        if one.error is None:
-            known.append(_counters(one))
-    return known[::-1]
+    known: list[Counters] = []
+    for one in samples:
+        know(known, one)
+    return known
 
 
-def _counters(one: ConsumerSample) -> _Counters:
-    return _Counters(
-        one.wall_ns,
-        one.num_pending or 0,
-        one.num_ack_pending or 0,
-        one.backlog or 0,
-        one.delivered_seq or 0,
-        one.ack_floor or 0,
-        one.first_seq or 0,
-        one,
-    )
+def know(known: list[Counters], one: ConsumerSample) -> None:
+    """Add a sample to what is known."""
+    if one.missing:
+        known.clear()
+    elif one.error is None:
+        now = Counters(
+            one.wall_ns,
+            one.num_pending or 0,
+            one.num_ack_pending or 0,
+            one.backlog or 0,
+            one.delivered_seq or 0,
+            one.ack_floor or 0,
+            one.first_seq or 0,
+            one,
+        )
+        if known:
+            before = known[-1]
+            rewound, overrun = _went_back(before, now), _lost(before, now)
+            if rewound or overrun:
+                now = now._replace(rewound=rewound, overrun=overrun)
+        known.append(now)
 
 
-def _since(known: list[_Counters], back_s: float) -> list[_Counters]:
-    start = known[-1].wall_ns - back_s * (1 + _SLACK) * 1e9
-    return [one for one in known if one.wall_ns >= start]
-
-
-def _rewound(seen: list[_Counters]) -> Finding | None:
-    for a, b in pairwise(seen):
-        for what, before, after in (
-            ("the ack floor", a.floor, b.floor),
-            ("delivery", a.delivered, b.delivered),
-        ):
-            if after < before:
-                return Finding(Status.REWIND, f"{what} went back from {before} to {after}")
+def _went_back(before: Counters, now: Counters) -> Finding | None:
+    if now.floor < before.floor:
+        text = f"the ack floor went back from {before.floor} to {now.floor}"
+        return Finding(Status.REWIND, text)
+    if now.delivered < before.delivered:
+        text = f"delivery went back from {before.delivered} to {now.delivered}"
+        return Finding(Status.REWIND, text)
     return None
 
 
-def _paused(seen: list[_Counters]) -> Finding | None:
+def _lost(before: Counters, now: Counters) -> Finding | None:
+    left = now.first - 1 - max(now.delivered, before.first - 1)
+    if not now.sample.filtered and before.pending and left > 0:
+        text = f"{left} messages left the stream before they were delivered"
+        return Finding(Status.OVERRUN, text)
+    oldest = before.sample.oldest_seq
+    if oldest is not None and now.floor < oldest < now.first:
+        return Finding(Status.OVERRUN, f"message {oldest} left the stream unprocessed")
+    return None
+
+
+def _reaching(known: list[Counters], back_s: float) -> list[Counters]:
+    """Return the last samples, three or more, that reach back so far; none where they do not.
+
+    A look that came late makes them reach further; twice as far, and too little was seen.
+    """
+    now_ns = known[-1].wall_ns
+    for start in range(len(known) - 3, -1, -1):
+        reach_s = (now_ns - known[start].wall_ns) / 1e9
+        if reach_s >= (1 - SLACK) * back_s:
+            return known[start:] if reach_s <= 2 * back_s else []
+    return []
+
+
+def _rewound(seen: list[Counters]) -> Finding | None:
+    for one in seen[1:]:
+        if one.rewound:
+            return one.rewound
+    return None
+
+
+def _paused(seen: list[Counters]) -> Finding | None:
     return Finding(Status.PAUSED, "delivery is paused") if seen[-1].sample.paused else None
 
 
-def _overrun(seen: list[_Counters]) -> Finding | None:
+def _overrun(seen: list[Counters]) -> Finding | None:
     now = seen[-1]
     unread = now.first - now.delivered - 1
     if not now.sample.filtered and now.pending and unread > 0:
         return Finding(
             Status.OVERRUN, f"{unread} messages left the stream before they were delivered"
         )
-    for a, b in pairwise(seen):
-        left = b.first - 1 - max(b.delivered, a.first - 1)
-        if not b.sample.filtered and a.pending and left > 0:
-            return Finding(
-                Status.OVERRUN, f"{left} messages left the stream before they were delivered"
-            )
-        oldest = a.sample.oldest_seq
-        if oldest is not None and b.floor < oldest < b.first:
-            return Finding(Status.OVERRUN, f"message {oldest} left the stream unprocessed")
+    for one in seen[1:]:
+        if one.overrun:
+            return one.overrun
     return None
 
 
-def _exhausted(seen: list[_Counters]) -> Finding | None:
+def _exhausted(seen: list[Counters]) -> Finding | None:
     oldest, now = seen[0].sample, seen[-1]
     exhausted = now.sample.exhausted - oldest.exhausted
     terminated = now.sample.terminated - oldest.terminated
@@ -158,15 +198,18 @@ def _exhausted(seen: list[_Counters]) -> Finding | None:
     return None
 
 
-def _progress(window: list[_Counters]) -> bool:
+def _progress(window: list[Counters]) -> bool:
     """Tell whether messages were settled: the floor rose, or more was taken and no more is held."""
-    first, last = window[0], window[-1]
+    return _settled(window[0], window[-1])
+
+
+def _settled(first: Counters, last: Counters) -> bool:
     taken = last.delivered > first.delivered
     return last.floor > first.floor or (taken and last.ack_pending <= first.ack_pending)
 
 
-def _stalled(window: list[_Counters], rules: StatusRules) -> Finding | None:
-    if not all(one.backlog for one in window) or _progress(window):
+def _stalled(window: list[Counters], rules: StatusRules) -> Finding | None:
+    if _progress(window) or not all(one.backlog for one in window):
         return None
     last = window[-1]
     text = f"no progress for {rules.window_s:g} s or more, {last.backlog} messages wait"
@@ -177,8 +220,10 @@ def _stalled(window: list[_Counters], rules: StatusRules) -> Finding | None:
     return Finding(Status.STALLED, text)
 
 
-def _storm(window: list[_Counters], _rules: StatusRules) -> Finding | None:
+def _storm(window: list[Counters], _rules: StatusRules) -> Finding | None:
     """Find a consumer that is given the same messages again and again, more than new ones."""
+    if not _redelivered(window[-2], window[-1]):
+        return None
     again = [_redelivered(a, b) for a, b in pairwise(window)]
     settled = window[-1].floor - window[0].floor
     if not all(again) or sum(again) <= settled:
@@ -189,7 +234,7 @@ def _storm(window: list[_Counters], _rules: StatusRules) -> Finding | None:
     )
 
 
-def _redelivered(before: _Counters, after: _Counters) -> int:
+def _redelivered(before: Counters, after: Counters) -> int:
     """Return deliveries that were not the first of their message; under a filter, at most."""
     a, b = before.sample, after.sample
     deliveries = b.delivered_count - a.delivered_count
@@ -198,35 +243,41 @@ def _redelivered(before: _Counters, after: _Counters) -> int:
     return max(0, deliveries - (after.delivered - before.delivered))
 
 
-def _saturated(window: list[_Counters], _rules: StatusRules) -> Finding | None:
+def _saturated(window: list[Counters], _rules: StatusRules) -> Finding | None:
     limit = window[-1].sample.max_ack_pending
     if limit > 0 and all(one.ack_pending >= limit and one.pending for one in window):
         return Finding(Status.SATURATED, f"ack pending is at its maximum of {limit}")
     return None
 
 
-def _growing(window: list[_Counters], rules: StatusRules) -> Finding | None:
+def _growing(window: list[Counters], rules: StatusRules) -> Finding | None:
     """Find a consumer that works in every interval, and falls behind in every interval."""
-    steps = list(pairwise(window))
-    if all(a.backlog < b.backlog and _progress([a, b]) for a, b in steps):
+    if _grows(window) and all(_settled(a, b) for a, b in pairwise(window)):
         return _behind(window, rules)
     return None
 
 
-def _creeping(remembered: list[_Counters], rules: StatusRules) -> Finding | None:
+def _grows(window: list[Counters]) -> bool:
+    if window[-2].backlog >= window[-1].backlog:
+        return False
+    return all(a.backlog < b.backlog for a, b in pairwise(window))
+
+
+def _creeping(known: list[Counters], rules: StatusRules) -> Finding | None:
     """Find a consumer that falls behind in every interval, and works in some of them.
 
     Progress in the last interval alone is that of one that has just come back.
     """
-    recent = _since(remembered, rules.memory_s)
-    full = recent[-1].wall_ns - recent[0].wall_ns >= (1 - _SLACK) * rules.memory_s * 1e9
-    grows = all(a.backlog < b.backlog for a, b in pairwise(recent))
-    if full and grows and not any(one.sample.paused for one in recent) and _progress(recent[:-1]):
+    if known[-2].backlog >= known[-1].backlog:
+        return None
+    recent = _reaching(known, rules.memory_s)
+    grows = recent and _grows(recent)
+    if grows and not any(one.sample.paused for one in recent) and _progress(recent[:-1]):
         return _behind(recent, rules)
     return None
 
 
-def _behind(seen: list[_Counters], rules: StatusRules) -> Finding | None:
+def _behind(seen: list[Counters], rules: StatusRules) -> Finding | None:
     grew = seen[-1].backlog - seen[0].backlog
     ages = [one.sample.oldest_age_s for one in seen[-2:]]
     if any(age_s is not None and age_s < rules.warn_age_s for age_s in ages):
@@ -234,50 +285,15 @@ def _behind(seen: list[_Counters], rules: StatusRules) -> Finding | None:
     return Finding(Status.WARN, f"the backlog grew by {grew} to {seen[-1].backlog}")
 
 
-EVENTS: Final[tuple[Callable[[list[_Counters]], Finding | None], ...]] = (
+EVENTS: Final[tuple[Callable[[list[Counters]], Finding | None], ...]] = (
     _rewound,
     _paused,
     _overrun,
     _exhausted,
 )
-TRENDS: Final[tuple[Callable[[list[_Counters], StatusRules], Finding | None], ...]] = (
+TRENDS: Final[tuple[Callable[[list[Counters], StatusRules], Finding | None], ...]] = (
     _storm,
     _stalled,
     _saturated,
     _growing,
 )
-
-
-class History:
-    """The last samples of many consumers, and the status that each new one brings."""
-
-    def __init__(self, rules: StatusRules) -> None:
-        self.rules = rules
-        self._samples: dict[tuple[str, str], deque[ConsumerSample]] = {}
-
-    def add(self, sample: ConsumerSample) -> ConsumerSample:
-        """Remember a sample; return it with its status, reason, drain ETA and redelivery rate.
-
-        Of polls that fail in a row only the last is kept, and one sample from before the
-        memory: what happened while nothing was seen is judged against it.
-        """
-        seen = self._samples.setdefault((sample.stream, sample.consumer), deque())
-        if seen and seen[-1].error is not None and seen[-1].missing == sample.missing:
-            seen.pop()
-        seen.append(sample)
-        keep_ns = max(self.rules.memory_s, self.rules.window_s) * (1 + _SLACK) * 1e9
-        while len(seen) > 1 and seen[1].wall_ns < sample.wall_ns - keep_ns:
-            seen.popleft()
-        status, reason = assess(seen, sample.wall_ns, self.rules)
-        eta_s, rate = (None, None) if sample.error else (drain_eta_s(seen), redelivery_rate(seen))
-        return replace(
-            sample, status=status, reason=reason, drain_eta_s=eta_s, redelivery_rate=rate
-        )
-
-    def of(self, stream: str, consumer: str) -> tuple[ConsumerSample, ...]:
-        """Return the remembered samples of a consumer, oldest first."""
-        return tuple(self._samples.get((stream, consumer), ()))
-
-    def forget(self, stream: str, consumer: str) -> None:
-        """Drop a consumer that is gone for good."""
-        self._samples.pop((stream, consumer), None)

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from twin.errors import TwinError
@@ -101,8 +101,8 @@ def _reason(trial: Trial, result: Result) -> str:
 
 def blindly(sample: ConsumerSample) -> ConsumerSample:
     """Read every backlog as none, as a monitor does that takes a missing figure for 0."""
-    return replace(
-        sample, num_pending=0, num_ack_pending=0, backlog=0, oldest_age_s=0.0, num_redelivered=0
+    return sample._replace(
+        num_pending=0, num_ack_pending=0, backlog=0, oldest_age_s=0.0, num_redelivered=0
     )
 
 
