@@ -20,6 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from twin.descendants import Descendants
 from twin.errors import ProcessFailed
 
 __all__ = ["ChildProcess", "tail"]
@@ -55,7 +56,7 @@ class ChildProcess:
         self,
         popen: "subprocess.Popen[bytes]",
         guardian: "subprocess.Popen[bytes] | None",
-        family: bool = False,
+        family: Descendants | None = None,
     ) -> None:
         self._popen = popen
         self._guardian = guardian
@@ -76,11 +77,13 @@ class ChildProcess:
 
         Raises ProcessFailed when the program cannot be started, or when the caller is not
         the main thread. `guardian` chooses the pipe instead of PDEATHSIG. With `family`,
-        what the child has started in its process group is killed, paused and resumed with it,
-        and does not outlive `terminate`.
+        what the child has started is killed, paused and resumed with it, and does not outlive
+        `terminate`: its process group, and on Linux its Descendants elsewhere.
         """
         if threading.current_thread() is not threading.main_thread():
             raise ProcessFailed("Child processes are started from the main thread only.")
+        descendants = Descendants() if family else None
+        mark = descendants.environment if descendants else {}
         with contextlib.ExitStack() as stack:
             output = stack.enter_context(log_path.open("ab")) if log_path else subprocess.DEVNULL
             try:
@@ -90,13 +93,13 @@ class ChildProcess:
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     cwd=cwd,
-                    env={**os.environ, **(env or {})},
+                    env={**os.environ, **(env or {}), **mark},
                     process_group=0,
                     preexec_fn=None if guardian else _die_with(os.getpid()),  # noqa: PLW1509
                 )
             except OSError as error:
                 raise ProcessFailed(f"{argv[0]} cannot be started: {error}") from error
-        return cls(popen, _guard(popen.pid) if guardian else None, family)
+        return cls(popen, _guard(popen.pid) if guardian else None, descendants)
 
     @property
     def pid(self) -> int:
@@ -130,10 +133,14 @@ class ChildProcess:
     def kill(self) -> None:
         """End the child at once (SIGKILL); `wait` tells when it is gone."""
         self._signal_all(signal.SIGKILL)
+        if self._family:
+            self._family.kill()
 
     def pause(self) -> None:
         """Stop the child where it is (SIGSTOP); returns when all of its threads stand still."""
         self._signal_all(signal.SIGSTOP)
+        if self._family:
+            self._family.pause()
         end = time.monotonic() + _STOP_S
         while self.returncode is None and time.monotonic() < end:
             if os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT):
@@ -142,6 +149,8 @@ class ChildProcess:
 
     def resume(self) -> None:
         """Let a paused child go on (SIGCONT)."""
+        if self._family:
+            self._family.resume()
         self._signal_all(signal.SIGCONT)
 
     async def __aenter__(self) -> Self:
@@ -161,8 +170,8 @@ class ChildProcess:
             self._popen.send_signal(number)
 
     def _signal_all(self, number: signal.Signals) -> None:
-        """Send a signal to the child, and to its family if that counts."""
-        if not self._family:
+        """Send a signal to the child, and to its group if its family counts."""
+        if self._family is None:
             self.send_signal(number)
             return
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -179,7 +188,8 @@ class ChildProcess:
             self._popen.wait(_REAP_S)
         if self._family:
             self._signal_all(signal.SIGKILL)
-            self._family = False  # the number of the group may become another one's
+            self._family.kill()
+            self._family = None  # the number of the group may become another one's
         self._dismiss_guardian()
 
     def _dismiss_guardian(self) -> None:

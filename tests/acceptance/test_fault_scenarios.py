@@ -67,13 +67,41 @@ def test_a_fault_hits_the_client_that_it_names(tmp_path: Path) -> None:
     assert result["reasons"] == []
 
 
-def test_a_toxic_without_traffic_makes_the_run_invalid(tmp_path: Path) -> None:
-    """A limit that no connection reached did not fire: INVALID, and it says so."""
-    file = written(tmp_path, "  - {at: 4s, do: {fault: net.limit_data, bytes: 100000000, for: 1s}}")
+SPARING = {
+    "net.limit_data, bytes: 100000000, for: 1s": "nothing of bots was hit",
+    "net.bandwidth, rate: 10000000, for: 1s": "nothing of bots was hit",
+    "net.latency, latency: 1s, toxicity: 0.0001, for: 1s": "nothing of bots was hit",
+    "net.slicer, average_size: 65000, for: 1s": "nothing of bots was hit",
+    "stream.evict, stream: QIKI_EVENTS_V1, max_msgs: 1000000, for: 1s": "no message was evicted",
+    "stream.full, stream: QIKI_RADAR_V1, for: 10ms": "no message was refused",
+    "consumer.slow, consumer: worker, rate: 1000000, for: 1s": "no message was late",
+    "consumer.stall, consumer: idler, for: 1s": "no message was held",
+    "consumer.pause, consumer: sleeper, for: 1s": "no message was kept waiting",
+    "consumer.crash, consumer: dozer, for: 1s": "no message was kept waiting",
+    "service.slow, service: rest, share: 0.5, for: 200ms": "",
+}
+
+
+def test_faults_that_hit_nothing_make_the_run_invalid(tmp_path: Path) -> None:
+    """Each fault that had no effect is told, with what it did not hit; one that had is not."""
+    events = "\n".join(f"  - {{at: 4s, do: {{fault: {fault}}}}}" for fault in SPARING)
+    nothing = "stream: QIKI_EVENTS_V1, subjects: [qiki.events.v1.state]"
+    consumers = "{worker: {stream: QIKI_EVENTS_V1}, " + ", ".join(
+        f"{name}: {{{nothing}}}" for name in ("idler", "sleeper", "dozer")
+    )
+    service = "services: {rest: {command: [sleep, 60]}}"
+    file = written(tmp_path, events, f"consumers: {consumers}}}\n{service}")
     result, _ = run(file, tmp_path / "runs")
     assert result["verdict"] == "INVALID"
-    [reason] = result["reasons"]
-    assert "net.limit_data failed: nothing of bots" in reason["message"]
+    told = {fault["fault"]: (fault["outcome"], fault["detail"]) for fault in result["faults"]}
+    assert told.pop("service.slow") == ("fired", "stopped 2 times")
+    meant = {
+        fault.partition(",")[0]: ("had no effect", why) for fault, why in SPARING.items() if why
+    }
+    assert told == meant
+    messages = [reason["message"] for reason in result["reasons"]]
+    assert "fault net.limit_data had no effect: nothing of bots was hit" in messages
+    assert len(messages) == len(meant)
 
 
 def test_restarts_and_a_slow_registrar_lose_nothing(tmp_path: Path) -> None:

@@ -90,6 +90,56 @@ async def test_what_a_wrapper_has_started_ends_with_it(
     await until(lambda: not works(inner))
 
 
+DAEMON = """
+import os, sys, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        open("inner.part", "w").write(str(os.getpid()))
+        os.rename("inner.part", "inner.pid")
+        time.sleep(60)
+    os._exit(0)
+os.wait()
+while not os.path.exists("inner.pid"):
+    time.sleep(0.01)
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="daemons are found by /proc")
+@pytest.mark.parametrize("end", ["kill", "end", "stop"])
+async def test_a_daemon_ends_with_its_service(
+    end: str, tmp_path: Path, until: Callable[..., Awaitable[None]]
+) -> None:
+    """What has left the service's process group and has no parent any more is found as well."""
+    mine = service(tmp_path, DAEMON)
+    await mine.start()
+    inner = int((tmp_path / "inner.pid").read_text())
+    assert works(inner)
+    await getattr(mine, end)()
+    await until(lambda: not works(inner))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="daemons are found by /proc")
+async def test_a_daemon_stands_still_with_its_service(
+    tmp_path: Path, until: Callable[..., Awaitable[None]]
+) -> None:
+    """A pause stops all that the service has started, and a resume lets all go on."""
+
+    def state() -> str:
+        return Path(f"/proc/{inner}/stat").read_text().rpartition(")")[2].split()[0]
+
+    mine = service(tmp_path, DAEMON)
+    await mine.start()
+    inner = int((tmp_path / "inner.pid").read_text())
+    mine.pause()
+    await until(lambda: state() == "T")
+    mine.resume()
+    await until(lambda: state() == "S")
+    await mine.stop()
+
+
 async def test_a_launcher_that_is_gone_leaves_nothing(
     tmp_path: Path, until: Callable[..., Awaitable[None]]
 ) -> None:

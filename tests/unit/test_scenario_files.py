@@ -196,7 +196,7 @@ def test_load_shapes_that_cannot_be_are_refused_where_they_stand(tmp_path: Path)
 
 def test_conditions_can_watch_the_broker_and_its_consumers(tmp_path: Path) -> None:
     """Publisher, broker, consumers and streams are known by name; others are refused."""
-    good = "[{when: consumer.registrar.backlog > 9, hold: 1s, repeat: 3, do: {fault: broker.kill}}]"
+    good = "[{when: consumer.registrar.backlog > 0, hold: 1s, repeat: 3, do: {fault: broker.kill}}]"
     for one in ("stream.QIKI_EVENTS_V1.fill", "publish.waiting", "consumer.registrar.status.warn"):
         text = good.replace("consumer.registrar.backlog", one)
         assert load_scenario(write(tmp_path, f"{MINIMAL}events: {text}\n"))
@@ -307,6 +307,73 @@ def test_what_could_only_hold_by_accident_is_refused(
     assert message in problems(tmp_path, f"{MINIMAL}{piece}\n")[0]
 
 
+@pytest.mark.parametrize(
+    ("piece", "message"),
+    [
+        ("thresholds: {events: [count>=0]}", "8:23: count>=0 of events always holds"),
+        ("thresholds: {events: [count>-1]}", "always holds"),
+        ("thresholds: {events: ['count!=-1']}", "always holds"),
+        ("thresholds: {publish_unknown: [rate<=1]}", "always holds"),
+        ("thresholds: {publish_unknown: [rate<=100%]}", "always holds"),
+        ("thresholds: {publish_unknown: [rate<1.5]}", "always holds"),
+        ("thresholds: {publish_latency: [p(95)>=0ms]}", "always holds"),
+        ("thresholds: {consumer_backlog: [min>=0]}", "always holds"),
+        ("thresholds: {publish_refused: [rate>1]}", "can never hold"),
+        ("thresholds: {publish_latency: [max<0]}", "can never hold"),
+        ("steady_state: [publish.refused >= 0]", "8:16: publish.refused >= 0 always holds"),
+        ("steady_state: [broker.up <= 1]", "always holds"),
+        ("events: [{when: broker.up > 1, do: {fault: registrar.kill}}]", "can never hold"),
+        ("expect: [{audit: {code: 101, min: 0}}]", "at least 0 always holds"),
+        ("expect: [{audit: {code: 101, per_bot: {min: 0}}}]", "at least 0 always holds"),
+        ("expect: [{on: qiki.events.v1.state, min: 0}]", "at least 0 always holds"),
+    ],
+)
+def test_what_is_settled_before_the_run_is_refused(
+    piece: str, message: str, tmp_path: Path
+) -> None:
+    """A term that holds whatever happens, or never can, is an error at its place."""
+    [found] = problems(tmp_path, f"{MINIMAL}{piece}\n")
+    assert message in found
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "thresholds: {events: [count>0, count<=1M], publish_unknown: [rate<100%, rate>=0.5]}",
+        "thresholds: {consumer_backlog: [max<=0, min==0], events: [rate<=1]}",
+        "steady_state: [publish.refused < 1, broker.up >= 1, fleet.scouts.power.soc_pct.p10 >= 0]",
+        "expect: [{audit: {code: 101, min: 0, max: 5}}, {audit: {code: 101, count: 0}}]",
+    ],
+)
+def test_what_may_turn_out_either_way_is_taken(piece: str, tmp_path: Path) -> None:
+    """Limits that a run can meet or miss are no error, also at the edge of what is possible."""
+    assert load_scenario(write(tmp_path, f"{MINIMAL}{piece}\n")).scenario.name == "tiny"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://", "http:///health", "http://localhost:99999/", "http://[::1/", "http://host:0/",
+     "http://a b/", "http://host:port/", "http://h/\\u00e4"],
+)  # fmt: skip
+def test_an_address_that_nobody_could_ask_is_refused(url: str, tmp_path: Path) -> None:
+    """A service could never be ready, nor an observer read, at what is no URL."""
+    ready = f'services: {{mine: {{command: [x], ready: {{http: "{url}"}}}}}}\n'
+    observer = f'observers: {{mine: {{http: "{url}"}}}}\n'
+    found = problems(tmp_path, MINIMAL + ready + observer)
+    assert [message.partition(" is ")[2] for message in found] == [
+        "no address: write http://HOST:PORT/PATH"
+    ] * 2
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8080/health", "https://host/a?b=c", "http://[::1]:80"]
+)
+def test_addresses_are_taken(url: str, tmp_path: Path) -> None:
+    """With or without port and path, by name or number."""
+    ready = f'services: {{mine: {{command: [x], ready: {{http: "{url}"}}}}}}\n'
+    assert load_scenario(write(tmp_path, MINIMAL + ready)).scenario.services["mine"].ready
+
+
 def test_a_threshold_needs_a_measured_phase_and_a_burst_its_time(tmp_path: Path) -> None:
     """What would cover no sample, or never come, is found before a run."""
     text = MINIMAL.replace("duration: 2s", "duration: 2s, measure: false")
@@ -334,7 +401,7 @@ def test_subjects_of_other_services_may_be_expected(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fault", "told"),
     [
-        ("net.latency, client: bot, latency: 9ms, for: 1s", "9:47: there is no client 'bot'; did"),
+        ("net.latency, client: bot, latency: 9ms, for: 1s", "10:47: there is no client 'bot'; did"),
         ("net.latency, latency: 9ms, jitter: 10ms, for: 1s", ": a jitter of 10ms is more"),
         ("net.latency, latency: 0, for: 1s", "0 must be more than 0"),
         ("net.bandwidth, rate: 0, for: 1s", "0 must be more than 0"),
@@ -342,12 +409,32 @@ def test_subjects_of_other_services_may_be_expected(tmp_path: Path) -> None:
         ("net.reset_peer, timeout: 2s, for: 1s", "are not reset within 1s"),
         ("net.down, toxicity: 0.5, for: 1s", "toxicity"),
         ("net.timeout, toxicity: 1.5, for: 1s", "must be at most 1"),
+        ("net.latency, latency: 1us, for: 1s", "1us would have no effect: write 1ms or more"),
+        ("net.latency, latency: 1ms, jitter: 10us, for: 1s", "10us would have no effect"),
+        ("net.slow_close, delay: 999us, for: 1s", "999us would have no effect"),
+        ("net.slicer, average_size: 1000000, for: 1s", "no more than 65536 come at once"),
+        ("net.down, for: 1ms", "1ms would have no effect: write 10ms or more"),
+        ("broker.pause, for: 0s", "0h would have no effect: write 10ms or more"),
+        ("registrar.slow, share: 0.999, for: 1s", "must be at most 0.99"),
+        ("message.skew, stream: QIKI_RADAR_V1, ahead: 1us", "1us would have no effect"),
+        ("message.oversize, stream: QIKI_RADAR_V1, size: 1024", "must be more than 524288"),
+        ("consumer.slow, consumer: worker, rate: 30, for: 1s", "30 a second is not slower than"),
+        ("stream.evict, stream: QIKI_RADAR_V1, max_msgs: 9, for: 9us", "9us would have no effect"),
     ],
 )
-def test_impossible_faults_of_the_network_are_found(tmp_path: Path, fault: str, told: str) -> None:
-    """Clients that are not there and values that make no sense are named with their place."""
-    [found] = problems(tmp_path, f"{MINIMAL}events:\n  - {{at: 1s, do: {{fault: {fault}}}}}\n")
+def test_impossible_faults_are_found(tmp_path: Path, fault: str, told: str) -> None:
+    """Clients that are not there, and values that make no sense or no difference, are named."""
+    consumers = "consumers: {worker: {stream: QIKI_EVENTS_V1, rate: 30}}\n"
+    text = f"{MINIMAL}{consumers}events:\n  - {{at: 1s, do: {{fault: {fault}}}}}\n"
+    [found] = problems(tmp_path, text)
     assert told in found
+
+
+def test_the_shortest_faults_that_show_are_taken(tmp_path: Path) -> None:
+    """At the limits of what can be seen a fault is no error."""
+    faults = ["net.latency, latency: 1ms, for: 10ms", "net.slicer, average_size: 65535, for: 1s"]
+    events = "".join(f"  - {{at: 1s, do: {{fault: {fault}}}}}\n" for fault in faults)
+    assert len(load_scenario(write(tmp_path, f"{MINIMAL}events:\n{events}")).scenario.events) == 2
 
 
 @pytest.mark.parametrize(
@@ -372,9 +459,9 @@ def test_a_project_file_that_says_something_is_refused(
         ("message.poison, stream: QIKI_RADARS, kind: binary", "there is no stream 'QIKI_RADARS'"),
         ("message.poison, stream: QIKI_RADAR_V1, kind: bad", "invalid_json"),
         ("message.skew, stream: QIKI_RADAR_V1", "give either `ahead` or `behind`"),
-        ("message.oversize, stream: QIKI_RADAR_V1, size: 100", "100 must be at least 1024"),
+        ("message.oversize, stream: QIKI_RADAR_V1, size: 100", "100 must be more than 524288"),
         ("message.replay, stream: QIKI_RADAR_V1, count: 0", "0 must be at least 1"),
-        ("registrar.slow, share: 1, for: 1s", "1 must be less than 1"),
+        ("registrar.slow, share: 1, for: 1s", "1 must be at most 0.99"),
     ],
 )
 def test_impossible_faults_of_messages_are_found(tmp_path: Path, fault: str, told: str) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
+from twin.chaos.toxics import PERCEPTIBLE_S
 from twin.errors import InfrastructureError
 from twin.events.topology import ConsumerDecl, Topology
 from twin.jetstream.api import call, consumer_info
@@ -34,7 +35,9 @@ class SimulatedConsumer:
     """Reads a durable and acknowledges at most `rate` messages a second (None: at once).
 
     It takes ten messages at a time and holds at most twenty, so with a rate below
-    20 / ack_wait messages come again. Set `manner` and `rate` to make it misbehave.
+    20 / ack_wait messages come again. Set `manner` and `rate` to make it misbehave: `mistreated`
+    counts messages that it has held, refused or terminated, `late` those that waited for its
+    rate.
     """
 
     def __init__(
@@ -42,6 +45,8 @@ class SimulatedConsumer:
     ) -> None:
         self.declared = declared
         self.rate = rate
+        self.mistreated = 0
+        self.late = 0
         self._connection = connection
         self._manner = Manner.WORK
         self._changed = asyncio.Event()
@@ -77,15 +82,17 @@ class SimulatedConsumer:
 
     async def _consume(self, consumer: PullConsumer) -> None:
         while self._manner is not Manner.GONE:
-            for message in await consumer.next_batch(LOOK_S):
-                await self._settle(consumer, message)
+            for number, message in enumerate(await consumer.next_batch(LOOK_S), 1):
+                await self._settle(consumer, message, number)
             if self._held and self._manner is Manner.WORK:
                 consumer.ack(self._held)
                 self._held.clear()
 
-    async def _settle(self, consumer: PullConsumer, message: Message) -> None:
+    async def _settle(self, consumer: PullConsumer, message: Message, number: int) -> None:
         if self.rate is not None:
             await asyncio.sleep(1 / self.rate)
+            self.late += number / self.rate >= PERCEPTIBLE_S
+        self.mistreated += self._manner is not Manner.WORK
         match self._manner:
             case Manner.HOLD:
                 self._held.append(message)
@@ -95,6 +102,11 @@ class SimulatedConsumer:
                 consumer.term([message])
             case Manner.WORK:
                 consumer.ack([message])
+
+    async def waiting(self) -> int:
+        """Return how many messages of its durable are delivered or pending, and not settled."""
+        info = await consumer_info(self._connection, self.declared.stream, self.declared.name)
+        return info.num_pending + info.num_ack_pending if info else 0
 
     async def pause(self, for_s: float) -> None:
         """Let the server pause the durable; raises InfrastructureError when it did not."""

@@ -21,7 +21,7 @@ class FaultEntry:
     intended_wall_ns: int | None = None
     fired_wall_ns: int | None = None
     healed_wall_ns: int | None = None
-    outcome: Literal["fired", "failed", "not fired"] = "not fired"
+    outcome: Literal["fired", "failed", "not fired", "had no effect"] = "not fired"
     detail: str = ""
 
     def fired(self) -> None:
@@ -32,6 +32,11 @@ class FaultEntry:
     def healed(self) -> None:
         """Note that what the fault broke works again."""
         self.healed_wall_ns = time.time_ns()
+
+    def spared(self, why: str) -> None:
+        """Note that the fault was in force, and that nothing was hit by it."""
+        self.outcome = "had no effect"
+        self.detail = why
 
     def failed(self, why: str) -> None:
         """Note that the fault could not be done, or not be healed."""

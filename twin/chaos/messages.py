@@ -28,7 +28,7 @@ from twin.jetstream.puback import read_ack
 from twin.jetstream.scan import Message, scan
 from twin.verdict.injections import Expected, Injection, Outcome
 
-__all__ = ["Injector", "Recipe", "broken", "changed", "skewed"]
+__all__ = ["Injector", "Recipe", "broken", "changed", "shift", "skewed"]
 
 ORIGIN: Final = "injected"
 LOOK: Final = 500
@@ -198,9 +198,17 @@ def broken(
 
 def skewed(headers: bytes, offset_ns: int) -> str:
     """Return the `ce-time` of a header block with an offset; now plus the offset without one."""
-    text = written(readable_headers(headers), "time")
+    moment = _time(headers) + timedelta(microseconds=offset_ns // 1000)
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def shift(before: bytes, after: bytes) -> float:
+    """Return by how many seconds the `ce-time` of one header block is ahead of another's."""
+    return round((_time(after) - _time(before)).total_seconds(), 3)
+
+
+def _time(headers: bytes) -> datetime:
     try:
-        moment = datetime.fromisoformat(text)
+        return datetime.fromisoformat(written(readable_headers(headers), "time"))
     except ValueError:
-        moment = datetime.now(UTC)
-    return (moment + timedelta(microseconds=offset_ns // 1000)).isoformat().replace("+00:00", "Z")
+        return datetime.now(UTC)

@@ -17,10 +17,11 @@ from typing import Final, Literal, NamedTuple, Self
 from twin.chaos.toxics import Chunk, Effect, Toxic
 from twin.errors import InfrastructureError
 
-__all__ = ["Dose", "Proxy", "Stream"]
+__all__ = ["READ", "Dose", "Proxy", "Stream"]
 
 HOST: Final = "127.0.0.1"
 READ: Final = 64 * 1024
+"""Bytes that are taken from a socket at once, at most."""
 BUFFER: Final = 8 * 1024 * 1024
 """Bytes that wait in one direction of one connection; beyond them the sender has to wait."""
 CONNECT_S: Final = 5.0

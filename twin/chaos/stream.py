@@ -1,12 +1,13 @@
 """A stream of the run, as something that a fault can fill, shrink or empty."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from twin.errors import InfrastructureError
 from twin.jetstream.api import ConsumerConfig, StreamConfig, call, consumer_infos, stream_info
 from twin.jetstream.connection import Connection
 
-__all__ = ["BreakableStream", "Deleted"]
+__all__ = ["BreakableStream", "Deleted", "Limited"]
 
 
 class Deleted(NamedTuple):
@@ -17,16 +18,30 @@ class Deleted(NamedTuple):
     consumers: tuple[ConsumerConfig, ...]
 
 
+class Limited(NamedTuple):
+    """How a stream was before it was limited, and which message was its first."""
+
+    config: StreamConfig
+    first_seq: int
+
+
 class BreakableStream:
-    """`name` is the stream's on the server. `running` is always true: a stream is no process."""
+    """`name` is the stream's on the server. `running` is always true: a stream is no process.
+
+    `refusals` tells how many publishes of the run were refused so far, if the run publishes
+    there.
+    """
 
     running = True
 
-    def __init__(self, connection: Connection, name: str) -> None:
+    def __init__(
+        self, connection: Connection, name: str, refusals: Callable[[], int] | None = None
+    ) -> None:
         self.name = name
+        self.refusals = refusals
         self._connection = connection
 
-    async def limit(self, messages: int | None, *, evict: bool) -> StreamConfig:
+    async def limit(self, messages: int | None, *, evict: bool) -> Limited:
         """Allow so many messages (None: as many as there are now); return what was before.
 
         Beyond them the oldest are evicted, or new ones refused with error 10077.
@@ -37,11 +52,13 @@ class BreakableStream:
         most = max(1, info.state.messages) if messages is None else messages
         changed = {"max_msgs": most, "discard": "old" if evict else "new"}
         await self._update(info.config.model_copy(update=changed))
-        return info.config
+        return Limited(info.config, info.state.first_seq)
 
-    async def restore(self, config: StreamConfig) -> None:
-        """Undo `limit`."""
-        await self._update(config)
+    async def restore(self, before: Limited) -> int:
+        """Undo `limit`; return how many messages are gone since."""
+        await self._update(before.config)
+        info = await stream_info(self._connection, self.name)
+        return max(0, info.state.first_seq - max(1, before.first_seq)) if info else 0
 
     async def purge(self) -> int:
         """Delete all messages; return how many there were."""

@@ -23,6 +23,8 @@ __all__ = [
     "Toxic",
 ]
 
+PERCEPTIBLE_S: Final = 0.001
+"""What is held for less than this is not counted as hit: the event loop itself is no faster."""
 QUANTUM_S: Final = 0.1
 """Bandwidth lets at most as much through at once as the rate gives in this time."""
 
@@ -52,13 +54,14 @@ class Effect:
     """What one fault has done so far. `touched` is set with the first byte or connection.
 
     `data` counts bytes that were delayed, cut up or dropped, `connections` those that were
-    closed, reset or refused.
+    closed, reset or refused; `longest_s` is how long bytes were held at most.
     """
 
     def __init__(self) -> None:
         self.touched = asyncio.Event()
         self.data = 0
         self.connections = 0
+        self.longest_s = 0.0
         self._over = asyncio.Event()
 
     @property
@@ -80,6 +83,17 @@ class Effect:
         self.connections += 1
         self.touched.set()
 
+    async def hold(self, size: int, moment: float) -> None:
+        """Hold bytes until a time of the event loop; they are hit if that can be seen."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        if moment - began < PERCEPTIBLE_S or self.over:
+            await self.sleep_until(moment)
+            return
+        self.hit_data(size)
+        await self.sleep_until(moment)
+        self.longest_s = max(self.longest_s, loop.time() - began)
+
     async def sleep_until(self, moment: float) -> None:
         """Sleep until a time of the event loop, or until the fault is over."""
         delay = moment - asyncio.get_running_loop().time()
@@ -98,7 +112,8 @@ class Effect:
     def __str__(self) -> str:
         parts = [f"{self.data} bytes"] if self.data else []
         parts += [f"{self.connections} connections"] if self.connections else []
-        return f"hit {' and '.join(parts) or 'nothing'}"
+        held = f", held up to {self.longest_s * 1000:.0f} ms" if self.longest_s else ""
+        return f"hit {' and '.join(parts) or 'nothing'}{held}"
 
 
 class Toxic:
@@ -136,9 +151,8 @@ class Latency(Toxic):
 
     async def carry(self, chunk: Chunk, lane: Lane, onward: Onward) -> None:
         """Hold bytes until their delay, counted from their arrival, is over."""
-        self.effect.hit_data(len(chunk.data))
         delay = self._latency + self.random.uniform(-self._jitter, self._jitter)
-        await self.effect.sleep_until(chunk.arrived + max(0.0, delay))
+        await self.effect.hold(len(chunk.data), chunk.arrived + max(0.0, delay))
         await onward(chunk)
 
 
@@ -155,10 +169,9 @@ class Bandwidth(Toxic):
         size = max(1, int(self._rate * QUANTUM_S))
         for at in range(0, len(chunk.data), size):
             piece = chunk.data[at : at + size]
-            self.effect.hit_data(len(piece))
             now = asyncio.get_running_loop().time()
             self._free_at = max(now, self._free_at) + len(piece) / self._rate
-            await self.effect.sleep_until(self._free_at)
+            await self.effect.hold(len(piece), self._free_at)
             await onward(Chunk(piece, chunk.arrived))
 
 

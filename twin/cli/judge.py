@@ -11,6 +11,7 @@ from twin.report.junit import write_junit
 from twin.report.terminal import print_result
 from twin.spec.load import load_document
 from twin.spec.parse import parse
+from twin.verdict.foregone import foregone_threshold
 from twin.verdict.judge import judge
 from twin.verdict.manifest import Criteria, Manifest
 from twin.verdict.thresholds import parse_threshold, parse_thresholds
@@ -82,7 +83,9 @@ def _split(text: str) -> tuple[str, str]:
     if not colon:
         raise UsageError(f"{text!r} is no threshold: write 'metric: expression'")
     try:
-        parse_threshold(selector, expression)
+        outcome = foregone_threshold(parse_threshold(selector, expression))
     except ValueError as error:
         raise UsageError(str(error)) from error
+    if outcome:
+        raise UsageError(f"{text.strip()!r} {outcome}: it would prove nothing")
     return selector.strip(), expression.strip()

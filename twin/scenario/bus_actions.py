@@ -4,7 +4,7 @@ from typing import Literal, TypeAlias
 
 from pydantic import Field
 
-from twin.scenario.values import Duration, Model
+from twin.scenario.values import Duration, Model, Span
 
 __all__ = [
     "BusFault",
@@ -29,7 +29,7 @@ class ConsumerFault(Model):
 
     fault: str
     consumer: str = Field(description="Its name under `consumers`.")
-    for_: Duration = Field(alias="for", gt=0, description="Wall time until it is as before.")
+    for_: Span = Field(alias="for", description="Wall time until it is as before.")
 
 
 class ConsumerSlow(ConsumerFault):
@@ -86,7 +86,7 @@ class StreamFull(StreamFault):
     """The stream takes no more messages: publishes are refused with error 10077."""
 
     fault: Literal["stream.full"]
-    for_: Duration = Field(alias="for", gt=0, description="Wall time until it takes more.")
+    for_: Span = Field(alias="for", description="Wall time until it takes more.")
 
 
 class StreamEvict(StreamFault):
@@ -94,7 +94,7 @@ class StreamEvict(StreamFault):
 
     fault: Literal["stream.evict"]
     max_msgs: int = Field(gt=0, description="How many messages it keeps.")
-    for_: Duration = Field(alias="for", gt=0, description="Wall time until it keeps all again.")
+    for_: Span = Field(alias="for", description="Wall time until it keeps all again.")
 
 
 class StreamPurge(StreamFault):

@@ -4,8 +4,9 @@ from typing import Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
+from twin.registrar.intake import MAX_PAYLOAD
 from twin.scenario.bus_actions import StreamFault
-from twin.scenario.values import Duration
+from twin.scenario.values import Delay
 
 __all__ = [
     "MessageDuplicate",
@@ -54,7 +55,7 @@ class MessageOversize(MessageFault):
     """Messages of `size` bytes: too large for the registrar, or above 1 MiB for the broker too."""
 
     fault: Literal["message.oversize"]
-    size: int = Field(default=768 * 1024, ge=1024, le=16 * 1024 * 1024, description="Bytes.")
+    size: int = Field(default=768 * 1024, gt=MAX_PAYLOAD, le=16 * 1024 * 1024, description="Bytes.")
     count: int = Field(default=1, ge=1, le=50, description="How many messages.")
 
 
@@ -62,8 +63,8 @@ class MessageSkew(MessageFault):
     """Messages of a publisher whose clock is wrong: ahead, or behind."""
 
     fault: Literal["message.skew"]
-    ahead: Duration = Field(0, description="How far its `ce-time` is in the future.")
-    behind: Duration = Field(0, description="How far its `ce-time` is in the past.")
+    ahead: Delay = Field(0, description="How far its `ce-time` is in the future.")
+    behind: Delay = Field(0, description="How far its `ce-time` is in the past.")
 
     @model_validator(mode="after")
     def one_way(self) -> "MessageSkew":

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from twin.chaos.faultlog import FaultEntry
-from twin.chaos.messages import MSG_ID, Injector, Recipe, broken, changed, skewed
+from twin.chaos.messages import MSG_ID, Injector, Recipe, broken, changed, shift, skewed
 from twin.errors import InfrastructureError
 from twin.jetstream.message import Message
 from twin.scenario.message_actions import (
@@ -27,6 +27,7 @@ async def inject(action: MessageFault, injector: Injector, entry: FaultEntry, se
     models = await injector.stored(action.stream, action.count if again else 1, oldest=oldest)
     chance = random.Random(f"{seed}/{entry.id}")  # noqa: S311 - chance of a test, no secret
     done: list[str] = []
+    shift_s = 0.0
     for number, model in _numbered(models, action.count):
         blank = injector.blank(entry.id, number, model)
         recipe = _recipe(action, blank, injector.largest, chance)
@@ -37,7 +38,9 @@ async def inject(action: MessageFault, injector: Injector, entry: FaultEntry, se
         if not done:
             entry.fired()
         done.append(injection.outcome)
-    entry.detail = f"{len(done)} messages {done[0]}"
+        shift_s = shift(model.headers, recipe.headers)
+    skew = f", their clock {shift_s:+g} s" if isinstance(action, MessageSkew) else ""
+    entry.detail = f"{len(done)} messages {done[0]}{skew}"
     entry.healed()
 
 

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 
 from twin.events.subjects import Layout
 from twin.scenario.actions import Action, HardwareFault, lasts_in_wall_time
-from twin.scenario.bus_actions import ConsumerFault
+from twin.scenario.bus_actions import ConsumerFault, ConsumerSlow
 from twin.scenario.outside import Observer, Role, Service, Watch
 from twin.scenario.rollback import Rollback
 from twin.scenario.shapes import Load
@@ -15,6 +15,7 @@ from twin.scenario.triggers import ConditionText
 from twin.scenario.values import NS_PER_S, Duration, Model, StartValue, format_duration
 from twin.simulation.policy import Policy
 from twin.spec.findings import Findings, did_you_mean
+from twin.spec.yaml import KeyPath
 from twin.verdict.manifest import Expectation, Guarantees, Limits
 from twin.verdict.thresholds import WALL_METRICS, parse_expression, parse_selector
 
@@ -282,12 +283,20 @@ class Scenario(Model):
             if consumer is not None and consumer not in self.consumers:
                 hint = did_you_mean(consumer, list(self.consumers))
                 found.add((*path, "consumer"), f"there is no consumer {consumer!r}{hint}")
+            elif isinstance(event.do, ConsumerSlow):
+                self._check_slower(event.do, path, found)
             service = getattr(event.do, "service", None)
             if service is not None and service not in self.services:
                 hint = did_you_mean(service, list(self.services))
                 found.add((*path, "service"), f"there is no service {service!r}{hint}")
             if external and fault.startswith("registrar."):
                 found.add((*path, "fault"), f"{fault}: the registrar is external")
+
+    def _check_slower(self, fault: ConsumerSlow, path: KeyPath, found: Findings) -> None:
+        usual = self.consumers[fault.consumer].rate
+        if usual is not None and fault.rate >= usual:
+            text = f"{fault.rate:g} a second is not slower than the consumer's own {usual:g}"
+            found.add((*path, "rate"), text)
 
     def _check_names(self, found: Findings) -> None:
         """Look for names that mean two things: services, consumers, observers, our own."""

@@ -4,7 +4,8 @@ from typing import Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
-from twin.scenario.values import Duration, Model, format_duration
+from twin.chaos.network import READ
+from twin.scenario.values import Delay, Duration, Model, Span, format_duration
 
 __all__ = [
     "BOTS",
@@ -33,7 +34,7 @@ class NetFault(Model):
         default=BOTS,
         description="bots, registrar, or a name under `services` or `consumers`.",
     )
-    for_: Duration = Field(alias="for", gt=0, description="Wall time until it is over.")
+    for_: Span = Field(alias="for", description="Wall time until it is over.")
 
 
 class Toxicant(NetFault):
@@ -52,8 +53,8 @@ class NetLatency(Toxicant):
     """All data is late by latency +/- jitter."""
 
     fault: Literal["net.latency"]
-    latency: Duration = Field(gt=0, description="How late.")
-    jitter: Duration = Field(0, description="How much more or less, at random.")
+    latency: Delay = Field(gt=0, description="How late.")
+    jitter: Delay = Field(0, description="How much more or less, at random.")
 
     @model_validator(mode="after")
     def not_early(self) -> Self:
@@ -79,15 +80,20 @@ class NetSlicer(Toxicant):
     fault: Literal["net.slicer"]
     average_size: int = Field(ge=1, description="Bytes of a piece.")
     size_variation: int = Field(default=0, ge=0, description="Bytes more or less, at random.")
-    delay: Duration = Field(0, description="The pause after each piece.")
+    delay: Delay = Field(0, description="The pause after each piece.")
 
     @model_validator(mode="after")
     def has_pieces(self) -> Self:
-        """Refuse pieces without bytes."""
+        """Refuse pieces without bytes, and those that are larger than what is cut."""
         if self.size_variation >= self.average_size:
             raise ValueError(
                 f"a size_variation of {self.size_variation} is not less than the average_size "
                 f"of {self.average_size}"
+            )
+        if not self.delay and self.average_size - self.size_variation >= READ:
+            raise ValueError(
+                f"pieces of {self.average_size} bytes would have no effect: no more than {READ} "
+                "come at once"
             )
         return self
 
@@ -128,7 +134,7 @@ class NetSlowClose(Toxicant):
     """The end of a connection reaches the other side late."""
 
     fault: Literal["net.slow_close"]
-    delay: Duration = Field(gt=0, description="How late.")
+    delay: Delay = Field(gt=0, description="How late.")
 
 
 class NetDown(NetFault):

@@ -6,6 +6,7 @@ docs/your-own-service.md explains them to users.
 import re
 from enum import StrEnum
 from typing import Annotated, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
@@ -74,6 +75,18 @@ def stream_and_durable(text: str) -> str:
     return text
 
 
+def http_url(text: str) -> str:
+    """Refuse what nobody could ask by HTTP."""
+    try:
+        url = urlsplit(text)
+        fine = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:
+        fine = False
+    if not fine or not text.isascii() or any(char.isspace() for char in text):
+        raise ValueError(f"{text!r} is no address: write http://HOST:PORT/PATH")
+    return text
+
+
 def number_as_text(value: object) -> object:
     """Take a number, as a parameter may be, for its text."""
     plain = isinstance(value, int | float) and not isinstance(value, bool)
@@ -82,14 +95,13 @@ def number_as_text(value: object) -> object:
 
 Word = Annotated[str, BeforeValidator(number_as_text, json_schema_input_type=str | int | float)]
 Durable = Annotated[str, AfterValidator(stream_and_durable)]
+HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://"), AfterValidator(http_url)]
 
 
 class Ready(Model):
     """When a service counts as started; one of the three."""
 
-    http: str | None = Field(
-        default=None, pattern=r"^https?://", description="Answers 200 at this URL."
-    )
+    http: HttpUrl | None = Field(default=None, description="Answers 200 at this URL.")
     consumer: Durable | None = Field(default=None, description="STREAM/DURABLE exists.")
     log: Annotated[str, AfterValidator(valid_pattern)] | None = Field(
         default=None, description="A line of its output matches this regular expression."
@@ -145,9 +157,7 @@ class Observer(Model):
     """
 
     jsonl: str | None = Field(default=None, description="A file with one JSON object a line.")
-    http: str | None = Field(
-        default=None, pattern=r"^https?://", description="Answers a JSON array, or JSON lines."
-    )
+    http: HttpUrl | None = Field(default=None, description="Answers a JSON array, or JSON lines.")
     sql: Sql | None = None
     stream: str | None = Field(default=None, pattern=r"^[^.*>/\s]+$", description="A stream.")
     service: Name | None = Field(default=None, description="Whose folder relative paths are in.")

@@ -4,7 +4,7 @@ from typing import Literal, TypeAlias
 
 from pydantic import Field
 
-from twin.scenario.values import Duration, Model
+from twin.scenario.values import Duration, Model, Span
 
 __all__ = [
     "BrokerDiskFull",
@@ -37,7 +37,7 @@ class BrokerPause(Model):
     """SIGSTOP the run's own nats-server, SIGCONT it later."""
 
     fault: Literal["broker.pause"]
-    for_: Duration = Field(alias="for", description="Wall time of the pause.")
+    for_: Span = Field(alias="for", description="Wall time of the pause.")
 
 
 class BrokerRestart(Model):
@@ -60,7 +60,7 @@ class BrokerDiskFull(Model):
     """The disk of the run's own nats-server is full; then there is room, and it starts again."""
 
     fault: Literal["broker.disk_full"]
-    for_: Duration = Field(alias="for", gt=0, description="Wall time without room.")
+    for_: Span = Field(alias="for", description="Wall time without room.")
 
 
 class RegistrarKill(Model):
@@ -76,14 +76,14 @@ class RegistrarPause(Model):
     """SIGSTOP the registrar, SIGCONT it later: a consumer that stalls."""
 
     fault: Literal["registrar.pause"]
-    for_: Duration = Field(alias="for", description="Wall time of the pause.")
+    for_: Span = Field(alias="for", description="Wall time of the pause.")
 
 
 class SlowProcess(Model):
     """A process that runs a part of the time only: stopped and let go ten times a second."""
 
     fault: str
-    share: float = Field(gt=0, lt=1, description="The part of the time in which it runs.")
+    share: float = Field(gt=0, le=0.99, description="The part of the time in which it runs.")
     for_: Duration = Field(
         alias="for", ge=200_000_000, description="Wall time until it runs all the time again."
     )
@@ -115,7 +115,7 @@ class ServicePause(ServiceFault):
     """SIGSTOP a service of the scenario, SIGCONT it later."""
 
     fault: Literal["service.pause"]
-    for_: Duration = Field(alias="for", description="Wall time of the pause.")
+    for_: Span = Field(alias="for", description="Wall time of the pause.")
 
 
 class ServiceRestart(ServiceFault):

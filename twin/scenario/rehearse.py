@@ -12,6 +12,7 @@ from twin.events.event import SourceTable
 from twin.events.subjects import SubjectSpace
 from twin.scenario.actions import HardwareFault
 from twin.scenario.bus_actions import StreamFault
+from twin.scenario.foregone import check_foregone, foregone_condition
 from twin.scenario.model import Pace, Scenario
 from twin.scenario.net_actions import BOTS, NetFault
 from twin.scenario.outside import Role
@@ -38,6 +39,7 @@ def rehearse(
 ) -> Iterator[Problem]:
     """Yield every Problem with its position; of `spoilt` sections something is missing."""
     yield from check_references(document, scenario, groups, spoilt)
+    yield from check_foregone(document, scenario)
     if scenario.pace is Pace.FAST and (why := scenario.needs_wall_time()):
         yield document.problem(("pace",), f"cannot run at pace fast: {why}")
     yield from _times(document, scenario)
@@ -158,6 +160,8 @@ def _conditions(
         if metric not in known:
             text = f"there is no {metric!r} to watch{did_you_mean(metric, known)}"
             yield document.problem(path, text)
+        elif outcome := foregone_condition(condition):
+            yield document.problem(path, f"{condition} {outcome}")
 
 
 def _malfunctions(

@@ -4,6 +4,7 @@ The values are what the connection, the publisher and the lag monitor know at th
 is not known has no value, and no condition on it holds.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Final
@@ -12,7 +13,7 @@ from twin.events.subjects import SubjectSpace
 from twin.jetstream.publisher import PublishCounts
 from twin.lag.sample import ConsumerSample, Status, StreamSample
 
-__all__ = ["run_state", "state_names"]
+__all__ = ["highest", "run_state", "state_names"]
 
 SUMMED: Final = (
     "backlog",
@@ -24,17 +25,23 @@ SUMMED: Final = (
 )
 AGE: Final = "oldest_age_s"
 STREAM: Final = ("messages", "bytes", "fill")
+UP: Final = "broker.up"
 
 
 def state_names(roles: Iterable[str], streams: Iterable[str]) -> list[str]:
     """Return every name that `run_state` can give for these consumers and logical streams."""
     statuses = [f"status.{status.lower()}" for status in Status]
     return [
-        "broker.up",
+        UP,
         *(f"publish.{name}" for name in asdict(PublishCounts())),
         *(f"consumer.{role}.{name}" for role in roles for name in (*SUMMED, AGE, *statuses)),
         *(f"stream.{stream}.{name}" for stream in streams for name in STREAM),
     ]
+
+
+def highest(name: str) -> float:
+    """Return the highest value that one of `state_names` can have; the lowest of all is 0."""
+    return 1.0 if name == UP or ".status." in name else math.inf
 
 
 def run_state(
@@ -45,7 +52,7 @@ def run_state(
     space: SubjectSpace,
 ) -> dict[str, float]:
     """Return values by name; a consumer of several streams is summed up, its age the highest."""
-    found = {"broker.up": float(connected)}
+    found = {UP: float(connected)}
     found |= {f"publish.{name}": float(value) for name, value in asdict(counts).items()}
     by_role: dict[str, list[ConsumerSample]] = {}
     for sample in consumers:

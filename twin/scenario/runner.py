@@ -324,7 +324,7 @@ class _Run:
                     emitted=emitted,
                     publisher=publisher,
                     outlet=gate or publisher,
-                    targets={**self.targets(registrar), **injectors, **others},
+                    targets={**self.targets(registrar, publisher), **injectors, **others},
                     backlog=partial(monitor.backlog, self.shown_role()),
                     around=partial(self.around, monitor),
                     connected=lambda: self.bots.up,
@@ -436,18 +436,27 @@ class _Run:
             if one.role in scenario.consumers
         }
 
-    def targets(self, registrar: RegistrarProcess | None) -> dict[str, Victim]:
+    def targets(
+        self, registrar: RegistrarProcess | None, publisher: Publisher
+    ) -> dict[str, Victim]:
         """Return what faults may act on: only what this run has started or made."""
         found: dict[str, Victim] = {"registrar": registrar} if registrar else {}
         found |= {network_of(name): proxy for name, proxy in self.access.proxies.items()}
         for name in () if self.plan.shared else self.plan.recorded:
             logical = name.removeprefix(self.plan.space.stream(""))
-            found[logical] = BreakableStream(self.connection, name)
+            refusals = partial(_refused, publisher) if self.publishes_into(name) else None
+            found[logical] = BreakableStream(self.connection, name, refusals)
         if self.server is not None:
             found["broker"] = self.server
             if self.disk is not None:
                 found[DISK] = BrokerDisk(self.server, self.disk)
         return found
+
+    def publishes_into(self, stream: str) -> bool:
+        """Tell whether the run itself publishes what a stream holds."""
+        [subjects] = [one.subjects for one in self.plan.topology.streams if one.name == stream]
+        published = map(self.plan.space.wire, self.plan.predicted.by_subject)
+        return any(covers(one, subject) for subject in published for one in subjects)
 
     def broker_facts(self) -> tuple[ServiceFacts, ...]:
         """Say how the broker of our own ended, if it did before the run was over."""
@@ -502,6 +511,10 @@ def _heard(
             if not any(covers(one, sources[event.source].subject) for one in external)
         ]
     emitted.extend(events)
+
+
+def _refused(publisher: Publisher) -> int:
+    return publisher.counts.refused
 
 
 @asynccontextmanager

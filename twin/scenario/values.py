@@ -1,20 +1,50 @@
 """The small notations of a scenario file: multipliers, distributions; durations are the spec's."""
 
 import math
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 
 from twin.spec.durations import NS_PER_S, Duration, format_duration, parse_duration
 
 __all__ = [
     "NS_PER_S",
+    "Delay",
     "Duration",
     "Model",
+    "Span",
     "StartValue",
     "format_duration",
     "parse_duration",
     "parse_multiplier",
 ]
+
+SHORTEST_DELAY_NS = 1_000_000
+"""What is later by less than this is not to be told from what is not late at all."""
+SHORTEST_SPAN_NS = 10_000_000
+"""A fault that is over sooner may meet nothing to act on."""
+
+
+def perceptible(ns: int) -> int:
+    """Refuse a delay that nothing would show; 0 is none."""
+    return _at_least(ns, SHORTEST_DELAY_NS) if ns else ns
+
+
+def lasting(ns: int) -> int:
+    """Refuse a fault that is over at once."""
+    return _at_least(ns, SHORTEST_SPAN_NS)
+
+
+def _at_least(ns: int, least: int) -> int:
+    if ns < least:
+        raise ValueError(
+            f"{format_duration(ns)} would have no effect: write {format_duration(least)} or more"
+        )
+    return ns
+
+
+Delay = Annotated[Duration, AfterValidator(perceptible)]
+Span = Annotated[Duration, AfterValidator(lasting)]
 
 
 class Model(BaseModel):

@@ -18,6 +18,7 @@ from twin.spec.durations import NS_PER_S, Duration
 
 __all__ = [
     "AuditMatch",
+    "Bounds",
     "CodeRange",
     "Criteria",
     "Expectation",
