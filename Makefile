@@ -4,7 +4,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 RECORDED := benchmarks/recorded
 
-.PHONY: help setup run secrets test test-external soak crash-test bench bench-docs lint docs lock release clean
+.PHONY: help setup run secrets test test-external soak crash-test library-rounds bench bench-docs lint docs lock release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ soak: $(STAMP) ## ten million events over three broker kills, every copy counted
 
 crash-test: $(STAMP) ## the registrar's crash campaigns in their long setting (an hour or two)
 	TWIN_CRASH=long $(BIN)/python -m pytest -s --timeout=14400 tests/unit/test_registrar_crash.py tests/integration/test_registrar_kills.py
+
+library-rounds: $(STAMP) ## the library of scenarios ROUNDS times, JOBS at a time: the same verdicts each time
+	$(BIN)/python tests/acceptance/library_rounds.py --rounds $(or $(ROUNDS),20) --jobs $(or $(JOBS),2)
 
 bench: $(STAMP) ## the pieces beside their alternatives, by pytest-benchmark
 	$(BIN)/python -m pytest benchmarks -o addopts= --benchmark-only --benchmark-group-by=func

@@ -1,5 +1,6 @@
 """The shipped scenarios of faults: each fault fires, and what they teach holds."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -8,14 +9,18 @@ from typing import Any
 
 import pytest
 
+from twin.jetstream.api import streams_on
+from twin.jetstream.connection import Connection
+from twin.jetstream.server import NatsServer
+
 ROOT = Path(__file__).parent.parent.parent
 TWIN = Path(sys.executable).with_name("twin")
 
 
-def run(scenario: str | Path, out: Path) -> tuple[dict[str, Any], Path]:
+def run(scenario: str | Path, out: Path, *options: str) -> tuple[dict[str, Any], Path]:
     """Run a scenario, and return its result and its run folder."""
     done = subprocess.run(
-        [TWIN, "run", scenario, "--out", out, "--json"],
+        [TWIN, "run", scenario, "--out", out, "--json", *options],
         capture_output=True,
         text=True,
         timeout=100,
@@ -128,6 +133,46 @@ def test_a_deleted_stream_is_a_loss(tmp_path: Path) -> None:
     result, _ = run(file, tmp_path / "runs")
     assert result["verdict"] == "FAIL"
     assert {reason["check"] for reason in result["reasons"]} == {"guarantee.lost"}
+
+
+SERVICE = """\
+import asyncio, os, nats
+
+async def main():
+    client = await nats.connect(os.environ["NATS_URL"], max_reconnect_attempts=-1)
+    print("ready", flush=True)
+    while True:
+        await client.flush(30)
+        await asyncio.sleep(0.02)
+
+asyncio.run(main())
+"""
+
+
+async def test_faults_of_clients_work_on_a_server_of_the_user(
+    server: NatsServer, connection: Connection, tmp_path: Path
+) -> None:
+    """Networks of a service and of a consumer break there too, and no stream is left behind."""
+    place = tmp_path / "service.py"
+    place.write_text(SERVICE)
+    file = written(
+        tmp_path,
+        "  - {at: 3s, do: {fault: net.latency, client: mine, latency: 150ms, for: 1s}}\n"
+        "  - {at: 3s, do: {fault: service.slow, service: mine, share: 0.5, for: 1s}}\n"
+        "  - {at: 3s, do: {fault: net.reset_peer, client: worker}}\n"
+        "  - {at: 5s, do: {fault: net.down, client: mine, for: 500ms}}",
+        "consumers: {worker: {stream: QIKI_EVENTS_V1}}\n"
+        f"services: {{mine: {{command: [python, '{place}'], ready: {{log: ready}}}}}}",
+    )
+    result, _ = await asyncio.to_thread(run, file, tmp_path / "runs", "--nats", server.url)
+    details = [(fault["outcome"], fault["detail"]) for fault in result["faults"]]
+    assert {outcome for outcome, _ in details} == {"fired"}, details
+    latency, slow, reset, down = (detail for _, detail in details)
+    assert int(latency.split()[-2]) >= 140
+    assert int(slow.split()[1]) >= 5
+    assert (reset, down) == ("hit 1 connections", "hit 1 connections")
+    assert result["reasons"] == []
+    assert await streams_on(connection, ">") == ()
 
 
 @pytest.mark.parametrize("name", ["lame-duck", "poison-messages", "duplicated-messages"])

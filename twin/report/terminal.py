@@ -172,7 +172,7 @@ def _faults(result: Result) -> list[Row]:
             "" if one.intended_sim_ns is None else f"{one.intended_sim_ns / NS:g}",
             since(one.fired_ns),
             since(one.healed_ns),
-            one.outcome,
+            f"{one.outcome}: {one.detail}" if one.detail else one.outcome,
         )
         for one in result.faults
     ]

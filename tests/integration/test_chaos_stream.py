@@ -1,0 +1,85 @@
+"""Faults of a stream on a real nats-server: what they say that they have hit, they have."""
+
+import pytest
+
+from twin.chaos.faultlog import FaultEntry
+from twin.chaos.stream import BreakableStream
+from twin.events.topology import StreamDecl, Topology
+from twin.jetstream.api import stream_info, stream_state, streams_on
+from twin.jetstream.connection import Connection
+from twin.jetstream.reconcile import reconcile
+from twin.scenario.bus_actions import StreamDelete, StreamEvict, StreamFull, StreamPurge
+from twin.scenario.bus_faults import break_bus
+
+STORED = 30
+
+
+@pytest.fixture
+async def stream(connection: Connection) -> BreakableStream:
+    """A stream that holds thirty messages."""
+    await reconcile(connection, Topology((StreamDecl("ONE", ("one.>",)),), ()))
+    for number in range(STORED):
+        await connection.request("one.a", str(number).encode())
+    return BreakableStream(connection, "ONE")
+
+
+def entry(fault: str) -> FaultEntry:
+    """Return the entry of a fault that is to be carried out."""
+    return FaultEntry(1, fault, "ONE", 0)
+
+
+@pytest.mark.parametrize(
+    ("most", "told"),
+    [(10, ("fired", "20 messages evicted")), (30, ("had no effect", "no message was evicted"))],
+)
+async def test_what_is_evicted_is_counted(
+    most: int, told: tuple[str, str], stream: BreakableStream, connection: Connection
+) -> None:
+    """The messages beyond the limit are gone; with a limit beyond them there was no fault."""
+    done = entry("stream.evict")
+    action = StreamEvict(fault="stream.evict", stream="ONE", max_msgs=most, **{"for": "10ms"})
+    await break_bus(action, stream, done)
+    assert (done.outcome, done.detail) == told
+    assert done.healed_wall_ns is not None
+    state = await stream_state(connection, "ONE")
+    assert state.messages == min(most, STORED)
+    info = await stream_info(connection, "ONE")
+    assert info is not None
+    assert info.config.max_msgs == -1
+
+
+@pytest.mark.parametrize(
+    ("refused", "told"),
+    [
+        ([4, 7], ("fired", "3 messages refused")),
+        ([4, 4], ("had no effect", "no message was refused")),
+        (None, ("fired", "")),
+    ],
+)
+async def test_a_full_stream_has_to_refuse_something(
+    refused: list[int] | None, told: tuple[str, str], stream: BreakableStream
+) -> None:
+    """What the run's publisher was refused is the effect, if the run publishes there at all."""
+    stream.refusals = (lambda: refused.pop(0)) if refused else None
+    done = entry("stream.full")
+    await break_bus(StreamFull(fault="stream.full", stream="ONE", **{"for": "10ms"}), stream, done)
+    assert (done.outcome, done.detail) == told
+
+
+async def test_an_empty_stream_cannot_be_purged(stream: BreakableStream) -> None:
+    """The first purge deletes all messages, a second one has nothing to delete."""
+    first, second = entry("stream.purge"), entry("stream.purge")
+    for one in (first, second):
+        await break_bus(StreamPurge(fault="stream.purge", stream="ONE"), stream, one)
+    assert (first.outcome, first.detail) == ("fired", "30 messages purged")
+    assert (second.outcome, second.detail) == ("had no effect", "no message was purged")
+
+
+async def test_a_stream_that_is_not_restored_stays_away(
+    stream: BreakableStream, connection: Connection
+) -> None:
+    """Without `restore_after` the stream is gone with its messages, and the fault is not over."""
+    done = entry("stream.delete")
+    await break_bus(StreamDelete(fault="stream.delete", stream="ONE"), stream, done)
+    assert (done.outcome, done.detail, done.healed_wall_ns) == ("fired", "30 messages", None)
+    assert await streams_on(connection, ">") == ()
