@@ -89,9 +89,9 @@ class SimulatedConsumer:
                 self._held.clear()
 
     async def _settle(self, consumer: PullConsumer, message: Message, number: int) -> None:
-        if self.rate is not None:
-            await asyncio.sleep(1 / self.rate)
-            self.late += number / self.rate >= PERCEPTIBLE_S
+        if (rate := self.rate) is not None:  # a fault may change it meanwhile
+            await asyncio.sleep(1 / rate)
+            self.late += number / rate >= PERCEPTIBLE_S
         self.mistreated += self._manner is not Manner.WORK
         match self._manner:
             case Manner.HOLD:
