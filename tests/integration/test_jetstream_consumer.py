@@ -357,6 +357,34 @@ async def test_given_up_messages_are_not_drained_but_told(
     assert [line["reason"] for line in lines if line["kind"] == "terminated"] == ["not today"]
 
 
+async def test_what_is_remembered_of_advisories_is_bounded(
+    connection: Connection, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of consumers without end the last are counted, repeats while there is room for them."""
+    monkeypatch.setattr("twin.jetstream.advisories.CONSUMERS", 3)
+    monkeypatch.setattr("twin.jetstream.advisories.REMEMBERED_OF_ALL", 4)
+
+    async def tell(consumer: str, *numbers: int) -> None:
+        for number in numbers:
+            body = {"stream": "S", "consumer": consumer, "stream_seq": number}
+            subject = f"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.S.{consumer}"
+            await connection.publish(subject, orjson.dumps(body))
+        await connection.flush()
+
+    async with Advisories(connection, [ConsumerDecl("", "*", "*")]) as advisories:
+        told = advisories.given_up
+        await tell("a", 1, 2, 2)
+        await tell("b", 1, 1, 2, 3)
+        await until(lambda: told("S", "b") == (3, 0))
+        assert told("S", "a") == (2, 0)
+        await tell("a", 2)
+        await until(lambda: told("S", "a") == (3, 0))
+        await tell("c", 1)
+        await tell("d", 1)
+        await until(lambda: told("S", "d") == (1, 0))
+        assert [told("S", one)[0] for one in "abcd"] == [3, 0, 1, 1]
+
+
 async def test_forbidden_advisories_are_noticed(tmp_path: Path, until: Until) -> None:
     """When the server does not let us listen, the collection is not complete."""
     config = """

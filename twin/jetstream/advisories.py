@@ -16,6 +16,9 @@ from twin.jetstream.wire import Delivery
 __all__ = ["Advisories"]
 
 REMEMBERED = 100_000
+CONSUMERS = 10_000
+REMEMBERED_OF_ALL = 1_000_000
+GAPS = 1000
 KINDS = {"MAX_DELIVERIES": "exhausted", "MSG_TERMINATED": "terminated", "MSG_NAKED": "nak"}
 DELETED = "Unacknowledged message was deleted"
 """nats-server's reason when a message left the stream while a consumer held it."""
@@ -42,6 +45,10 @@ class _Distinct:
         self.count = 0
         self._recent: dict[int, None] = {}
 
+    @property
+    def remembered(self) -> int:
+        return len(self._recent)
+
     def add(self, number: int) -> None:
         if number in self._recent:
             return
@@ -50,6 +57,45 @@ class _Distinct:
         if len(self._recent) > REMEMBERED:
             del self._recent[next(iter(self._recent))]
 
+    def forget(self) -> None:
+        """Keep the count alone."""
+        self._recent.clear()
+
+
+_Key = tuple[str, str, str]
+
+
+class _Counts:
+    """Distinct numbers by key, in bounded memory: 10,000 keys, and 1,000,000 numbers in all.
+
+    Beyond that, of the keys that nothing was heard of for longest first the numbers are
+    forgotten, then the counts.
+    """
+
+    def __init__(self) -> None:
+        self._by_key: dict[_Key, _Distinct] = {}
+        self._numbers = 0
+
+    def of(self, key: _Key) -> int:
+        seen = self._by_key.get(key)
+        return seen.count if seen else 0
+
+    def add(self, key: _Key, number: int) -> None:
+        seen = self._by_key.pop(key, None) or _Distinct()
+        self._by_key[key] = seen
+        before = seen.remembered
+        seen.add(number)
+        self._numbers += seen.remembered - before
+        if self._numbers > REMEMBERED_OF_ALL:
+            self._forget(next(one for one in self._by_key.values() if one.remembered))
+        if len(self._by_key) > CONSUMERS:
+            oldest = next(iter(self._by_key))
+            self._forget(self._by_key.pop(oldest))
+
+    def _forget(self, one: _Distinct) -> None:
+        self._numbers -= one.remembered
+        one.forget()
+
 
 class Advisories:
     """Collects the advisories of `consumers` while its context is open.
@@ -57,9 +103,10 @@ class Advisories:
     Each is appended to `path` (if given) as one JSON line: role, stream, consumer, kind,
     stream_seq, deliveries, reason, wall_ns. `deleted` is what the server calls terminated
     because the message left the stream. Counts are of distinct messages, among the last
-    100,000 of a consumer and kind. An advisory is a core message: what is published while
-    this connection is down is not seen, `gaps` holds those times; `complete` is False when
-    the server does not let us listen.
+    100,000 of a consumer and kind; who was not heard of for longest is forgotten beyond
+    10,000 of these. An advisory is a core message: what is published while this connection is
+    down is not seen, `gaps` holds those times (beyond 1,000 the oldest two as one);
+    `complete` is False when the server does not let us listen.
     """
 
     def __init__(
@@ -69,7 +116,7 @@ class Advisories:
         self._roles = {(c.stream, c.name): c.role for c in consumers}
         self._path = path
         self._file: BinaryIO | None = None
-        self._seen: dict[tuple[str, str, str], _Distinct] = {}
+        self._seen = _Counts()
         self._subscriptions: list[Subscription] = []
         self._listening = connection.listening(state=self._on_state, error=self._on_error)
         self._down_ns = 0
@@ -116,8 +163,7 @@ class Advisories:
             self._file.flush()
 
     def _count(self, kind: str, stream: str, consumer: str) -> int:
-        seen = self._seen.get((kind, stream, consumer))
-        return seen.count if seen else 0
+        return self._seen.of((kind, stream, consumer))
 
     def _receive(self, batch: list[Delivery]) -> None:
         now = time.time_ns()
@@ -131,8 +177,7 @@ class Advisories:
                 continue
             if kind == "terminated" and body.reason == DELETED:
                 kind = "deleted"
-            key = (kind, body.stream, body.consumer)
-            self._seen.setdefault(key, _Distinct()).add(body.stream_seq)
+            self._seen.add((kind, body.stream, body.consumer), body.stream_seq)
             if self._file is not None:
                 role = self._roles.get((body.stream, body.consumer), "")
                 line = {"role": role, "kind": kind, **body.model_dump(), "wall_ns": now}
@@ -141,6 +186,8 @@ class Advisories:
     def _on_state(self, up: bool) -> None:
         if up:
             self.gaps.append((self._down_ns, time.time_ns()))
+            if len(self.gaps) > GAPS:
+                self.gaps[:2] = [(self.gaps[0][0], self.gaps[1][1])]
         else:
             self._down_ns = time.time_ns()
 
