@@ -33,6 +33,7 @@ class Rig:
             [],
             advisories.given_up,
             naks=advisories.naks,
+            evicted=advisories.evicted,
             patterns=["S*"],
             rules=StatusRules.every(INTERVAL_S),
         )
@@ -297,14 +298,33 @@ async def test_eviction_before_read_is_overrun(rig: Rig) -> None:
     await rig.settles()
 
 
-async def test_a_backlog_that_expires_is_an_overrun(rig: Rig) -> None:
+async def test_a_backlog_that_expires_is_an_overrun(
+    rig: Rig, until: Callable[..., Awaitable[None]]
+) -> None:
     """Messages that grow too old while others are held are lost unread: OVERRUN, then OK."""
     await rig.make({"max_age": 1_000_000_000, "duplicate_window": 1_000_000_000})
     await rig.publish(6)
     await rig.take(3)
     await rig.sees(Status.STALLED, 5)
     await rig.sees(Status.OVERRUN, 12)
+    await until(lambda: (rig.seen[-1].first_seq, rig.seen[-1].evicted) == (7, 3))
     await rig.settles()
+
+
+async def test_held_messages_that_expire_are_an_overrun(
+    rig: Rig, background: Start, until: Callable[..., Awaitable[None]]
+) -> None:
+    """What grows too old in a consumer's hands is told, while it does its other work; then OK."""
+    await rig.make({"max_age": 1_000_000_000, "duplicate_window": 1_000_000_000})
+    await rig.publish(3)
+    await rig.take(3)
+    background(rig.work(5, 5))
+    await rig.sees(Status.OVERRUN, 12)
+    assert "messages left the stream, delivered and not acknowledged" in rig.seen[-1].reason
+    await until(lambda: rig.seen[-1].evicted == 3)
+    await rig.settles()
+    assert rig.statuses() == {Status.OK, Status.OVERRUN}
+    assert rig.seen[-1].terminated == 0
 
 
 async def test_ack_pending_at_its_maximum_is_saturated(rig: Rig, background: Start) -> None:

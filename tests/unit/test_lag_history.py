@@ -35,6 +35,7 @@ steps = st.fixed_dictionaries(
         "delivered_count": few,
         "num_redelivered": few,
         "exhausted": few,
+        "evicted": few,
         "oldest_seq": few,
         "max_ack_pending": few,
         "paused": st.booleans(),

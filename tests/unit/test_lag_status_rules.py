@@ -29,6 +29,7 @@ EXPECTED = {
     "max-deliver": ["EXHAUSTED", "OK"],
     "terminated": ["OK", "EXHAUSTED", "OK"],
     "evicted": ["OK", "OVERRUN", "OK"],
+    "expired-held": ["OK", "OVERRUN", "OK"],
     "saturated": ["OK", "SATURATED"],
     "silent-broker": ["OK", "UNKNOWN", "OK"],
 }
@@ -108,6 +109,26 @@ def test_stuck_head_is_no_stall_while_others_are_acknowledged() -> None:
         for n in range(3)
     ]
     assert status(*moving) is Status.OK
+
+
+@pytest.mark.parametrize("filtered", [False, True])
+@pytest.mark.parametrize(
+    ("taken", "again", "expected"),
+    [(6, 0, Status.OK), (5, 0, Status.STALLED), (5, 5, Status.STALLED)],
+)
+def test_a_look_at_a_full_hand_is_no_stall(
+    taken: int, again: int, filtered: bool, expected: Status
+) -> None:
+    """Behind a stuck head, more taken than is held is progress; what is taken again is not."""
+
+    def held(second: int, count: int, **more: int) -> ConsumerSample:
+        return sample(second, num_ack_pending=count, filtered=filtered, **more)
+
+    idle = [held(n, 3, delivered_seq=3, delivered_count=3) for n in range(2)]
+    more = {"delivered_count": 3 + taken + again, "num_redelivered": again}
+    passed_over = 10 if filtered else 0
+    busy = held(2, 8, delivered_seq=3 + taken + passed_over, **more)
+    assert status(*idle, busy) is expected
 
 
 def test_stalled_and_full_is_stalled() -> None:

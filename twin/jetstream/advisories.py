@@ -134,6 +134,10 @@ class Advisories:
         """Return how many messages were refused and asked for again."""
         return self._count("nak", stream, consumer)
 
+    def evicted(self, stream: str, consumer: str) -> int:
+        """Return how many messages left the stream while the consumer held them."""
+        return self._count("deleted", stream, consumer)
+
     async def __aenter__(self) -> Self:
         self._file = self._path.open("ab") if self._path else None
         self._listening.__enter__()

@@ -27,6 +27,7 @@ JUDGED: Final[Callable[[ConsumerSample], tuple[object, ...]]] = itemgetter(
             "first_seq",
             "exhausted",
             "terminated",
+            "evicted",
             "paused",
             "push",
             "filtered",

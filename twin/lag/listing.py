@@ -176,10 +176,11 @@ class Listing:
     def _entry(self, entry: Any) -> tuple[str, tuple[dict[str, Any], Listed]]:
         """Return a consumer as it came and as it is read, the latter from before where it can be.
 
-        `ts` is when the server looked, so it always differs.
+        `ts` is when the server looked, and `replicas` have times too: they always differ.
         """
         try:
             entry.pop("ts", None)
+            entry.get("cluster", {}).pop("replicas", None)
             before = self._read.get(entry["name"])
             if before is None:
                 return entry["name"], (entry, Listed.model_validate(entry))

@@ -61,6 +61,7 @@ OWN_COUNTERS: Final = {
     "exhausted": ("exhausted", "Messages given up after max_deliver."),
     "terminated": ("terminated", "Messages terminated by the consumer."),
     "naks": ("naks", "Messages refused by the consumer."),
+    "evicted": ("evicted", "Messages that left the stream while the consumer held them."),
 }
 
 

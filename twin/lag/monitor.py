@@ -42,6 +42,7 @@ async def open_sampler(
             [],
             advisories.given_up,
             naks=advisories.naks,
+            evicted=advisories.evicted,
             heard=lambda: advisories.complete,
             patterns=patterns,
             rules=StatusRules.every(interval_s),

@@ -34,6 +34,7 @@ def as_line(one: ConsumerSample) -> bytes:
         "drain_eta_s": eta_s if finite else None,
         "redelivery_rate": one.redelivery_rate,
         "naks": one.naks,
+        "evicted": one.evicted,
     }
     return orjson.dumps(one.as_row() | more) + b"\n"
 

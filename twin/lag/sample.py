@@ -53,8 +53,9 @@ class ConsumerSample(NamedTuple):
     `oldest_seq` is its sequence where the message itself was asked for, else None.
     `drain_eta_s` is infinite for a backlog that does not shrink; `redelivery_rate` is per
     second. `delivered_count` and `acked_count` are positions in the consumer's own counting.
-    `told` is False where the server does not let its advisories be heard: then `exhausted`,
-    `terminated` and `naks` say nothing.
+    `evicted` counts messages that left the stream while the consumer held them. `told` is False
+    where the server does not let its advisories be heard: then `exhausted`, `terminated`, `naks`
+    and `evicted` say nothing.
     `max_ack_pending` and `max_deliver` are -1 without a limit, `ack_wait_s` is in seconds.
     """
 
@@ -77,6 +78,7 @@ class ConsumerSample(NamedTuple):
     terminated: int = 0
     missing: bool = False
     naks: int = 0
+    evicted: int = 0
     told: bool = True
     paused: bool = False
     push: bool = False

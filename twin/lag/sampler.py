@@ -18,7 +18,7 @@ __all__ = ["GivenUp", "LagSampler"]
 
 GivenUp = Callable[[str, str], tuple[int, int]]
 """(stream, consumer) -> how many messages it exhausted and terminated so far."""
-Naks = Callable[[str, str], int]
+Count = Callable[[str, str], int]
 STREAM_NAMES: Final = "STREAM.NAMES"
 ASKED: Final = ("STREAM.INFO", "CONSUMER.LIST", "STREAM.MSG.GET")
 MAX_CONSUMERS: Final = 10_000
@@ -43,6 +43,7 @@ class _Lost(NamedTuple):
     exhausted: int
     terminated: int
     naks: int
+    evicted: int
     told: bool
 
 
@@ -67,7 +68,8 @@ class LagSampler:
         watched: Sequence[Watched],
         given_up: GivenUp,
         *,
-        naks: Naks = lambda stream, consumer: 0,
+        naks: Count = lambda stream, consumer: 0,
+        evicted: Count = lambda stream, consumer: 0,
         heard: Callable[[], bool] = lambda: True,
         patterns: Sequence[str] = (),
         rules: StatusRules | None = None,
@@ -81,6 +83,7 @@ class LagSampler:
         self.round_s = 0.0
         self._given_up = given_up
         self._naks = naks
+        self._evicted = evicted
         self.heard = heard
         self._refused: list[str] = []
         self._patterns = tuple(patterns)
@@ -207,9 +210,13 @@ class LagSampler:
             if found is None:
                 samples.append(_absent(ConsumerSample(now, role, name, who), who in silent))
                 continue
-            lost = _Lost(*self._given_up(name, who), self._naks(name, who), told)
+            lost = self._lost(name, who, told)
             samples.append(_complete(look, role, found, oldest.get(who, _NOTHING), lost))
         return _Round(samples, _stream_sample(name, stream, now))
+
+    def _lost(self, name: str, who: str, told: bool) -> _Lost:
+        exhausted, terminated = self._given_up(name, who)
+        return _Lost(exhausted, terminated, self._naks(name, who), self._evicted(name, who), told)
 
     def _remember(self, name: str, listed: dict[str, Listed], now: int) -> None:
         """Keep the found consumers of a stream: seen last when, 0 for those to forget at once."""
@@ -258,6 +265,7 @@ def _complete(look: _Look, role: str, found: Listed, oldest: Oldest, lost: _Lost
         exhausted=lost.exhausted,
         terminated=lost.terminated,
         naks=lost.naks,
+        evicted=lost.evicted,
         told=lost.told,
         paused=found.paused,
         push=bool(config.deliver_subject),

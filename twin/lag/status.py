@@ -144,6 +144,10 @@ def _lost(before: Counters, now: Counters) -> Finding | None:
     oldest = before.sample.oldest_seq
     if oldest is not None and now.floor < oldest < now.first:
         return Finding(Status.OVERRUN, f"message {oldest} left the stream unprocessed")
+    held = now.sample.evicted - before.sample.evicted
+    if held > 0:
+        text = f"{held} messages left the stream, delivered and not acknowledged"
+        return Finding(Status.OVERRUN, text)
     return None
 
 
@@ -199,13 +203,19 @@ def _exhausted(seen: list[Counters]) -> Finding | None:
 
 
 def _progress(window: list[Counters]) -> bool:
-    """Tell whether messages were settled: the floor rose, or more was taken and no more is held."""
+    """Tell whether messages were settled: the floor rose, or more was taken than is held more."""
     return _settled(window[0], window[-1])
 
 
 def _settled(first: Counters, last: Counters) -> bool:
-    taken = last.delivered > first.delivered
-    return last.floor > first.floor or (taken and last.ack_pending <= first.ack_pending)
+    if last.floor > first.floor:
+        return True
+    taken, held = last.delivered - first.delivered, last.ack_pending - first.ack_pending
+    if last.sample.filtered:  # sequences count what was passed over, deliveries count repeats
+        if first.sample.num_redelivered or last.sample.num_redelivered:
+            return taken > 0 >= held
+        taken = last.sample.delivered_count - first.sample.delivered_count
+    return taken > max(0, held)
 
 
 def _stalled(window: list[Counters], rules: StatusRules) -> Finding | None:

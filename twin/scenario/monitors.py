@@ -48,6 +48,7 @@ class LagMonitor:
             watched,
             advisories.given_up,
             naks=advisories.naks,
+            evicted=advisories.evicted,
             heard=lambda: advisories.complete,
             rules=StatusRules.every(INTERVAL_S),
         )
