@@ -1,6 +1,8 @@
 """Publishing: every event is accounted for and every source keeps its order, come what may."""
 
 import asyncio
+import os
+import signal
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -23,6 +25,7 @@ from twin.jetstream.publisher import Publisher, PublisherSettings
 from twin.jetstream.reconcile import reconcile
 from twin.jetstream.scan import scan
 from twin.jetstream.server import NatsServer
+from twin.jetstream.wire import Delivery
 from twin.verdict.journal import ATTEMPT, OUTCOME, FileJournal, LocalRefusal, Outcome, read_table
 
 Until = Callable[..., Awaitable[None]]
@@ -359,6 +362,184 @@ async def test_ids_that_were_used_before_are_noticed(open_bench: Opener) -> None
         assert len(await bench.stored()) == SOURCES
         (outcomes,) = read_table(bench.journal / "acknowledged.bin", OUTCOME)
         assert np.all(outcomes["duplicate"] == 1)
+
+
+async def proven(bench: Bench) -> None:
+    """Publish an event of every source alone; what follows may fly in formation."""
+    bench.offer_round()
+    assert await bench.publisher.flush(10)
+
+
+def tries(bench: Bench) -> dict[str, int]:
+    """Return the tries of each settled event by name, as journalled."""
+    tables = read_table(bench.journal / "acknowledged.bin", OUTCOME)
+    return {f"{r['source']}/{r['seq']}": int(r["tries"]) for rows in tables for r in rows}
+
+
+async def test_events_of_a_stream_share_the_subject_of_their_acknowledgements(
+    connection: Connection, open_bench: Opener
+) -> None:
+    """Each source's first event has one of its own; those that go together later have one."""
+    replies: list[bytes] = []
+    await connection.subscribe("q.>", lambda batch: replies.extend(one[1] for one in batch))
+    async with open_bench() as bench:
+        await proven(bench)
+        bench.offer_round()
+        assert await bench.publisher.flush(10)
+        await connection.flush()
+        await bench.assert_exact()
+    assert len(set(replies[:SOURCES])) == SOURCES
+    assert len(set(replies[SOURCES:])) == 1
+    assert len(replies) == 2 * SOURCES
+    (outcomes,) = read_table(bench.journal / "acknowledged.bin", OUTCOME)
+    late = outcomes[outcomes["seq"] == 2]
+    assert late["stream_seq"].tolist() == [SOURCES + 1 + n for n in late["source"].tolist()]
+
+
+async def test_refused_among_others_is_told_from_them(
+    connection: Connection, open_bench: Opener
+) -> None:
+    """A stream that fills up amid a formation: each event is stored or refused, as it was."""
+    small = StreamDecl("FULL", ("full.>",), max_bytes=8000, discard_new=True)
+    await reconcile(connection, Topology((STREAM, small), ()))
+    async with open_bench() as bench:
+        sources = [bench.sources.add(f"bot-{n}", f"full.{n}") for n in range(20)]
+        bench.offer(*(bench.event(source) for source in sources))
+        assert await bench.publisher.flush(10)
+        bench.offer(*(bench.event(source, b"x" * 500) for source in sources))
+        assert await bench.publisher.flush(10)
+        counts = bench.publisher.counts
+        assert (counts.unknown, counts.duplicates, counts.offered) == (0, 0, 40)
+        held = [m async for batch in scan(connection, "FULL", 1, 1000) for m in batch]
+        assert 20 < len(held) < 40
+        ids = {m.headers.split(b"\r\n")[1].removeprefix(b"ce-id: ").decode() for m in held}
+        outcomes = bench.outcomes()
+        assert {name for name, one in outcomes.items() if one == (Outcome.ACKNOWLEDGED, 0)} == ids
+        assert Counter(outcomes.values())[Outcome.REFUSED, 10077] == 40 - len(held)
+
+
+async def test_an_id_that_was_used_before_is_told_from_its_neighbours(open_bench: Opener) -> None:
+    """One event of a formation is a duplicate on its first try: that one is counted, no other."""
+    async with open_bench(folder="first") as bench:
+        bench.sequences[3] = 1
+        bench.offer(bench.event(3))
+        assert await bench.publisher.flush(10)
+    async with open_bench(folder="second") as bench:
+        await proven(bench)
+        bench.offer_round()
+        assert await bench.publisher.flush(10)
+        assert bench.publisher.counts.duplicates == 1
+        assert bench.publisher.counts.acknowledged == 2 * SOURCES
+        (rows,) = read_table(bench.journal / "acknowledged.bin", OUTCOME)
+        used = rows[(rows["tries"] == 1) & (rows["duplicate"] == 1)]
+        assert used[["source", "seq"]].tolist() == [(3, 2)]
+        assert len(set(await bench.stored_names())) == 2 * SOURCES
+
+
+async def test_a_formation_finds_its_stream_gone_and_waits(
+    connection: Connection, open_bench: Opener, until: Until
+) -> None:
+    """No responders: its events rest one by one, and are stored when the stream is back."""
+    async with open_bench() as bench:
+        await proven(bench)
+        await call(connection, "STREAM.DELETE.S")
+        bench.offer_round()
+        await until(lambda: bench.publisher.counts.resent >= 3 * SOURCES)
+        assert bench.publisher.counts.acknowledged == SOURCES
+        await reconcile(connection, Topology((STREAM,), ()))
+        assert await bench.publisher.flush(10)
+        names = {f"{source}/2" for source in range(SOURCES)}
+        assert Counter(await bench.stored_names()) == Counter(names)
+
+
+async def test_a_formation_without_answers_is_sent_again_alone(
+    server: NatsServer, connection: Connection, open_bench: Opener, until: Until
+) -> None:
+    """A paused server: each event is tried again with a subject of its own, and stored once."""
+    replies: list[bytes] = []
+    async with open_bench() as bench:
+        await proven(bench)
+        await connection.subscribe("q.>", lambda batch: replies.extend(one[1] for one in batch))
+        await connection.flush()
+        server.pause()
+        bench.offer_round()
+        await until(lambda: bench.publisher.counts.resent >= SOURCES)
+        server.resume()
+        assert await bench.publisher.flush(10)
+        assert bench.publisher.counts.duplicates == 0
+        await bench.assert_exact()
+        assert (len(set(replies[:SOURCES])), len(set(replies))) == (1, 1 + SOURCES)
+        assert all(tries(bench)[f"{source}/2"] > 1 for source in range(SOURCES))
+
+
+async def test_a_stream_under_another_name_answers_for_none_of_a_formation(
+    connection: Connection, open_bench: Opener
+) -> None:
+    """Where the stream was replaced, its events are proven anew; all are stored once."""
+    async with open_bench() as bench:
+        await proven(bench)
+        await call(connection, "STREAM.DELETE.S")
+        await reconcile(connection, Topology((replace(STREAM, name="T"),), ()))
+        bench.offer_round()
+        assert await bench.publisher.flush(10)
+        held = [m async for batch in scan(connection, "T", 1, 1000) for m in batch]
+        assert {m.payload.decode() for m in held} == {f"{n}/2" for n in range(SOURCES)}
+        assert len(held) == SOURCES
+        assert all(tries(bench)[f"{source}/2"] > 1 for source in range(SOURCES))
+        assert bench.publisher.counts.acknowledged == 2 * SOURCES
+
+
+async def test_two_answers_for_each_event_end_all_formations(
+    connection: Connection, open_bench: Opener
+) -> None:
+    """Somebody who answers as a stream would makes counting answers useless: nothing is shared."""
+    replies: list[bytes] = []
+
+    def respond(batch: list[Delivery]) -> None:
+        replies.extend(reply for _, reply, _, _ in batch)
+        answer = b'{"stream":"S","seq":1}'
+        connection.send([(reply, b"", b"", answer) for _, reply, _, _ in batch])
+
+    await connection.subscribe("q.bot-0.nav", respond)
+    async with open_bench() as bench:
+        await proven(bench)
+        await connection.flush()
+        await connection.subscribe("q.>", lambda batch: replies.extend(one[1] for one in batch))
+        replies.clear()
+        bench.offer_round()
+        assert await bench.publisher.flush(10)
+        await connection.flush()
+    assert len(set(replies)) == SOURCES
+
+
+async def test_a_subject_forbidden_meanwhile_is_refused_out_of_its_formation(
+    tmp_path: Path, open_bench: Opener, until: Until
+) -> None:
+    """A permissions violation refuses that event; those beside it are sent again and stored."""
+    allowed = """
+    authorization { users: [ { user: a, password: a,
+      permissions: { publish: { deny: [%s] } } } ] }
+    """
+    options = BrokerOptions(user="a", password="a")
+    async with NatsServer(
+        tmp_path / "n", log=tmp_path / "log", extra_config=allowed % '"none"', probe=options
+    ) as server:
+        mine = BrokerOptions(url=server.url, user="a", password="a")
+        async with await connect(mine, name="test") as connection:
+            await reconcile(connection, Topology((STREAM,), ()))
+            async with open_bench(replace(QUICK, ack_wait_s=5.0), over=connection) as bench:
+                await proven(bench)
+                config = tmp_path / "n" / "nats-server.conf"
+                config.write_text(config.read_text().replace('"none"', '"q.bot-1.nav"'))
+                os.kill(server.pid, signal.SIGHUP)
+                await until(lambda: "Reloaded server" in (tmp_path / "log").read_text())
+                bench.offer_round()
+                assert await bench.publisher.flush(3)
+                found = Counter(bench.outcomes().values())
+                assert found == {
+                    (Outcome.ACKNOWLEDGED, 0): 2 * SOURCES - 1,
+                    (Outcome.REFUSED, LocalRefusal.PERMISSION): 1,
+                }
 
 
 async def test_overflow_is_refused_and_counted(server: NatsServer, open_bench: Opener) -> None:

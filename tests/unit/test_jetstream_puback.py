@@ -8,8 +8,8 @@ from twin.jetstream.puback import PubAck, read_ack
 @pytest.mark.parametrize(
     ("payload", "answer"),
     [
-        (b'{"stream":"S", "seq":7}', PubAck(7, False, 0)),
-        (b'{"stream":"S","domain":"hub","seq":7,"duplicate": true}', PubAck(7, True, 0)),
+        (b'{"stream":"S", "seq":7}', PubAck(7, False, 0, "S")),
+        (b'{"stream":"S","domain":"hub","seq":7,"duplicate": true}', PubAck(7, True, 0, "hub.S")),
         (
             b'{"error":{"code":503,"err_code":10077,"description":"full"},"stream":"S","seq":0}',
             PubAck(0, False, 10077),

@@ -28,7 +28,8 @@ class AckPattern(NamedTuple):
         """Those of the subscription `sid` to `<subject without its last token>.*`."""
         before = re.escape(subject[:-1].encode())
         line = rb"MSG %b(?P<token>\d{1,18}+) %b (?P<size>\d++)\r\n" % (before, sid)
-        body = rb'(?P<body>\{"stream":"[^"\r\n]++", ?+"seq":(?P<seq>\d{1,18}+)\})\r\n'
+        name = rb'"stream":"(?P<name>[^"\r\n]++)"'
+        body = rb'(?P<body>\{%b, ?+"seq":(?P<seq>\d{1,18}+)\})\r\n' % name
         each = line + body
         unnamed = re.sub(rb"\?P<\w+>", b"?:", each)
         return cls(re.compile(b"(?:%b)++" % unnamed), re.compile(each), stored)
@@ -50,11 +51,11 @@ class AckPattern(NamedTuple):
         """Return all in a row, whatever their lengths, or the first if not all are sound."""
         run = self.run.match(buffer, first.start()) or first
         acks = self.each.findall(buffer, *run.span())
-        tokens, sizes, bodies, sequences = zip(*acks, strict=True)
+        tokens, sizes, bodies, names, sequences = zip(*acks, strict=True)
         if list(map(len, bodies)) != list(map(int, sizes)):
-            run, tokens, sequences = first, tokens[:1], sequences[:1]
-        numbers = (np.array(list(map(int, column)), np.int64) for column in (tokens, sequences))
-        return Stored(*numbers), run.end()
+            run, tokens, sequences, names = first, tokens[:1], sequences[:1], names[:1]
+        columns = (map(int, tokens), map(int, sequences), map(hash, names))
+        return Stored(*(np.array(list(column), np.int64) for column in columns)), run.end()
 
 
 def _sized(found: re.Match[bytes]) -> bool:
@@ -78,4 +79,5 @@ def _alike(buffer: bytes, first: re.Match[bytes]) -> tuple[Stored, int]:
     if not good.all() or lines.tobytes() != first[0] * count:
         good &= (lines == lines[0]).all(axis=1)
         count = int(np.argmin(np.append(good, False)))  # up to the first that differs
-    return Stored(numbers[0][:count], numbers[1][:count]), start + count * length
+    streams = np.full(count, hash(first["name"]))
+    return Stored(numbers[0][:count], numbers[1][:count], streams), start + count * length

@@ -8,11 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from twin.events.event import Event
+from twin.jetstream.formations import Formations, Slots
 from twin.jetstream.wire import stamp
 
 __all__ = ["Flights", "Slots"]
-
-Slots = npt.NDArray[np.int64]
 
 FIRST_VOLLEY: Final = 10**8
 
@@ -22,9 +21,10 @@ class Flights:
 
     `tries` counts sends. `doubtful` says that some try may have been stored without our
     knowing; `resting` that the last try was refused for now. `error` is the last refusal's
-    code. `token` is 0 until the first send, afterwards that of every try; `number` counts
-    first sends. `first_sent` and `due` (when to act next) are on the monotonic clock, in
-    seconds. A slot is used again after its event was settled, its token never.
+    code. `token` is 0 until the first send, afterwards that of every try, unless the event was
+    sent in a formation that was dissolved; `number` counts first sends. `first_sent` and `due`
+    (when to act next) are on the monotonic clock, in seconds. A slot is used again after its
+    event was settled, its token never.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -42,6 +42,7 @@ class Flights:
         self.events: list[Event | None] = [None] * capacity
         self.closings: list[bytes] = [b""] * capacity
         """What ends the header block of each, see `stamp`."""
+        self.formations = Formations()
         self.in_flight = 0
         """Events that were sent and are not settled, resting ones included."""
         self._free = np.arange(capacity)[::-1].copy()
@@ -79,14 +80,26 @@ class Flights:
         index: Slots = np.array(slots, np.int64)
         now = time.monotonic()
         self._volleys += 1
-        self.token[index] = self._volleys * self._scale + index
+        base = self._volleys * self._scale
+        leaders = self.formations.form(index, self.source[index], base)
+        self.token[index] = base + leaders
         self.number[index] = np.arange(self._launched, self._launched + len(index))
         self.tries[index] = 1
         self.first_sent[index] = now
         self.due[index] = now + wait_s
         self._launched += len(index)
         self.in_flight += len(index)
-        return self._tokens(slots)
+        return self._tokens(leaders.tolist())
+
+    def scatter(self, tokens: Slots) -> Slots:
+        """Dissolve the formations among these tokens, give each of their events a token of its
+        own, and return their slots.
+        """
+        slots = self.formations.dissolve(tokens)
+        self._volleys += 1
+        self.token[slots] = self._volleys * self._scale + slots
+        self.formations.doubt(self.source[slots])
+        return slots
 
     def _tokens(self, slots: Sequence[int]) -> list[bytes]:
         """Write the tokens of this volley: its number, then the slot with a fixed width."""

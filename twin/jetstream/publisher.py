@@ -1,8 +1,8 @@
 """Publishes events with an account of each: acknowledged, refused or unknown.
 
-An event is re-sent with the same bytes, the same Nats-Msg-Id and the same reply subject, so
-that any of its acknowledgements settles it and JetStream stores it once. By default a
-source has one event in flight, which keeps its order through every failure.
+An event is re-sent with the same bytes and the same Nats-Msg-Id, so that JetStream stores it
+once, and with a reply subject of its own, so that any of its acknowledgements settles it. By
+default a source has one event in flight, which keeps its order through every failure.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from twin.jetstream.backlog import Backlog
 from twin.jetstream.connection import Connection, Subscription
 from twin.jetstream.flights import Flights, Slots
 from twin.jetstream.permitted import Subjects, header_sizes
-from twin.jetstream.puback import TRANSIENT, read_ack
+from twin.jetstream.puback import NO_STREAM, TRANSIENT, PubAck, read_ack
 from twin.jetstream.wire import INTENDED_HEADER, Delivery, Stored, Volley, stamp
 from twin.verdict.journal import LocalRefusal
 
@@ -277,6 +277,7 @@ class Publisher:
         if not len(slots):
             return
         flights, now = self._flights, time.monotonic()
+        flights.scatter(flights.token[slots])
         growth = np.minimum(1.5 ** np.minimum(flights.tries[slots], _GROWING), 4.0)
         jitter = [self._jitter.uniform(0.8, 1.2) for _ in slots]
         wait_s = self._settings.ack_wait_s * growth * jitter
@@ -288,31 +289,62 @@ class Publisher:
 
     def _on_stored(self, stored: Stored) -> None:
         """Settle what was stored at first sight."""
-        slots, places = self._flights.find(stored.tokens)
-        self._account.counts.late += len(stored.tokens) - len(slots)
-        self._acknowledge(slots, stored.sequences[places])
+        self._settle(stored)
         self._pump()
         self._signal()
+
+    def _settle(self, stored: Stored) -> None:
+        flights = self._flights
+        alone, complete, broken = flights.formations.take(stored)
+        if complete:
+            slots, sequences = map(np.concatenate, zip(*complete, strict=True))
+            self._acknowledge(slots, sequences)
+        for token in broken:
+            self._resend(flights.scatter(np.array([token])))
+        if not len(alone.tokens):
+            return
+        slots, places = flights.find(alone.tokens)
+        once = flights.tries[slots] == 1
+        flights.formations.prove(flights.source[slots][once], alone.streams[places][once])
+        self._acknowledge(slots, alone.sequences[places])
+        self._late(len(alone.tokens) - len(slots))
+
+    def _late(self, answers: int) -> None:
+        """Count answers for settled events; more of them than second tries are a stranger's."""
+        counts = self._account.counts
+        counts.late += answers
+        if counts.late + counts.strange > counts.resent + counts.unknown:
+            self._flights.formations.allowed = False
 
     def _on_answers(self, batch: list[Delivery]) -> None:
         start = len(self._inbox) + 1
         for subject, _, headers, payload in batch:
-            slots, _ = self._flights.find(np.array([int(subject[start:])]))
-            if len(slots):
-                self._on_answer(slots, headers, payload)
-            else:
-                self._account.counts.late += 1
+            missing = headers.startswith(b"NATS/1.0 503")
+            ack = NO_STREAM if missing else read_ack(payload)
+            self._on_answer(int(subject[start:]), ack)
         self._pump()
         self._signal()
 
-    def _on_answer(self, slots: Slots, headers: bytes, payload: bytes) -> None:
+    def _on_answer(self, number: int, ack: PubAck | None) -> None:
         """Handle acknowledgements, duplicates, refusals, and what is no answer of JetStream."""
-        if headers.startswith(b"NATS/1.0 503"):
-            self._rest(slots, LocalRefusal.NO_RESPONDERS)
-        elif (ack := read_ack(payload)) is None:
+        flights, token = self._flights, np.array([number])
+        slots, _ = flights.find(token)
+        stream = 0 if ack is None else hash(ack.stream.encode())
+        if ack is not None and ack.duplicate:
+            flights.formations.repeated(number, stream, ack.seq)
+        if ack is not None and not ack.error and not ack.duplicate:
+            self._settle(Stored(token, np.array([ack.seq]), np.array([stream])))
+        elif not len(slots):
+            self._late(1)
+        elif ack is None:
             self._account.counts.strange += 1
-        elif not ack.error:
-            self._acknowledge(slots, ack.seq, duplicate=ack.duplicate)
+            self._late(0)
+        elif number in flights.formations:
+            self._resend(flights.scatter(token))
+        elif ack.duplicate:
+            if flights.formations.was_repeated(stream, ack.seq):
+                flights.tries[slots] = 1
+            self._acknowledge(slots, ack.seq, duplicate=True)
         elif ack.error in TRANSIENT:
             self._rest(slots, ack.error)
         else:
@@ -335,10 +367,13 @@ class Publisher:
         self._land(slots)
 
     def _give_up(self, slots: Slots, unknown: npt.NDArray[np.bool_]) -> None:
-        """Settle as unknown or refused."""
+        """Settle as unknown or refused; what flew in formation with them goes again, alone."""
         if len(slots):
+            scattered = self._flights.scatter(self._flights.token[slots])
             self._account.given_up(slots, unknown)
             self._land(slots)
+            if self._connection.up:
+                self._resend(scattered[~np.isin(scattered, slots)])
 
     def _land(self, slots: Slots) -> None:
         """Let the successors of settled events go."""

@@ -39,10 +39,14 @@ Handler = Callable[[list[Delivery]], None]
 
 
 class Stored(NamedTuple):
-    """Plain acknowledgements of publishes: each one's last subject token, and stream sequence."""
+    """Plain acknowledgements of publishes: each one's last subject token, and stream sequence.
+
+    `streams` holds a hash of each one's stream: equal within this process for equal names.
+    """
 
     tokens: npt.NDArray[np.int64]
     sequences: npt.NDArray[np.int64]
+    streams: npt.NDArray[np.int64]
 
 
 StoredHandler = Callable[[Stored], None]
