@@ -329,3 +329,42 @@ def read_or_reason(reader: Reader, headers: bytes) -> object:
         return reader.read(headers, b"{}")
     except NotAnEvent as why:
         return str(why)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"kind":"boot_ok"}',
+        b'{"metadata":{"correlation_id":"c-1"}}',
+        b"[1]",
+        b"7",
+        b"",
+        b"{",
+        b'{"text":"\xff"}',
+        b"[" * 70 + b"]" * 70,
+        b'{"a":' * 70 + b"1" + b"}" * 70,
+        b'"' + b"x" * 10_000 + b'"',
+    ],
+)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"ce_time": None},
+        {"ce_time": "2026-13-01T00:00:00Z"},
+        {"ce_time": "9999-01-01T00:00:00Z"},
+        {"ce_datacontenttype": "text/plain"},
+        {"ce_traceparent": f"00-{'a' * 32}-{'b' * 16}-01"},
+        {"ce_correlationid": "c-2"},
+    ],
+)
+def test_a_known_shape_changes_nothing(payload: bytes, changes: dict[str, str | None]) -> None:
+    """An event of a shape that was seen before is recorded as one of a shape never seen."""
+    rules = Classifier(Rules.load())
+    first, taught = (Intake(rules, SubjectSpace(prefix="lab"), 10_000) for _ in range(2))
+    for number in range(5):
+        usual = changes | {"ce_time": "2026-01-01T00:00:00Z", "ce_id": f"e-{number}"}
+        taught.take(message(block(**usual)), 1)
+        taught.take(message(block(**{**usual, "ce_time": None})), 1)
+    one = message(block(**changes), payload)
+    assert taught.take(one, 88) == first.take(one, 88)

@@ -13,7 +13,7 @@ import apsw
 
 from twin.bench import nats_py, ours
 from twin.bench.measured import Measured
-from twin.bench.rig import STREAM, Rig
+from twin.bench.rig import STREAM, Rig, block, payload
 from twin.errors import InfrastructureError
 from twin.events.subjects import SubjectSpace
 from twin.jetstream.api import call
@@ -31,6 +31,8 @@ RUN: Final = "recording"
 DURABLE: Final = "registrar-recording"
 BATCH: Final = 5_000
 FOREVER: Final = "2100-01-01T00:00:00Z"
+WAKING: Final = f"{ours.PREFIX}.0"
+"""Gets one more message: a consumer that is resumed sleeps for a second, or until the next."""
 
 Fill: TypeAlias = Callable[[Rig, int, int], Awaitable[object]]
 """Publishes so many events at a point of the field."""
@@ -63,9 +65,10 @@ class Turns:
                 _apart(registrar.pid, rig.server.pid)
                 with rig.clock(registrar=registrar.pid) as clock:
                     await call(watch, f"CONSUMER.PAUSE.{STREAM}.{DURABLE}")
-                    await ours.acknowledged(watch, DURABLE, count)
+                    await watch.request(WAKING, payload(), headers=block("waking", 0) + b"\r\n")
+                    await ours.acknowledged(watch, DURABLE, count + 1)
                 pids = {"server": rig.server.pid, "registrar": registrar.pid}
-                measured = Measured.of(count, clock, pids)
+                measured = Measured.of(count + 1, clock, pids)
             finally:
                 await registrar.stop()
         return _sized(measured, rig.folder / "store")

@@ -11,7 +11,7 @@ import orjson
 
 from twin.errors import BrokerUnreachable
 from twin.jetstream.connection import Connection, Subscription
-from twin.jetstream.message import Message
+from twin.jetstream.message import Message, messages_of
 from twin.jetstream.wire import Delivery
 
 __all__ = ["PullConsumer"]
@@ -187,15 +187,14 @@ class PullConsumer:
     def _receive(self, batch: list[Delivery]) -> None:
         self._last_sign = time.monotonic()
         before = len(self._messages)
+        deliveries = [delivery for delivery in batch if delivery[1]]
+        self._messages.extend(messages_of(deliveries))
+        arrived = len(self._messages) - before
+        self.strange += len(deliveries) - arrived
         for delivery in batch:
             if not delivery[1]:
                 self._on_word(delivery)
-                continue
-            try:
-                self._messages.append(Message(delivery))
-            except ValueError:
-                self.strange += 1
-        if arrived := len(self._messages) - before:
+        if arrived:
             self.missing = False
             self._outstanding = max(0, self._outstanding - arrived)
             self._filled.set()

@@ -1,74 +1,113 @@
-"""A message as JetStream delivers it."""
+"""Messages as JetStream delivers them, made one by one or by the read buffer."""
 
 import re
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from itertools import repeat
+from typing import NamedTuple, TypeAlias
+
+import orjson
 
 from twin.jetstream.wire import Delivery
 
-__all__ = ["Message"]
+__all__ = ["Message", "messages_of"]
 
 _TAIL = rb"([^.]+)\.[^.]+\.(\d+)\.(\d+)\.(\d+)\.(\d+)\.(\d+)"
 _SHORT = re.compile(rb"\$JS\.ACK\." + _TAIL)
 _LONG = re.compile(rb"\$JS\.ACK\.[^.]+\.[^.]+\." + _TAIL + rb"(?:\..*)?")
+_PLACE = re.compile(rb"\$JS\.ACK\.([^.]+)\.[^.]+\.")
+_LINES = b"0123456789.\n"
+
+_Numbers: TypeAlias = tuple[int, int, int, int, int]
+_new = tuple.__new__
 
 
-class Message:
+class _Fields(NamedTuple):
+    subject: str
+    reply: bytes
+    headers: bytes
+    payload: bytes
+    stream: str
+    deliveries: int
+    stream_seq: int
+    consumer_seq: int
+    timestamp_ns: int
+    pending: int
+
+
+class Message(_Fields):
     """One delivery of a stored message.
 
     `subject` is the wire subject, `headers` the raw block ("" for none) as it came, `reply`
-    where acknowledgements go. What that tells is read when it is asked for: most of a flood
-    of messages is only acknowledged.
+    where acknowledgements go. That tells the rest: the `stream` that it is stored in, how often
+    it was delivered, this time included, its place in the stream, the number of this delivery
+    among all of the consumer, when it was stored (wall time), and how many more are pending.
     """
 
-    __slots__ = ("_facts", "headers", "payload", "reply", "subject")
+    __slots__ = ()
 
-    def __init__(self, delivery: Delivery) -> None:
+    def __new__(cls, delivery: Delivery) -> "Message":
         """Take a delivery whose reply subject is JetStream's; ValueError when it is not.
 
         `$JS.ACK.<stream>.<consumer>.<deliveries>.<stream seq>.<consumer seq>.<time>.<pending>`,
         or with `<domain>.<account>` before the stream and a random token at the end.
         """
-        subject, reply, self.headers, self.payload = delivery
+        subject, reply, headers, payload = delivery
         facts = _SHORT.fullmatch(reply) or _LONG.fullmatch(reply)
         if facts is None:
             raise ValueError(f"{reply!r} is not where JetStream wants its acknowledgements")
-        self._facts = facts
-        self.reply = reply
-        self.subject = subject.decode(errors="replace")
-
-    def place(self) -> tuple[str, int, int, int]:
-        """Return stream, deliveries, stream sequence and the time when it was stored, at once."""
-        stream, deliveries, stream_seq, timestamp_ns = self._facts.group(1, 2, 3, 5)
-        return stream.decode(), int(deliveries), int(stream_seq), int(timestamp_ns)
-
-    @property
-    def stream(self) -> str:
-        """The stream that the message is stored in."""
-        return self._facts[1].decode()
-
-    @property
-    def deliveries(self) -> int:
-        """How often the message was delivered, this time included."""
-        return int(self._facts[2])
-
-    @property
-    def stream_seq(self) -> int:
-        """Its place in the stream."""
-        return int(self._facts[3])
-
-    @property
-    def consumer_seq(self) -> int:
-        """The number of this delivery among all of the consumer."""
-        return int(self._facts[4])
-
-    @property
-    def timestamp_ns(self) -> int:
-        """When it was stored (wall time)."""
-        return int(self._facts[5])
-
-    @property
-    def pending(self) -> int:
-        """How many more the consumer has for delivery."""
-        return int(self._facts[6])
+        stream, *numbers = facts.groups()
+        return _new(
+            cls, (_text(subject), reply, headers, payload, _text(stream), *map(int, numbers))
+        )
 
     def __repr__(self) -> str:
         return f"<Message {self.stream}:{self.stream_seq} {self.subject}>"
+
+
+def messages_of(deliveries: Sequence[Delivery]) -> Iterator[Message]:
+    """Yield the messages of deliveries, without those that are none.
+
+    What one consumer delivers differs in its numbers only: then all are read in one step.
+    """
+    if (found := _alike(deliveries)) is not None:
+        yield from found
+        return
+    for delivery in deliveries:
+        try:
+            yield Message(delivery)
+        except ValueError:
+            continue
+
+
+def _alike(deliveries: Sequence[Delivery]) -> Iterator[Message] | None:
+    """Return the messages if all are of one consumer, in the short form; None if they are not."""
+    if not deliveries or (place := _PLACE.match(deliveries[0][1])) is None:
+        return None
+    subjects, replies, headers, payloads = zip(*deliveries, strict=True)
+    numbers = _numbers(b"\n".join(replies), place[0])
+    if numbers is None or len(numbers) != len(deliveries):
+        return None
+    stream = repeat(_text(place[1]))
+    columns = zip(*numbers, strict=True)
+    rows = zip(map(_text, subjects), replies, headers, payloads, stream, *columns)  # noqa: B905 - `stream` has no end
+    return map(_new, repeat(Message), rows)
+
+
+def _numbers(replies: bytes, place: bytes) -> list[_Numbers] | None:
+    """Return the five numbers of each of these lines, None if one is not `place` and they."""
+    lines = replies.removeprefix(place).replace(b"\n" + place, b"\n")
+    if lines.translate(None, _LINES):
+        return None
+    rows = lines.replace(b".", b",").replace(b"\n", b"],[")
+    try:
+        numbers: list[_Numbers] = orjson.loads(b"[[%b]]" % rows)
+    except orjson.JSONDecodeError:
+        return None
+    return numbers if set(map(len, numbers)) == {5} else None
+
+
+@lru_cache(maxsize=65_536)
+def _text(subject: bytes) -> str:
+    """Return a subject as text; a stream's messages have few."""
+    return subject.decode(errors="replace")

@@ -5,13 +5,14 @@ commit, so after a failed one it is of no more use.
 """
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 import apsw
 
-from twin.registrar.chain import Batch, note_leaf, root, row_leaf
+from twin.registrar.chain import Batch, note_leaf, root, row_leaves
 from twin.registrar.head import Head, latest_tombstone, read_head
 from twin.registrar.keyfilter import KeyFilter, Keys, keys_of
 from twin.registrar.keys import SigningKey
@@ -32,6 +33,7 @@ from twin.registrar.statements import Checkpoint, Signed, Tombstone, sign
 __all__ = ["Active", "Author", "create_segment"]
 
 INSERT_ROW: Final = insert("events", (*ROW_COLUMNS, "leaf", "kind"))
+KIND: Final = itemgetter(Row._fields.index("type"), Row._fields.index("code"))
 INSERT_KIND: Final = insert("kinds", ("kind", "type", "code"))
 INSERT_NOTE: Final = insert("notes", (*NOTE_COLUMNS, "leaf"))
 INSERT_BATCH: Final = insert("batches", BATCH_COLUMNS)
@@ -109,22 +111,23 @@ class Active:
     def insert(self, rows: Sequence[Row]) -> None:
         """Insert events, none of which is recorded yet, under the next numbers."""
         first, batch = self.tip.rows + 1, self.tip.batch + 1
-        kinds = self._known_kinds({(row.type, row.code) for row in rows})
-        self._leaves = [row_leaf(at, batch, row) for at, row in enumerate(rows, first)]
+        kinds = self._kinds_of(rows)
+        self._leaves = row_leaves(first, batch, rows)
+        ends = zip(self._leaves, kinds, strict=True)
         self.db.executemany(
             INSERT_ROW,
             (
-                (at, batch, *row, leaf, kinds[row.type, row.code])
-                for at, (row, leaf) in enumerate(zip(rows, self._leaves, strict=True), first)
+                (at, batch, *row, *end)
+                for at, (row, end) in enumerate(zip(rows, ends, strict=True), first)
             ),
         )
 
-    def _known_kinds(self, wanted: set[tuple[str, int]]) -> Mapping[tuple[str, int], int]:
-        """Return the number of each (type, code), new ones too."""
-        for one in sorted(wanted.difference(self._kinds)):
+    def _kinds_of(self, rows: Sequence[Row]) -> Iterator[int]:
+        """Return the number of each row's (type, code), new ones too."""
+        for one in sorted(set(map(KIND, rows)).difference(self._kinds)):
             self._kinds[one] = len(self._kinds) + 1
             self.db.execute(INSERT_KIND, (self._kinds[one], *one))
-        return self._kinds
+        return map(self._kinds.__getitem__, map(KIND, rows))
 
     def holds_any(self, rows: Sequence[Row], keys: Keys) -> bool:
         """Tell whether one of the events is recorded in this segment; exact."""

@@ -8,14 +8,24 @@ writes the format down for those who check it with other tools.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import orjson
 
 from twin.registrar.record import Note, Row
 
-__all__ = ["GENESIS", "Batch", "Tip", "digits", "note_leaf", "proof", "root", "row_leaf"]
+__all__ = [
+    "GENESIS",
+    "Batch",
+    "Tip",
+    "digits",
+    "note_leaf",
+    "proof",
+    "root",
+    "row_leaf",
+    "row_leaves",
+]
 
 GENESIS = "0" * 64
 """What the first batch of a store names as its predecessor."""
@@ -73,6 +83,15 @@ def row_leaf(number: int, batch: int, row: Row) -> bytes:
     hexadecimal digits.
     """
     return _leaf(("event", number, batch, *row))
+
+
+def row_leaves(first: int, batch: int, rows: Iterable[Row]) -> list[bytes]:
+    """Return the leaves of events that are numbered from `first` on."""
+    dumps, sha256 = orjson.dumps, hashlib.sha256
+    return [
+        sha256(dumps(("event", number, batch, *row), digits)).digest()
+        for number, row in enumerate(rows, first)
+    ]
 
 
 def note_leaf(number: int, batch: int, note: Note) -> bytes:

@@ -16,7 +16,7 @@ from twin.events.headers import header_lines
 from twin.registrar.shapes import CORRELATIONS, MAX_TEXT, TRACES, Shapes, promises_json
 from twin.registrar.times import parse_ns
 
-__all__ = ["MAX_HEADERS", "MAX_TEXT", "Envelope", "NotAnEvent", "Reader"]
+__all__ = ["MAX_HEADERS", "MAX_TEXT", "Envelope", "NotAnEvent", "Reader", "time_of", "trace_id"]
 
 MAX_HEADERS: Final = 16 * 1024
 NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
@@ -50,7 +50,7 @@ class Reader:
     """Reads envelopes; remembers only what header blocks look like."""
 
     def __init__(self) -> None:
-        self._shapes = Shapes()
+        self.shapes = Shapes()
 
     def read(self, headers: bytes, payload: bytes) -> Envelope:
         """Return the event that header block and payload make; NotAnEvent for anything else."""
@@ -60,7 +60,7 @@ class Reader:
             raise NotAnEvent(f"the headers are larger than {MAX_HEADERS} bytes")
         if headers.isascii():
             block = headers.decode()
-            if (found := self._shapes.read(block)) is not None:
+            if (found := self.shapes.read(block)) is not None:
                 values, json = found
                 event_id, source, event_type, time, intended, correlation, trace = values
                 try:
@@ -68,17 +68,17 @@ class Reader:
                         event_id,
                         source,
                         event_type,
-                        _time_ns(time) if time else None,
+                        time_of(time) if time else None,
                         int(intended) if intended else 0,
                         json,
                         correlation[:MAX_TEXT],
-                        _trace_id(trace) if trace else "",
+                        trace_id(trace) if trace else "",
                         payload,
                     )
                 except (ValueError, OverflowError):
                     pass  # the codec says what is wrong with its time
             elif (fields := _read_plain(headers)) is not None:
-                self._shapes.learn(block, fields)
+                self.shapes.learn(block, fields)
                 return _envelope(fields, payload)
         return _read_any(headers, payload)
 
@@ -89,11 +89,11 @@ def _envelope(fields: Mapping[str, str], data: bytes) -> Envelope:
         fields["ce-id"],
         fields["ce-source"],
         fields["ce-type"],
-        _time_ns(fields["ce-time"]) if "ce-time" in fields else None,
+        time_of(fields["ce-time"]) if "ce-time" in fields else None,
         _intended_ns(fields.get("twin-intended-ns", "")),
         promises_json(fields),
         next((fields[name] for name in CORRELATIONS if name in fields), "")[:MAX_TEXT],
-        _trace_id(next((fields[name] for name in TRACES if name in fields), "")),
+        trace_id(next((fields[name] for name in TRACES if name in fields), "")),
         data,
     )
 
@@ -106,7 +106,7 @@ def _read_plain(block: bytes) -> dict[str, str] | None:
     try:
         texts = fields["ce-id"], fields["ce-source"], fields["ce-type"]
         if "ce-time" in fields:
-            _time_ns(fields["ce-time"])
+            time_of(fields["ce-time"])
             if not is_time(fields["ce-time"]):
                 return None
     except (KeyError, ValueError, OverflowError):
@@ -154,7 +154,7 @@ def _attributes(event: CloudEvent) -> dict[str, str]:
 
 
 @lru_cache(maxsize=4096)
-def _time_ns(text: str) -> int:
+def time_of(text: str) -> int:
     """Return a time that fits the store; ValueError if it is none, OverflowError if it does not."""
     time_ns = parse_ns(text)
     if not -INT64 <= time_ns < INT64:
@@ -180,7 +180,7 @@ def _intended_ns(text: str) -> int:
     return value if value < INT64 else 0
 
 
-def _trace_id(text: str) -> str:
+def trace_id(text: str) -> str:
     """Return the trace id of a W3C traceparent."""
     parts = text.split("-")
     return parts[1] if len(parts) >= 4 and len(parts[1]) == 32 else ""

@@ -2,6 +2,7 @@
 
 from collections import Counter as Tally
 from collections.abc import Iterator, Mapping
+from operator import itemgetter
 from typing import Final
 
 from prometheus_client import (
@@ -15,6 +16,7 @@ from prometheus_client import (
 from prometheus_client.metrics import MetricWrapperBase
 
 from twin.registrar.codes import Severity
+from twin.registrar.record import Row
 from twin.registrar.store import Written
 
 __all__ = ["CONTENT_TYPE", "RegistrarMetrics"]
@@ -22,6 +24,7 @@ __all__ = ["CONTENT_TYPE", "RegistrarMetrics"]
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
 BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+GRADE: Final = itemgetter(Row._fields.index("severity"), Row._fields.index("code"))
 DUPLICATE, POISON, CONFLICT, ROLLBACK = 440, 920, 921, 922
 
 
@@ -63,7 +66,7 @@ class RegistrarMetrics:
 
     def count(self, written: Written) -> None:
         """Account for a batch that is durable."""
-        tally = Tally((row.severity, row.code) for row in written.rows)
+        tally: Tally[tuple[int, int]] = Tally(map(GRADE, written.rows))
         for (severity, code), number in tally.items():
             self.events.labels(Severity(severity).name, str(code)).inc(number)
         notes = Tally(note.code for note in written.notes)

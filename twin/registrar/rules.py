@@ -25,6 +25,7 @@ __all__ = [
     "DEFAULT_RULES",
     "Bounds",
     "Classifier",
+    "Plan",
     "Rule",
     "RuleFile",
     "Rules",
@@ -145,12 +146,24 @@ class _Step(NamedTuple):
     verdict: Verdict
 
 
-class _Plan(NamedTuple):
+class Plan(NamedTuple):
     """What is tried on an event, and the verdicts if nothing fits or it is no JSON object."""
 
     steps: tuple[_Step, ...]
     otherwise: Verdict
     formless: Verdict
+
+    def judge(self, payload: Json) -> Verdict:
+        """Return the verdict on parsed JSON."""
+        if not isinstance(payload, dict):
+            return self.formless
+        for tests, verdict in self.steps:
+            for test in tests:
+                if not test(payload):
+                    break
+            else:
+                return verdict
+        return self.otherwise
 
 
 class Classifier:
@@ -160,29 +173,15 @@ class Classifier:
         self._rules = rules.rules
         self._patterns = {rule.subject for rule in rules.rules}
         self._by_type: dict[str, tuple[tuple[Rule, _Step], ...]] = {}
-        self._plans: dict[tuple[str, str], _Plan] = {}
+        self.plans = _Plans(self._plan)
+        """By (type, subject)."""
         self._unknown = Verdict(UNKNOWN_TYPE, int(CODES[UNKNOWN_TYPE].severity), False)
 
     def classify(self, event_type: str, subject: str, payload: Json) -> Verdict:
         """Return the verdict on an event; `subject` is logical, `payload` parsed JSON."""
-        plan = self._plans.get((event_type, subject))
-        if plan is None:
-            plan = self._plan(event_type, subject)
-        steps, otherwise, formless = plan
-        if not isinstance(payload, dict):
-            return formless
-        if steps:
-            for tests, verdict in steps:
-                for test in tests:
-                    if not test(payload):
-                        break
-                else:
-                    return verdict
-        return otherwise
+        return self.plans[event_type, subject].judge(payload)
 
-    def _plan(self, event_type: str, subject: str) -> "_Plan":
-        if len(self._plans) >= MAX_PLANS:
-            self._plans.clear()
+    def _plan(self, event_type: str, subject: str) -> Plan:
         steps: list[_Step] = []
         otherwise, formless = self._unknown, None
         name = platform_subject(subject)
@@ -196,10 +195,7 @@ class Classifier:
                 otherwise = step.verdict
                 break
             steps.append(step)
-        plan = self._plans[event_type, subject] = _Plan(
-            tuple(steps), otherwise, formless or self._unknown
-        )
-        return plan
+        return Plan(tuple(steps), otherwise, formless or self._unknown)
 
     def _of_type(self, event_type: str) -> "tuple[tuple[Rule, _Step], ...]":
         """Return the rules that look at events of a type; subjects are many, types are few."""
@@ -212,6 +208,20 @@ class Classifier:
                 if fnmatchcase(event_type, rule.type)
             )
         return self._by_type[event_type]
+
+
+class _Plans(dict[tuple[str, str], Plan]):
+    """Made when they are first asked for."""
+
+    def __init__(self, make: Callable[[str, str], Plan]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, key: tuple[str, str]) -> Plan:
+        if len(self) >= MAX_PLANS:
+            self.clear()
+        plan = self[key] = self._make(*key)
+        return plan
 
 
 def platform_subject(subject: str) -> str:

@@ -45,7 +45,7 @@ __all__ = ["Registrar", "RegistrarOptions", "first_of_group"]
 MAX_HELD: Final = 20_000
 COMMIT_ROWS: Final = 10_000
 WAIT_S: Final = 0.2
-BURST: Final = 100
+BURST: Final = 250
 RETRY_S: Final = 0.25
 LAST_WORDS_S: Final = 1.0
 GAPS_S: Final = 1.0
@@ -276,18 +276,20 @@ class Registrar:
 
     async def _decode(self, taken: _Taken) -> None:
         received_ns = time.time_ns()
-        for number, message in enumerate(taken.messages, 1):
-            record = self._intake.take(message, received_ns)
-            if isinstance(record, Event):
-                taken.rows.append(record.row)
-                if record.publish:
-                    taken.publish.add((record.row.id, record.row.source))
-            elif record is not None:
-                taken.notes.append(record)
-            else:
-                taken.unrecorded.append(message.stream_seq)
-            if number % BURST == 0:
-                await asyncio.sleep(0)
+        take, keep = self._intake.take, taken.rows.append
+        for start in range(0, len(taken.messages), BURST):
+            for message in taken.messages[start : start + BURST]:
+                record = take(message, received_ns)
+                if isinstance(record, Event):
+                    row, publish = record
+                    keep(row)
+                    if publish:
+                        taken.publish.add((row.id, row.source))
+                elif record is not None:
+                    taken.notes.append(record)
+                else:
+                    taken.unrecorded.append(message.stream_seq)
+            await asyncio.sleep(0)
 
     async def _write(self) -> None:
         while (first := await self._queue.get()) is not None:

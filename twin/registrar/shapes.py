@@ -62,6 +62,13 @@ class Shapes:
                 return found.group(*groups), json  # type: ignore[return-value]
         return None
 
+    def read_json(self, block: str) -> Values | None:
+        """Return the values of a block that promises JSON; None if it is strange or does not."""
+        for pattern, groups, json in self._known.values():
+            if (found := pattern.fullmatch(block)) is not None:
+                return found.group(*groups) if json else None  # type: ignore[return-value]
+        return None
+
     def learn(self, block: str, fields: Mapping[str, str]) -> None:
         """Remember the shape of a conforming event's plain block; `fields` as `ce-...` by name."""
         self._strangers += 1

@@ -53,6 +53,7 @@ CHECKPOINT_BYTES = 64 * 1024 * 1024
 
 DROPPED, CLOSED, ROLLBACK = 732, 733, 922
 STREAM, STREAM_SEQ = map(itemgetter, map(Row._fields.index, ("stream", "stream_seq")))
+IDENTITY = itemgetter(Row._fields.index("id"), Row._fields.index("source"))
 
 
 class Written(NamedTuple):
@@ -278,13 +279,13 @@ class Store:
     def _insert_rows(self, rows: Sequence[Row]) -> tuple[Sifted, Keys]:
         """Insert what is new: all of them, which is the rule, or what sifting leaves."""
         active = self._active
-        keys = keys_of((row.id, row.source) for row in rows)
+        keys = keys_of(map(IDENTITY, rows))
         sifted = self._ahead(rows)
         if sifted is None or self._holds_any(rows, keys):
             segments = [active.db, *self._archive.newest_first]
             suspects = {*active.known.suspects(keys), *self._archive.suspects(keys)}
             sifted = sift(segments, rows, active.last_sequences, suspects)
-            keys = keys_of((row.id, row.source) for row in sifted.rows)
+            keys = keys_of(map(IDENTITY, sifted.rows))
         active.insert(sifted.rows)
         return sifted, keys
 
