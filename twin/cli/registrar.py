@@ -128,19 +128,26 @@ def serve_command(
         rules=Rules.load(rules),
         fan_out=fan_out,
         anchor=anchor,
-        limits=Limits(
-            segment_bytes=parse_size("--segment-size", segment_size),
-            segment_age_s=parse_age("--segment-age", segment_age),
-            keep_bytes=parse_size("--keep-size", keep_size) if keep_size else 0,
-            keep_age_s=parse_age("--keep-age", keep_age) if keep_age else 0.0,
-            dedupe_segments=dedupe_segments,
-        ),
+        limits=_limits(segment_size, segment_age, keep_size, keep_age, dedupe_segments),
         key=key,
     )
     broker = BrokerOptions.resolve(nats, context)
     number = asyncio.run(serve(ServeOptions(broker, options, Address.parse(http), announce)))
     if number is signal.SIGINT:
         raise KeyboardInterrupt
+
+
+def _limits(
+    segment_size: str, segment_age: str, keep_size: str, keep_age: str, dedupe_segments: int
+) -> Limits:
+    """Read what the options of these names say; an empty one keeps everything."""
+    return Limits(
+        segment_bytes=parse_size("--segment-size", segment_size),
+        segment_age_s=parse_age("--segment-age", segment_age),
+        keep_bytes=parse_size("--keep-size", keep_size) if keep_size else 0,
+        keep_age_s=parse_age("--keep-age", keep_age) if keep_age else 0.0,
+        dedupe_segments=dedupe_segments,
+    )
 
 
 for name, command in (

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
@@ -111,16 +112,8 @@ def run_scenarios(
 
     Example: twin run scenarios --tag smoke --jobs 2 --junit results.xml
     """
-    for flag, value in (("--nats", nats), ("--context", context), ("--prefix", prefix)):
-        if value is not None and not value.strip():
-            raise UsageError(f"{flag} is empty; leave it out, or say what is meant")
-    given = nats is not None or context is not None
-    broker = BrokerOptions.resolve(nats or "", context or "") if given else None
-    if prefix and broker is None:
-        raise UsageError("--prefix belongs to --nats or --context")
+    broker = _broker(nats, context, prefix, shared=shared)
     named = Asked(shared, tuple(allow_subjects or ()), max_messages, max_bytes, max_rate)
-    if shared and (broker is None or prefix):
-        raise UsageError("--shared belongs to --nats or --context, and has no --prefix")
     settings = Settings(
         seed=seed,
         pace=pace,
@@ -131,37 +124,66 @@ def run_scenarios(
         allow_time_skew=allow_time_skew,
     )
     loaded = find_scenarios(scenarios, tag or [], parse_vars(var or [])) * repeat
+    options = RunOptions(out=out, settings=settings, broker=broker)
     if jobs > 1 and len(loaded) > 1:
-        flags = [*_flags(settings, broker, out), *named.words()]
-        commands = [(one.scenario.name, [*_words(one, settings), *flags]) for one in loaded]
-        tell = partial(_tell, SideConsole(stderr=True, highlight=False, quiet=json))
-        env = broker.environment() if broker else {}
-        finished = asyncio.run(run_apart(commands, jobs, tell, env))
-        for done in () if json else finished:
-            if done.result is not None:
-                _show(done.result, out / done.result.run_id, as_json=False)
-        _report(finished, junit, json)
+        finished = _run_apart(loaded, options, named, jobs, quiet=json)
+    else:
+        finished = _run_in_turn(loaded, options, quiet=json)
+    _report(finished, junit, json)
+
+
+def _broker(
+    nats: str | None, context: str | None, prefix: str | None, *, shared: bool
+) -> BrokerOptions | None:
+    """Return the server that is named, None for one of the run's own."""
+    for flag, value in (("--nats", nats), ("--context", context), ("--prefix", prefix)):
+        if value is not None and not value.strip():
+            raise UsageError(f"{flag} is empty; leave it out, or say what is meant")
+    given = nats is not None or context is not None
+    broker = BrokerOptions.resolve(nats or "", context or "") if given else None
+    if prefix and broker is None:
+        raise UsageError("--prefix belongs to --nats or --context")
+    if shared and (broker is None or prefix):
+        raise UsageError("--shared belongs to --nats or --context, and has no --prefix")
+    return broker
+
+
+def _run_apart(
+    loaded: Sequence[LoadedScenario], options: RunOptions, named: Asked, jobs: int, *, quiet: bool
+) -> list[Finished]:
+    """Run several at a time, each in a process of its own; show them when all have ended."""
+    settings, broker = options.settings, options.broker
+    flags = [*_flags(settings, broker, options.out), *named.words()]
+    commands = [(one.scenario.name, [*_words(one, settings), *flags]) for one in loaded]
+    tell = partial(_tell, SideConsole(stderr=True, highlight=False, quiet=quiet))
+    env = broker.environment() if broker else {}
+    finished = asyncio.run(run_apart(commands, jobs, tell, env))
+    for done in () if quiet else finished:
+        if done.result is not None:
+            _show(done.result, options.out / done.result.run_id, as_json=False)
+    return finished
+
+
+def _run_in_turn(
+    loaded: Sequence[LoadedScenario], options: RunOptions, *, quiet: bool
+) -> list[Finished]:
+    """Run one after the other; among several, one that cannot be carried out ends no other."""
     finished = []
     for one in loaded:
-        options = RunOptions(
-            out=out,
-            settings=settings,
-            broker=broker,
-            reproduce=_reproduce(one, settings),
-        )
+        reproduced = replace(options, reproduce=_reproduce(one, options.settings))
         try:
-            result, folder = _run_one(one, options, quiet=json)
+            result, folder = _run_one(one, reproduced, quiet=quiet)
         except TwinError as error:
             if isinstance(error, Interrupted) or len(loaded) == 1:
                 raise
             failed = Finished(one.scenario.name, None, str(error), error.exit_code)
-            _tell(SideConsole(stderr=True, highlight=False, quiet=json), failed)
+            _tell(SideConsole(stderr=True, highlight=False, quiet=quiet), failed)
             finished.append(failed)
         else:
-            if not json:
+            if not quiet:
                 _show(result, folder, as_json=False)
             finished.append(Finished(one.scenario.name, result))
-    _report(finished, junit, json)
+    return finished
 
 
 def _report(finished: Sequence[Finished], junit: Path | None, as_json: bool) -> NoReturn:
