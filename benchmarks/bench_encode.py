@@ -48,7 +48,7 @@ from twin.events.encode import (
 from twin.events.event import Event
 from twin.events.ratings import PowerRating
 from twin.events.samples import FIRMWARE, NODES, SampleViews, sample_views
-from twin.scenario.facts import machine, versions
+from twin.scenario.evidence.facts import machine, versions
 
 FLOOR: Final = 250_000
 SIM_NS: Final = 10**9

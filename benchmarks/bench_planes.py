@@ -26,7 +26,7 @@ import simpy
 
 from twin.bench.record import costs_document
 from twin.hardware.assembly import Hardware
-from twin.scenario.facts import machine, versions
+from twin.scenario.evidence.facts import machine, versions
 from twin.spec.load import load_spec
 
 LIMIT_MS: Final = 10.0

@@ -145,7 +145,7 @@ class ScenarioFile(pytest.File):
     def collect(self) -> Iterator[pytest.Item]:
         """Yield the scenario; a file that is none is an error of collection."""
         from twin.errors import TwinError  # noqa: PLC0415 - see above
-        from twin.scenario.load import load_scenario  # noqa: PLC0415 - see above
+        from twin.scenario.language.load import load_scenario  # noqa: PLC0415 - see above
 
         try:
             scenario = load_scenario(str(self.path)).scenario

@@ -18,7 +18,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 
 from twin.cli.batch import Finished, run_apart
-from twin.scenario.load import load_scenario
+from twin.scenario.language.load import load_scenario
 from twin.verdict.result import Verdict
 
 ROOT = Path(__file__).parent.parent.parent

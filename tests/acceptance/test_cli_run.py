@@ -215,7 +215,7 @@ def test_registrar_that_skips_events_fails(project: Path) -> None:
 RUN_WITH_REGISTRAR = """\
 import asyncio, sys
 from pathlib import Path
-from twin.scenario.load import load_scenario
+from twin.scenario.language.load import load_scenario
 from twin.scenario.runner import RunOptions, run_scenario
 from twin.verdict.judge import judge
 command = (sys.executable, sys.argv[1], "registrar", "serve")

@@ -14,7 +14,7 @@ from twin.cli.main import COMMANDS
 from twin.reference.pages import generated
 from twin.registrar.codes import CODES
 from twin.registrar.rules import Rules
-from twin.scenario.load import load_scenario
+from twin.scenario.language.load import load_scenario
 from twin.simulation.malfunctions import MALFUNCTIONS
 from twin.spec.dump import to_yaml
 from twin.spec.yaml import read_text

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from twin.registrar.schema import READABLE, SCHEMA_VERSION
 from twin.report.compare import Bench
-from twin.scenario.model import Scenario
+from twin.scenario.language.model import Scenario
 from twin.spec.bot import BotSpec
 from twin.spec.yaml import read_document
 from twin.verdict.manifest import Manifest

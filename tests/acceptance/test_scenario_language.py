@@ -28,11 +28,11 @@ SCENARIO = """
 schema_version: 1
 name: answers
 include: [pieces/answers.yaml]
-parameters: {mode: good, undo: 0, most: 100}
+parameters: {mode: good, undo: 0, least: 0}
 fleet: {patrol: {count: 3}}
 phases: [{name: steady, duration: 8s}]
 events: [{at: 4s, do: {fault: power.eclipse, for: 1s}}]
-steady_state: [broker.up == 1, "consumer.registrar.backlog < ${most}"]
+steady_state: [broker.up == 1, "publish.acknowledged > ${least}"]
 rollbacks: [{run: [python, answering_service.py, undo, "${undo}"]}]
 expect:
   - {on: qiki.events.v1.state, where: {payload.kind: boot_ok}, count: 3}
@@ -94,10 +94,10 @@ def test_missing_late_and_extra_answers_fail_by_id(project: Path) -> None:
 
 def test_without_a_steady_state_before_the_fault_nothing_is_proven(project: Path) -> None:
     """INVALID, not FAIL: whatever came after it was not the fault's doing."""
-    code, result = run(project, "--var", "most=-1")
+    code, result = run(project, "--var", "least=1000000")
     assert code == 3
     text = " ".join(one["message"] for one in result["reasons"] if one["kind"] == "invalid")
-    assert "steady state before: consumer.registrar.backlog" in text
+    assert "steady state before: publish.acknowledged" in text
 
 
 def test_rollbacks_run_when_the_run_is_interrupted(project: Path) -> None:

@@ -275,3 +275,25 @@ async def test_a_slicer_of_large_pieces_hits_nothing(proxy: Proxy) -> None:
         assert await reader.readline() == b"PONG\r\n"
     writer.close()
     assert not effect.touched.is_set()
+
+
+@pytest.mark.parametrize(
+    ("make", "hit"),
+    [
+        (partial(Bandwidth, rate=1e9), False),
+        (partial(Bandwidth, rate=1e3), True),
+        (partial(Latency, latency=0.0005), False),
+        (partial(Latency, latency=0.02), True),
+    ],
+)
+async def test_what_is_held_for_less_than_a_millisecond_is_not_hit(
+    make: Make, hit: bool, proxy: Proxy
+) -> None:
+    """A line that is wide enough, or as good as fast, has no effect; else it says how long."""
+    reader, writer = await pipe(proxy)
+    with dosed(proxy, make) as effect:
+        writer.write(b"PING\r\n")
+        assert await reader.readline() == b"PONG\r\n"
+    writer.close()
+    assert effect.touched.is_set() is hit
+    assert (effect.data, effect.longest_s >= 0.005) == ((6, True) if hit else (0, False))

@@ -8,8 +8,8 @@ from twin.events.topology import StreamDecl, Topology
 from twin.jetstream.api import stream_info, stream_state, streams_on
 from twin.jetstream.connection import Connection
 from twin.jetstream.reconcile import reconcile
-from twin.scenario.bus_actions import StreamDelete, StreamEvict, StreamFull, StreamPurge
-from twin.scenario.bus_faults import break_bus
+from twin.scenario.faults.bus_faults import break_bus
+from twin.scenario.language.bus_actions import StreamDelete, StreamEvict, StreamFull, StreamPurge
 
 STORED = 30
 

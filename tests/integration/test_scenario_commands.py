@@ -10,7 +10,7 @@ from twin.events.subjects import Layout, SubjectSpace
 from twin.jetstream.connection import Connection
 from twin.jetstream.server import NatsServer
 from twin.jetstream.wire import Delivery
-from twin.scenario.commands import Commands
+from twin.scenario.fleet.commands import Commands
 from twin.simulation.fleet import FleetGroup
 from twin.simulation.world import World
 from twin.spec.load import load_spec

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from twin.errors import ProcessFailed
-from twin.scenario.outside import Ready, Service
-from twin.scenario.service import ServiceProcess
+from twin.scenario.language.outside import Ready, Service
+from twin.scenario.processes.service import ServiceProcess
 
 BODY = """
 import signal, sys, time

@@ -19,7 +19,7 @@ from twin.jetstream.options import BrokerOptions
 from twin.jetstream.reconcile import reconcile
 from twin.jetstream.server import NatsServer
 from twin.lag.monitor import open_sampler, serve_page
-from twin.scenario.services import RegistrarProcess
+from twin.scenario.processes.registrar_process import RegistrarProcess
 from twin.smoke.check import Finding, State, run_checks
 from twin.smoke.deployment import CHECKS, Embedded, embedded
 from twin.smoke.site import Site

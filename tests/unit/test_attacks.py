@@ -20,7 +20,7 @@ from twin.printable import printable
 from twin.registrar.evidence_verifier import Refused, check
 from twin.report.junit import write_junit
 from twin.report.terminal import print_result
-from twin.scenario.load import load_scenario
+from twin.scenario.language.load import load_scenario
 from twin.spec.load import load_spec
 from twin.spec.yaml import read_text
 from twin.verdict.judge import judge

@@ -10,7 +10,7 @@ from twin.capacity.blame import Limit, Limiter, limit_of
 from twin.capacity.scaled import Vary, fit_count, scaled
 from twin.capacity.search import Found, Search, Trial
 from twin.errors import UsageError
-from twin.scenario.load import load_scenario
+from twin.scenario.language.load import load_scenario
 from twin.verdict.criteria import Criteria
 from twin.verdict.judge import judge
 

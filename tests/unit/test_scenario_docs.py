@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 from typing import get_args
 
-from twin.scenario.bus_actions import BusFault
-from twin.scenario.message_actions import MessagesFault
-from twin.scenario.net_actions import NetworkFault
-from twin.scenario.process_actions import ProcessFault
+from twin.scenario.language.bus_actions import BusFault
+from twin.scenario.language.message_actions import MessagesFault
+from twin.scenario.language.net_actions import NetworkFault
+from twin.scenario.language.process_actions import ProcessFault
 from twin.simulation.controls import CONTROLS, PROTOCOLS
 from twin.simulation.malfunctions import MALFUNCTIONS, Malfunction
 

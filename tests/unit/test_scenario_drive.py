@@ -7,10 +7,10 @@ import pytest
 
 from twin.errors import ProcessFailed
 from twin.events.event import Event
-from twin.scenario.drive import Timeline, drive
-from twin.scenario.faults import FaultRunner
-from twin.scenario.model import ScheduledEvent
-from twin.scenario.process_actions import BrokerKill, BrokerPause
+from twin.scenario.faults.fault_runner import FaultRunner
+from twin.scenario.fleet.drive import Timeline, drive
+from twin.scenario.language.model import ScheduledEvent
+from twin.scenario.language.process_actions import BrokerKill, BrokerPause
 from twin.simulation.inputs import Heal, Input, Start
 from twin.simulation.pacing import Pacer
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twin.errors import InputError, UsageError
-from twin.scenario.load import dump_scenario, load_scenario
-from twin.scenario.parameters import parse_vars
-from twin.scenario.values import format_duration, parse_duration, parse_multiplier
+from twin.scenario.language.load import dump_scenario, load_scenario
+from twin.scenario.language.parameters import parse_vars
+from twin.scenario.language.values import format_duration, parse_duration, parse_multiplier
 
 MINIMAL = """\
 schema_version: 1

@@ -16,9 +16,9 @@ from twin.events.digest import payload_hash
 from twin.events.event import NO_SOURCE, SourceTable
 from twin.events.subjects import SubjectSpace
 from twin.jetstream.connection import Connection
-from twin.scenario.matching import EventIndex, record_observed
-from twin.scenario.outside import Observer, Sql
-from twin.scenario.rows import Row, at_path, read_rows, row_of
+from twin.scenario.evidence.matching import EventIndex, record_observed
+from twin.scenario.evidence.rows import Row, at_path, read_rows, row_of
+from twin.scenario.language.outside import Observer, Sql
 from twin.verdict.journal import COPY
 from twin.verdict.manifest import ObserverFacts
 

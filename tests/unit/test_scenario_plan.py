@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from twin.errors import UsageError
-from twin.scenario.load import load_scenario
+from twin.scenario.language.load import load_scenario
 from twin.scenario.plan import Plan, Settings
 
 SPEC = """\

@@ -14,7 +14,7 @@ from twin.events.event import SourceTable
 from twin.events.subjects import SubjectSpace
 from twin.jetstream.publisher import Publisher, PublisherSettings
 from twin.registrar.export import export_observed
-from twin.scenario.drive import Timeline, drive
+from twin.scenario.fleet.drive import Timeline, drive
 from twin.simulation.pacing import Pacer
 from twin.verdict.journal import ATTEMPT, COPY, FileJournal, read_table
 

@@ -19,7 +19,7 @@ from twin.jetstream.consumer import PullConsumer
 from twin.jetstream.link import WireChoice
 from twin.jetstream.options import BrokerOptions
 from twin.jetstream.publisher import Publisher, PublisherSettings
-from twin.scenario.services import RegistrarProcess
+from twin.scenario.processes.registrar_process import RegistrarProcess
 from twin.simulation.fleet import FleetGroup
 from twin.simulation.world import World
 from twin.spec.load import load_spec

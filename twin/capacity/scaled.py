@@ -4,10 +4,10 @@ from dataclasses import replace
 from enum import StrEnum
 
 from twin.errors import UsageError
-from twin.scenario.load import LoadedScenario
-from twin.scenario.model import MAX_BOTS, Phase
+from twin.scenario.language.load import LoadedScenario
+from twin.scenario.language.model import MAX_BOTS, Phase
+from twin.scenario.language.shapes import Load, PerSecond
 from twin.scenario.plan import rate_steps
-from twin.scenario.shapes import Load, PerSecond
 
 __all__ = ["Vary", "fit_count", "scaled"]
 

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from twin.errors import InfrastructureError, UsageError
 from twin.processes import ChildProcess, tail
-from twin.scenario.load import LoadedScenario, load_scenario
-from twin.scenario.parameters import Scalar
+from twin.scenario.language.load import LoadedScenario, load_scenario
+from twin.scenario.language.parameters import Scalar
 from twin.spec.builtin import PREFIX
 from twin.verdict.result import Result, Verdict
 

@@ -33,7 +33,7 @@ from twin.cli.compare import as_markdown, exit_code, print_changes
 from twin.errors import UsageError
 from twin.jetstream.server import NatsServer
 from twin.report.compare import compare
-from twin.scenario.facts import machine, versions
+from twin.scenario.evidence.facts import machine, versions
 from twin.verdict.files import write_atomic
 
 __all__ = ["app"]

@@ -16,7 +16,7 @@ from twin.bench.record import rounds_document
 from twin.bench.tables import Sheet, sheets
 from twin.errors import UsageError
 from twin.report.compare import Bench
-from twin.scenario.facts import machine, versions
+from twin.scenario.evidence.facts import machine, versions
 from twin.verdict.files import write_atomic
 
 __all__ = ["add_fields", "report_command"]

@@ -18,8 +18,8 @@ from twin.cli.run import interruptible
 from twin.errors import UsageError
 from twin.jetstream.options import BrokerOptions
 from twin.report.progress import Progress, SideConsole
-from twin.scenario.load import LoadedScenario, load_scenario
-from twin.scenario.parameters import parse_vars
+from twin.scenario.language.load import LoadedScenario, load_scenario
+from twin.scenario.language.parameters import parse_vars
 from twin.scenario.plan import Settings
 from twin.scenario.runner import RunOptions, run_scenario
 from twin.verdict.judge import judge

@@ -9,7 +9,7 @@ from twin.cli.services import address, until_terminated
 from twin.configs.topology import space_of
 from twin.events.subjects import SubjectSpace
 from twin.jetstream.options import BrokerOptions
-from twin.scenario.feed import Feed
+from twin.scenario.fleet.feed import Feed
 from twin.simulation.fleet import FleetGroup
 from twin.spec.load import load_spec
 

@@ -10,7 +10,7 @@ import typer
 from twin.errors import Problem
 from twin.report.junit import write_junit
 from twin.report.progress import Progress, SideConsole
-from twin.scenario.load import LoadedScenario, load_recorded
+from twin.scenario.language.load import LoadedScenario, load_recorded
 from twin.scenario.plan import Settings
 from twin.scenario.replay import TwinReplay, replay_twin
 from twin.scenario.runner import RunOptions, run_scenario

@@ -30,9 +30,9 @@ from twin.report.html import write_report
 from twin.report.junit import write_junit
 from twin.report.progress import Progress, SideConsole
 from twin.report.terminal import print_result
-from twin.scenario.load import LoadedScenario
-from twin.scenario.model import Pace
-from twin.scenario.parameters import parse_vars
+from twin.scenario.language.load import LoadedScenario
+from twin.scenario.language.model import Pace
+from twin.scenario.language.parameters import parse_vars
 from twin.scenario.plan import Settings
 from twin.scenario.runner import RunOptions, run_scenario
 from twin.verdict.judge import judge

@@ -16,7 +16,7 @@ from twin.jetstream.connection import connect
 from twin.jetstream.options import DEFAULT_URL, BrokerOptions
 from twin.jetstream.reconcile import Action, Change, reconcile
 from twin.jetstream.reconcile import drift as differences
-from twin.scenario.model import Scenario
+from twin.scenario.language.model import Scenario
 from twin.spec.annotate import annotated_spec
 from twin.spec.bot import BotSpec
 from twin.spec.load import load_spec

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from twin.errors import InputError, Problem, UsageError
-from twin.scenario.load import load_scenario
+from twin.scenario.language.load import load_scenario
 from twin.spec.builtin import PREFIX, builtin_names
 from twin.spec.load import load_document, load_spec
 

@@ -12,7 +12,7 @@ from twin.lag.metrics import CONSUMER, LagCollector
 from twin.lag.sampler import LagSampler
 from twin.reference.markdown import code, table
 from twin.registrar.metrics import RegistrarMetrics
-from twin.scenario.publish_metrics import PublishCollector
+from twin.scenario.evidence.publish_metrics import PublishCollector
 
 __all__ = ["metrics_page"]
 

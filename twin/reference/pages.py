@@ -11,7 +11,7 @@ from twin.reference.commands import commands_page
 from twin.reference.metrics import metrics_page
 from twin.reference.schemas import schemas_page
 from twin.reference.tables import codes_page, exit_codes_page, faults_page
-from twin.scenario.library import library_page
+from twin.scenario.language.library import library_page
 
 __all__ = ["generated", "write"]
 

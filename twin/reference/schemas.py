@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 from twin.reference.markdown import code, first_line, table
-from twin.scenario.model import Scenario
-from twin.scenario.values import NS_PER_S
+from twin.scenario.language.model import Scenario
+from twin.scenario.language.values import NS_PER_S
 from twin.spec.bot import BotSpec
 
 __all__ = ["fault_models", "schemas_page"]

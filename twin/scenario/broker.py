@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from twin.chaos.disk import BrokerDisk, SmallDisk
 from twin.jetstream.connection import BrokerOptions, Connection, connect
 from twin.jetstream.server import NatsServer
-from twin.scenario.faults import DISK, Victim
-from twin.scenario.folder import RunFolder
-from twin.scenario.model import ScheduledEvent
+from twin.scenario.evidence.folder import RunFolder
+from twin.scenario.faults.fault_runner import DISK, Victim
+from twin.scenario.language.model import ScheduledEvent
+from twin.scenario.language.process_actions import BrokerDiskFull, BrokerKill, BrokerLameDuck
 from twin.scenario.plan import Plan
-from twin.scenario.process_actions import BrokerDiskFull, BrokerKill, BrokerLameDuck
 from twin.verdict.manifest import ServiceFacts
 
 __all__ = ["Broker"]

@@ -15,26 +15,26 @@ from twin.jetstream.api import StreamState, consumer_info
 from twin.jetstream.connection import Connection
 from twin.jetstream.reconcile import reconcile, remove
 from twin.jetstream.sampling import AckSampling
-from twin.scenario.access import Access
 from twin.scenario.broker import Broker
-from twin.scenario.crew import Crew
-from twin.scenario.drain import deliveries, drain
-from twin.scenario.facts import versions
-from twin.scenario.faults import Victim
-from twin.scenario.fleet_life import FleetLife, Past
-from twin.scenario.folder import RunFolder
-from twin.scenario.hearing import Hearing
-from twin.scenario.live import Watch
-from twin.scenario.load import LoadedScenario
-from twin.scenario.monitors import LagMonitor, metrics_page
+from twin.scenario.evidence.drain import deliveries, drain
+from twin.scenario.evidence.facts import versions
+from twin.scenario.evidence.folder import RunFolder
+from twin.scenario.evidence.hearing import Hearing
+from twin.scenario.evidence.monitors import LagMonitor, metrics_page
+from twin.scenario.evidence.publish_metrics import PublishCollector
+from twin.scenario.evidence.scan import StreamScan, states
+from twin.scenario.faults.fault_runner import Victim
+from twin.scenario.fleet.fleet_life import FleetLife, Past
+from twin.scenario.fleet.live import Watch
+from twin.scenario.language.load import LoadedScenario
+from twin.scenario.language.rollback import Rollbacks
 from twin.scenario.options import RunOptions
-from twin.scenario.own_registrar import export_recorded, own_registrar, stop_registrar
 from twin.scenario.plan import Plan
-from twin.scenario.publish_metrics import PublishCollector
-from twin.scenario.rollback import Rollbacks
+from twin.scenario.processes.access import Access
+from twin.scenario.processes.crew import Crew
+from twin.scenario.processes.own_registrar import export_recorded, own_registrar, stop_registrar
+from twin.scenario.processes.registrar_process import RegistrarProcess
 from twin.scenario.room import with_room
-from twin.scenario.scan import StreamScan, states
-from twin.scenario.services import RegistrarProcess
 from twin.verdict.manifest import (
     Clocks,
     Manifest,

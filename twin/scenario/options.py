@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from twin.jetstream.connection import BrokerOptions
-from twin.scenario.monitors import Reads, faithfully
+from twin.scenario.evidence.monitors import Reads, faithfully
 from twin.scenario.plan import Settings
-from twin.scenario.services import DEFAULT_COMMAND
+from twin.scenario.processes.registrar_process import DEFAULT_COMMAND
 
 __all__ = ["RunOptions"]
 

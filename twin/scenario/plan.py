@@ -13,14 +13,14 @@ from twin.events.streams import build_topology
 from twin.events.subjects import SubjectSpace, covers
 from twin.events.topology import ConsumerDecl, StreamDecl, Topology
 from twin.jetstream.connection import Connection
-from twin.scenario.bus_actions import StreamDelete
-from twin.scenario.folder import new_run_id
-from twin.scenario.load import LoadedScenario
-from twin.scenario.model import Pace, Scenario
-from twin.scenario.outside import Role, silenced_keys
-from twin.scenario.shapes import RateStep
+from twin.scenario.evidence.folder import new_run_id
+from twin.scenario.language.bus_actions import StreamDelete
+from twin.scenario.language.load import LoadedScenario
+from twin.scenario.language.model import Pace, Scenario
+from twin.scenario.language.outside import Role, silenced_keys
+from twin.scenario.language.shapes import RateStep
+from twin.scenario.language.values import NS_PER_S
 from twin.scenario.shared import Shared, attached, check_shared
-from twin.scenario.values import NS_PER_S
 from twin.simulation.fleet import FleetGroup
 from twin.simulation.predict import natural_rate, predict
 from twin.spec.payload.model import overlap

@@ -13,11 +13,11 @@ from pathlib import Path
 from twin.events.digest import payload_hash
 from twin.events.event import Event, SourceTable
 from twin.events.subjects import Layout, SubjectSpace
-from twin.scenario.actions import Action, HardwareFault
-from twin.scenario.facts import machine, versions
-from twin.scenario.load import LoadedScenario
+from twin.scenario.evidence.facts import machine, versions
+from twin.scenario.language.actions import Action, HardwareFault
+from twin.scenario.language.load import LoadedScenario
+from twin.scenario.language.values import NS_PER_S
 from twin.scenario.plan import rate_steps
-from twin.scenario.values import NS_PER_S
 from twin.simulation.inputs import Command, Heal, Start, Throttle
 from twin.simulation.policy import Decision
 from twin.simulation.world import World

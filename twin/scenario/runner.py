@@ -12,16 +12,16 @@ from pathlib import Path
 
 from twin.errors import InfrastructureError
 from twin.jetstream.reconcile import remove_streams
-from twin.scenario.access import Access
 from twin.scenario.broker import Broker
 from twin.scenario.conduct import Conduct
-from twin.scenario.facts import machine
-from twin.scenario.folder import RunFolder
-from twin.scenario.live import Watch
-from twin.scenario.load import LoadedScenario
-from twin.scenario.net_actions import BOTS
+from twin.scenario.evidence.facts import machine
+from twin.scenario.evidence.folder import RunFolder
+from twin.scenario.fleet.live import Watch
+from twin.scenario.language.load import LoadedScenario
+from twin.scenario.language.net_actions import BOTS
 from twin.scenario.options import RunOptions
 from twin.scenario.plan import Plan
+from twin.scenario.processes.access import Access
 from twin.verdict.manifest import Manifest, ScenarioFacts
 
 __all__ = ["RunOptions", "run_scenario"]

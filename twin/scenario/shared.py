@@ -12,8 +12,8 @@ from twin.events.subjects import covers
 from twin.events.topology import StreamDecl, Topology
 from twin.jetstream.api import StreamInfo, stream_info, streams_on
 from twin.jetstream.connection import Connection
-from twin.scenario.model import Scenario
-from twin.scenario.outside import Role
+from twin.scenario.language.model import Scenario
+from twin.scenario.language.outside import Role
 from twin.verdict.manifest import Predicted
 
 __all__ = ["Shared", "attached", "check_shared"]

@@ -9,8 +9,8 @@ from pathlib import Path
 from twin.errors import TwinError
 from twin.lag.sample import ConsumerSample
 from twin.report.progress import Snapshot
-from twin.scenario.load import load_scenario
-from twin.scenario.monitors import faithfully
+from twin.scenario.evidence.monitors import faithfully
+from twin.scenario.language.load import load_scenario
 from twin.scenario.plan import Settings
 from twin.scenario.runner import RunOptions, run_scenario
 from twin.selftest.trials import Trial

@@ -1,0 +1,1 @@
+"""Carries out what the events of a scenario do, and writes down what they have hit."""

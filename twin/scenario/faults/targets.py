@@ -1,0 +1,54 @@
+"""What the faults of a run may act on: only what the run itself has started or made."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from twin.chaos.messages import Injector
+from twin.chaos.stream import BreakableStream
+from twin.events.event import SourceTable
+from twin.events.subjects import covers
+from twin.jetstream.connection import Connection, connect
+from twin.scenario.evidence.folder import RunFolder
+from twin.scenario.faults.fault_runner import INJECTOR, Victim, network_of
+from twin.scenario.language.message_actions import MessageFault
+from twin.scenario.plan import Plan
+from twin.scenario.processes.access import Access
+
+__all__ = ["breakable_streams", "injecting", "networks"]
+
+
+def networks(access: Access) -> dict[str, Victim]:
+    """Return the ways of clients that a fault of the scenario names."""
+    return {network_of(name): proxy for name, proxy in access.proxies.items()}
+
+
+def breakable_streams(
+    plan: Plan, connection: Connection, refusals: Callable[[], int]
+) -> dict[str, Victim]:
+    """Return the run's own streams by their logical names; `refusals` counts its publishes."""
+    found: dict[str, Victim] = {}
+    for name in () if plan.shared else plan.recorded:
+        told = refusals if _publishes_into(plan, name) else None
+        found[name.removeprefix(plan.space.stream(""))] = BreakableStream(connection, name, told)
+    return found
+
+
+def _publishes_into(plan: Plan, stream: str) -> bool:
+    """Tell whether the run itself publishes what a stream holds."""
+    [subjects] = [one.subjects for one in plan.topology.streams if one.name == stream]
+    published = map(plan.space.wire, plan.predicted.by_subject)
+    return any(covers(one, subject) for subject in published for one in subjects)
+
+
+@asynccontextmanager
+async def injecting(
+    plan: Plan, access: Access, reading: Connection, folder: RunFolder, sources: SourceTable
+) -> AsyncIterator[dict[str, Victim]]:
+    """Meanwhile have a connection for messages that faults inject, if any do."""
+    if not any(isinstance(event.do, MessageFault) for event in plan.scenario.events):
+        yield {}
+        return
+    async with await connect(access.options("chaos"), name="twin-chaos") as connection:
+        injector = Injector(connection, reading, plan.space, sources, plan.run_id)
+        yield {INJECTOR: injector}
+    injector.save(folder.injected)

@@ -1,0 +1,1 @@
+"""What a scenario file says: its models, how it is read, and what is refused."""
