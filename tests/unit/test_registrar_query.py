@@ -178,6 +178,31 @@ def test_query_prints_csv(folder: Path) -> None:
     assert (record["code"], record["name"], record["bot"]) == ("100", "BOOT_START", "bot-1")
 
 
+@pytest.mark.parametrize(
+    ("text", "marked"),
+    [("=1+1", 1), ("+1", 1), ("-1", 1), ("@SUM(A1)", 1), ("\t=1", 1), ("  =1", 1), ("a=1", 0)],
+)
+def test_a_spreadsheet_gets_no_formulas(tmp_path: Path, text: str, marked: int) -> None:
+    """`csv` keeps what was recorded; `spreadsheet` marks what a spreadsheet would calculate."""
+    with Store(tmp_path / "store", RULES, "1") as store:
+        store.write([make_row(1, id=text, code=100, payload="-1")])
+    for form, mark in (("csv", ""), ("spreadsheet", "'")):
+        _, output = run("query", "--store", tmp_path / "store", "--format", form)
+        (record,) = csv.DictReader(io.StringIO(output))
+        assert (record["id"], record["code"]) == (mark * marked + text, "100")
+        assert record["payload"] == f"{mark}-1"
+
+
+def test_a_code_may_be_a_range(folder: Path) -> None:
+    """`--code` takes 6xx as `--range` does; what is neither is told with what is allowed."""
+    for option in ("--code", "--range"):
+        _, output = run("query", "--store", folder, option, "6xx", "--format", "json")
+        assert {json.loads(line)["code"] for line in output.splitlines()} == {602, 603, 604, 630}
+    for wrong in ("6x6x", "power", "-1", "6.5", "²"):
+        code, output = run("query", "--store", folder, f"--code={wrong}")
+        assert (code, "602 or 6xx" in output) == (2, True), output
+
+
 def test_query_prints_a_table(folder: Path) -> None:
     """The default is for people: names, severities, at most `--limit` records."""
     code, output = run("query", "--store", folder, "--limit", "2")

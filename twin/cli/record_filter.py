@@ -36,7 +36,10 @@ def filtered(command: Callable[..., None]) -> Callable[..., None]:
 
 def _filter(
     code: Annotated[
-        list[int] | None, typer.Option(help="An event code, as 602; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            help="An event code, as 602, or a range, as 6xx; may be repeated.", metavar="CODE"
+        ),
     ] = None,
     in_range: Annotated[
         list[str] | None, typer.Option("--range", help="A range of codes, as 6xx or 61x.")
@@ -61,7 +64,7 @@ def _filter(
     ] = None,
 ) -> Filter:
     return Filter(
-        codes=tuple([(one, one) for one in code or []] + [_range(one) for one in in_range or []]),
+        codes=(*map(_code, code or []), *map(_range, in_range or [])),
         severity=_severity(severity),
         bot=bot,
         type=event_type,
@@ -72,6 +75,17 @@ def _filter(
         trace=trace,
         where=tuple(map(Condition.parse, where or [])),
     )
+
+
+def _code(text: str) -> tuple[int, int]:
+    if text.isascii() and text.isdigit():
+        return int(text), int(text)
+    try:
+        return code_range(text)
+    except ValueError as error:
+        raise UsageError(
+            f"--code: '{text}' is neither a code nor a range; write for example 602 or 6xx"
+        ) from error
 
 
 def _range(text: str) -> tuple[int, int]:

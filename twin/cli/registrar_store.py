@@ -48,6 +48,7 @@ class Format(StrEnum):
     TABLE = "table"
     JSON = "json"
     CSV = "csv"
+    SPREADSHEET = "spreadsheet"
 
 
 @filtered
@@ -55,7 +56,10 @@ def query(
     wanted: Filter,
     store: StoreOption,
     output: Annotated[
-        Format, typer.Option("--format", help="How records are printed.")
+        Format,
+        typer.Option(
+            "--format", help="How records are printed; spreadsheet: CSV without formulas."
+        ),
     ] = Format.TABLE,
     limit: Annotated[int, typer.Option(min=1, help="At most so many records.")] = 100,
     newest: Annotated[bool, typer.Option(help="The latest first.")] = False,
@@ -191,5 +195,8 @@ def _print(records: Iterable[Found], output: Format) -> None:
 def _texts(records: Iterable[Found], output: Format) -> Iterator[bytes]:
     if output is Format.JSON:
         return as_json_lines(records)
-    lines = as_csv(records) if output is Format.CSV else as_lines(records)
+    if output in {Format.CSV, Format.SPREADSHEET}:
+        lines = as_csv(records, spreadsheet=output is Format.SPREADSHEET)
+    else:
+        lines = as_lines(records)
     return (line.encode() for line in lines)

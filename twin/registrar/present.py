@@ -36,6 +36,8 @@ __all__ = [
 STYLES = {"WARN": "yellow", "ERROR": "red", "CRITICAL": "bold red", "DEBUG": "dim", "INFO": ""}
 ID_WIDTH = 40
 LINE_CHARS = 200
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""What a cell begins with that spreadsheets calculate, or take away and calculate the rest."""
 DUMPED = (
     ("batches", "batch", BATCH_COLUMNS),
     ("events", "event", ROW_COLUMNS),
@@ -103,15 +105,24 @@ def as_json_lines(records: Iterable[Found]) -> Iterator[bytes]:
         yield orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def as_csv(records: Iterable[Found]) -> Iterator[str]:
-    """Yield lines of CSV, names first."""
+def as_csv(records: Iterable[Found], *, spreadsheet: bool = False) -> Iterator[str]:
+    """Yield lines of CSV, names first; every value as it is in the store.
+
+    `spreadsheet` marks texts that a spreadsheet would take for a formula: an apostrophe before.
+    """
     buffer = StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(COLUMNS)
     yield _taken(buffer)
     for record in records:
-        writer.writerow(_fields(record))
+        fields = _fields(record)
+        writer.writerow(map(_no_formula, fields) if spreadsheet else fields)
         yield _taken(buffer)
+
+
+def _no_formula(value: object) -> object:
+    begins_one = isinstance(value, str) and value.lstrip(" ").startswith(FORMULA)
+    return f"'{value}" if begins_one else value
 
 
 def as_lines(records: Iterable[Found]) -> Iterator[str]:
