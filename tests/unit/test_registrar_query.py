@@ -119,10 +119,10 @@ def test_conditions_are_read_as_written() -> None:
     [
         ({"codes": ((602, 602),)}, "kind"),
         ({"codes": ((100, 999),), "type": "t.Bus"}, "kind"),
-        ({"bot": "b"}, "bot"),
+        ({"bot": "bot-1"}, "bot"),
         ({"bot": "bot-1", "codes": ((602, 602),)}, "kind"),
         ({"bot": "bot-1", "severity": 50}, "severe"),
-        ({"bot": "b", "codes": ((602, 602),), "type": "t"}, "bot"),
+        ({"bot": "bot-2", "codes": ((100, 999),)}, "bot"),
         ({"type": "t.Bus"}, "kind"),
         ({"severity": 30}, "severe"),
         ({"severity": 50}, "severe"),
@@ -139,13 +139,31 @@ def test_lookups_use_an_index(folder: Path, wanted: dict[str, object], index: st
     db = apsw.Connection(str(folder / "segment-000001.sqlite"), apsw.SQLITE_OPEN_READONLY)
     asked = list(queries(db, Filter(**wanted), newest_first=False))  # type: ignore[arg-type]
     assert asked[0][0] == "events"
-    for table, query, values in asked:
+    for table, query, values, _ in asked:
         plan = " ".join(str(row[3]) for row in db.execute(f"EXPLAIN QUERY PLAN {query}", values))
         if table == "events":
             verb = "SCAN" if index == "severe" else "SEARCH"
             assert f"{verb} events USING INDEX events_{index}" in plan, plan
             assert index in {"key", "correlation", "trace"} or "TEMP B-TREE" not in plan, plan
     db.close()
+
+
+def test_a_bot_is_found_in_every_partition_in_order(tmp_path: Path) -> None:
+    """Three partitions out of order, one without the bot: its events by time, both ways."""
+    moments = {7: 50, 8: 20, 33_000: 10, 33_001: 50, 33_002: 40}
+    with Store(tmp_path / "store", RULES, "1") as store:
+        store.write(
+            [
+                make_row(number, bot="rare" if number in moments else "bot-1",
+                         event_ns=moments.get(number, 30))
+                for number in range(1, 33_003)
+            ]
+        )  # fmt: skip
+    assert found(tmp_path / "store", bot="rare") == [33_000, 8, 33_002, 7, 33_001]
+    newest = read_records(tmp_path / "store", Filter(bot="rare"), newest_first=True)
+    assert [one.time_ns for one in newest] == [50, 50, 40, 20, 10]
+    assert found(tmp_path / "store", bot="rare", since_ns=30, until_ns=50) == [33_002]
+    assert found(tmp_path / "store", bot="nobody") == []
 
 
 def run(*arguments: str | Path) -> tuple[int, str]:

@@ -1,18 +1,20 @@
 """Questions to a store: records as answers, from every segment in time order."""
 
 import heapq
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import apsw
+import orjson
 
 from twin.errors import StoreError
 from twin.registrar.filter import FEW, Bound, Filter, Value
-from twin.registrar.lookup import any_of, partitions
+from twin.registrar.lookup import SPAN_BITS, any_of, partitions
 from twin.registrar.schema import open_reader, schema_of, segments, select
 
-__all__ = ["EVENT", "NOTE", "Found", "queries", "read_records"]
+__all__ = ["EVENT", "NOTE", "Found", "Query", "queries", "read_records"]
 
 FIRST_WITH_KINDS: Final = 3
 MOST_PIECES: Final = 200
@@ -83,13 +85,8 @@ def read_records(store: Path, wanted: Filter, newest_first: bool = False) -> Ite
     """Yield what matches in time order; StoreError when the store cannot be read."""
     readers = [open_reader(path) for path in segments(store)]
     try:
-        streams = [
-            map(Found._make, db.execute(query, values))
-            for db in readers
-            for _, query, values in queries(db, wanted, newest_first)
-        ]
-        merged = heapq.merge(*streams, key=lambda record: record.time_ns, reverse=newest_first)
-        yield from merged
+        asked = [(db, query) for db in readers for query in queries(db, wanted, newest_first)]
+        yield from _merged(asked, newest_first)
     except (apsw.Error, UnicodeDecodeError) as error:
         raise StoreError(f"The store {store} cannot be read: {error}") from error
     finally:
@@ -97,18 +94,53 @@ def read_records(store: Path, wanted: Filter, newest_first: bool = False) -> Ite
             db.close()
 
 
+class Query(NamedTuple):
+    """What SQLite is asked; nothing that it gives comes before `from_ns` in the order asked for."""
+
+    table: str
+    text: str
+    values: list[Value]
+    from_ns: int | None = None
+
+
 class _Way(NamedTuple):
-    """A column whose index leads to the events: what to count, and the terms to ask one by one."""
+    """A column whose index leads to the events: what to count, and the terms to ask one by one.
+
+    An index that is made of partitions is asked for each of them.
+    """
 
     column: str
     counted: Bound
     terms: list[Bound]
+    partitioned: bool = False
 
 
-def queries(
-    db: apsw.Connection, wanted: Filter, newest_first: bool
-) -> Iterator[tuple[str, str, list[Value]]]:
-    """Yield what SQLite is asked: table, statement and values.
+def _merged(asked: Sequence[tuple[apsw.Connection, Query]], newest_first: bool) -> Iterator[Found]:
+    """Yield the records of all queries in order; a query waits until its first may be the next."""
+    sign = -1 if newest_first else 1
+    heap: list[tuple[float, int, Found | None, Iterator[Found]]] = []
+    for place, (db, query) in enumerate(asked):
+        due = -math.inf if query.from_ns is None else sign * query.from_ns
+        heap.append((due, place, None, _asked(db, query)))
+    heapq.heapify(heap)
+    while heap:
+        _, place, record, more = heap[0]
+        if record is not None:
+            yield record
+        following = next(more, None)
+        if following is None:
+            heapq.heappop(heap)
+        else:
+            heapq.heapreplace(heap, (sign * following.time_ns, place, following, more))
+
+
+def _asked(db: apsw.Connection, query: Query) -> Iterator[Found]:
+    """Ask when the first record is wanted."""
+    yield from map(Found._make, db.execute(query.text, query.values))
+
+
+def queries(db: apsw.Connection, wanted: Filter, newest_first: bool) -> Iterator[Query]:
+    """Yield what SQLite is asked.
 
     Events in pieces each of whose order an index gives, so that nothing needs sorting, except
     for the few of an id, a correlation or a trace.
@@ -116,14 +148,35 @@ def queries(
     order = "DESC" if newest_first else "ASC"
     way = _shortest(db, wanted)
     condition, values = wanted.clause("event_ns", "payload", way.column)
-    for term, more in way.terms:
-        where = f"FROM events WHERE {condition} AND {term} ORDER BY event_ns {order}"
-        yield "events", select(EVENT, where), [*values, *more]
+    pieces = _pieces(db, way.column, wanted, order) if way.partitioned else [("true", None)]
+    for piece, from_ns in pieces:
+        for term, more in way.terms:
+            where = (
+                f"FROM events WHERE {condition} AND {piece} AND {term} ORDER BY event_ns {order}"
+            )
+            yield Query("events", select(EVENT, where), [*values, *more], from_ns)
     if wanted.takes_notes:
         condition, values = wanted.clause("recorded_ns", "detail")
         codes, ends = wanted.code_clause()
         where = f"FROM notes WHERE {condition} AND {codes} ORDER BY recorded_ns {order}"
-        yield "notes", select(NOTE, where), [*values, *ends]
+        yield Query("notes", select(NOTE, where), [*values, *ends])
+
+
+def _pieces(
+    db: apsw.Connection, column: str, wanted: Filter, order: str
+) -> Iterator[tuple[str, int]]:
+    """Yield a condition for each partition that has the value at all, and its first time.
+
+    One statement asks the index alone: that is cheap also where there are hundreds.
+    """
+    when, moments = wanted.during("event_ns")
+    where = f"(row >> {SPAN_BITS}) = part.value AND {column} = ?{f' AND {when}' if when else ''}"
+    first = f"SELECT event_ns FROM events WHERE {where} ORDER BY event_ns {order} LIMIT 1"  # noqa: S608 - marks
+    query = f"SELECT value, ({first}) FROM json_each(?) AS part"  # noqa: S608 - marks
+    numbers = orjson.dumps(list(partitions(db))).decode()
+    for number, from_ns in db.execute(query, [getattr(wanted, column), *moments, numbers]):
+        if from_ns is not None:
+            yield any_of([number]), from_ns
 
 
 def _shortest(db: apsw.Connection, wanted: Filter) -> _Way:
@@ -149,8 +202,8 @@ def _ways(db: apsw.Connection, wanted: Filter) -> Iterator[_Way]:
             where = f"{every} AND {codes}" if column == "id" else codes
             yield _Way(column, ("false", []), [(where, ends)])
     if wanted.bot is not None:
-        pieces = [(f"{any_of([number])} AND {codes}", ends) for number in partitions(db)]
-        yield _Way("bot", (f"{every} AND bot = ?", [wanted.bot]), pieces)
+        counted: Bound = (f"{every} AND bot = ?", [wanted.bot])
+        yield _Way("bot", counted, [(codes, ends)], partitioned=True)
     if wanted.type is not None or wanted.codes:
         query = f"SELECT kind FROM kinds WHERE {codes} AND (? IS NULL OR type = ?)"  # noqa: S608 - marks
         kinds = [kind for (kind,) in db.execute(query, [*ends, wanted.type, wanted.type])]
