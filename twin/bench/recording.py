@@ -18,7 +18,7 @@ from twin.errors import InfrastructureError
 from twin.events.subjects import SubjectSpace
 from twin.jetstream.api import call
 from twin.jetstream.consumer import PullConsumer
-from twin.registrar.chain import root, row_leaf
+from twin.registrar.chain import root, row_leaves
 from twin.registrar.intake import Event, Intake
 from twin.registrar.record import Row
 from twin.registrar.rules import Classifier, Rules
@@ -107,7 +107,7 @@ class Turns:
         with rig.clock() as clock:
             for start in range(0, len(rows), BATCH):
                 batch = rows[start : start + BATCH]
-                root([row_leaf(number, 1, row) for number, row in enumerate(batch, start + 1)])
+                root(row_leaves(start + 1, 1, batch))
         return Measured.of(len(rows), clock, {})
 
     async def _filled(self, rig: Rig, point: int, load: float) -> int:

@@ -6,7 +6,7 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["KeyFilter", "Keys", "keys_of"]
+__all__ = ["KeyFilter", "Keys", "any_twice", "keys_of"]
 
 BITS: Final = 25
 """Four MiB a filter: with a million events 0.3 % of others are taken for one of them."""
@@ -19,6 +19,12 @@ Keys: TypeAlias = NDArray[np.int64]
 def keys_of(identities: Iterable[tuple[str, str]]) -> Keys:
     """Return a number for each (id, source); they hold for this process only."""
     return np.fromiter(map(hash, identities), np.int64)
+
+
+def any_twice(keys: Keys) -> bool:
+    """Tell whether a key is among these more than once."""
+    ordered = np.sort(keys)
+    return bool((ordered[1:] == ordered[:-1]).any())
 
 
 class KeyFilter:

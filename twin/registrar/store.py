@@ -17,7 +17,6 @@ from types import MappingProxyType, TracebackType
 from typing import Literal, NamedTuple, Self
 
 import apsw
-import numpy as np
 import orjson
 
 from twin.errors import StoreError
@@ -28,7 +27,7 @@ from twin.registrar.clock import Clock
 from twin.registrar.codes import CODES
 from twin.registrar.coverage import coverage_of, recorded_above
 from twin.registrar.head import Head, latest_tombstone, read_head
-from twin.registrar.keyfilter import Keys, keys_of
+from twin.registrar.keyfilter import Keys, any_twice, keys_of
 from twin.registrar.keys import KEY_FILE, SigningKey
 from twin.registrar.limits import Limits
 from twin.registrar.lock import lock_store
@@ -292,7 +291,7 @@ class Store:
     def _holds_any(self, rows: Sequence[Row], keys: Keys) -> bool:
         """Tell whether one of the events is recorded or twice among them; exact if not so."""
         return (
-            len(np.unique(keys)) < len(keys)
+            any_twice(keys)
             or self._active.holds_any(rows, keys)
             or self._archive.holds_any(rows, keys)
         )
