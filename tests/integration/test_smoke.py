@@ -384,6 +384,26 @@ async def test_every_generated_role_has_what_it_needs_and_nothing_more(tmp_path:
     assert {one.state for one in findings} == {State.OK}, findings
 
 
+async def test_trying_permissions_asks_jetstream_for_nothing(tmp_path: Path) -> None:
+    """The role smoke may delete streams of its own: that is tried, and deletes none of them."""
+    known = {role.user: role for role in roles(SPEC, TOPOLOGY)}
+    admin = BrokerOptions(user="admin", password="secret")
+    server = NatsServer(
+        tmp_path / "nats",
+        log=tmp_path / "nats.log",
+        extra_config=users(admin=None, smoke=known["smoke"]),
+        probe=admin,
+    )
+    async with server, await connect(replace(admin, url=server.url), name="test") as connection:
+        await reconcile(connection, TOPOLOGY)
+        smoke = {"smoke": BrokerOptions(server.url, user="smoke", password="secret")}
+        asked = replace(site_of(connection), credentials=smoke, token="smoke")
+        async with asked.stream("lag") as (stream, _):
+            findings = await run_checks([CHECKS[0], CHECKS[-1]], asked)
+            assert stream.encode() in await call(connection, "STREAM.NAMES")
+    assert not red(findings)
+
+
 async def test_what_is_wrong_with_credentials_is_said(tmp_path: Path) -> None:
     """Too narrow and too wide name the subject; without JetStream nothing of it is judged."""
     async with Deployment.running(tmp_path) as here:

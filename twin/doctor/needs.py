@@ -6,16 +6,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from twin.jetstream.connection import Connection
-from twin.jetstream.permits import complained, concrete, refusals
+from twin.jetstream.permits import NO_REQUEST, complained, concrete, refusals
 
 __all__ = ["Group", "Need", "missing_needs", "needs", "snippet"]
 
 ANOTHER_STREAM = b"NATS/1.0\r\nNats-Expected-Stream: none-of-them\r\n\r\n"
 """A stream refuses to store what expects another stream, after permissions were looked at."""
-NO_REQUEST = b'{"?'
-"""Broken JSON: JetStream refuses it as the body of any request (it would ignore plain text in
-some, and purge), and takes it for no acknowledgement."""
-
 
 _DOMAIN = re.compile(r"^\$JS\.[^.]+\.API(?=\.)")
 

@@ -6,7 +6,11 @@ from twin.jetstream.connection import Connection
 from twin.jetstream.link import complained
 from twin.jetstream.wire import Publication
 
-__all__ = ["complained", "concrete", "refusals"]
+__all__ = ["NO_REQUEST", "complained", "concrete", "refusals"]
+
+NO_REQUEST = b'{"?'
+"""Broken JSON: JetStream refuses it as the body of any request (it would ignore plain text in
+some, and purge), and takes it for no acknowledgement."""
 
 
 async def refusals(

@@ -7,7 +7,7 @@ from twin.configs.roles import Role, roles
 from twin.events.subjects import covers
 from twin.jetstream.connection import Connection, connect
 from twin.jetstream.options import BrokerOptions
-from twin.jetstream.permits import complained, concrete, refusals
+from twin.jetstream.permits import NO_REQUEST, complained, concrete, refusals
 from twin.smoke.check import Broken, NotChecked
 from twin.smoke.site import Site
 
@@ -85,6 +85,11 @@ def _only_theirs(role: Role, others: Sequence[Role], token: str) -> list[str]:
 
 
 async def _refused(connection: Connection, publish: list[str], subscribe: list[str]) -> list[str]:
-    """Try subjects; return what the server said against it."""
-    harmless = [(subject.encode(), b"", HARMLESS, b"") for subject in publish]
+    """Try subjects; return what the server said against it. JetStream is asked for nothing."""
+    harmless = [
+        (subject.encode(), b"", b"", NO_REQUEST)
+        if subject.startswith("$JS.")
+        else (subject.encode(), b"", HARMLESS, b"")
+        for subject in publish
+    ]
     return await refusals(connection, harmless, subscribe)
