@@ -4,6 +4,8 @@ import asyncio
 import itertools
 import json
 import re
+import urllib.error
+import urllib.request
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -94,6 +96,15 @@ def without_ids(data: bytes) -> bytes:
     return data.replace(b"Nats-Msg-Id", b"Nats-Xsg-Id")
 
 
+def status_of(url: str) -> int:
+    """Return the status with which a page answers."""
+    try:
+        with urllib.request.urlopen(url, timeout=2.0) as answer:  # noqa: S310 - our own
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
 class Deployment:
     """A whole deployment with logins, nothing of it left unchecked, to be broken and mended."""
 
@@ -132,6 +143,13 @@ class Deployment:
         """Ask JetStream's API for something."""
         await call(self.connection, subject, body)
 
+    async def readiness(self, wanted: int) -> None:
+        """Wait until the registrar says whether it consumes."""
+        url = f"{self.site.registrar}/readyz"
+        async with asyncio.timeout(20):
+            while await asyncio.to_thread(status_of, url) != wanted:
+                pass
+
     async def red(self, **broken: object) -> list[str]:
         """Check, and return the names of the checks that failed."""
         site = replace(self.site, token=f"smoke-{next(self._numbers)}", **broken)
@@ -139,7 +157,7 @@ class Deployment:
 
 
 async def test_one_broken_thing_is_one_red_check(tmp_path: Path) -> None:
-    """One live deployment, all of it green; seventeen things are broken in turn and mended."""
+    """One live deployment, all of it green; eighteen things are broken in turn and mended."""
     async with Deployment.running(tmp_path) as here:
         findings = await run_checks(CHECKS, here.site)
         assert {one.name: one.state for one in findings if one.state is not State.OK} == {}
@@ -151,7 +169,7 @@ async def test_one_broken_thing_is_one_red_check(tmp_path: Path) -> None:
             assert found == [expected], breaking.__doc__
             seen.add(expected)
         assert seen == {check.name for check in CHECKS}
-        assert len(BREAKINGS) == 17
+        assert len(BREAKINGS) == 18
         assert await here.red() == []
         assert b"TWIN_" not in await call(here.connection, "STREAM.NAMES")
 
@@ -170,6 +188,15 @@ async def topology__consumer_gone(here: Deployment) -> Broken:
     await here.call("CONSUMER.DELETE.QIKI_EVENTS_V1.events_audit_pull")
     yield {}
     await reconcile(here.connection, TOPOLOGY)
+
+
+async def topology__durable_of_the_registrar_gone(here: Deployment) -> Broken:
+    """The registrar's durable was deleted: it says itself that it is not ready."""
+    await here.call("CONSUMER.DELETE.QIKI_EVENTS_V1.registrar")
+    await here.readiness(503)
+    yield {}
+    await reconcile(here.connection, TOPOLOGY)
+    await here.readiness(200)
 
 
 async def topology__stream_changed(here: Deployment) -> Broken:
@@ -286,6 +313,7 @@ BREAKINGS = [
     for one in (
         jetstream__not_allowed,
         topology__consumer_gone,
+        topology__durable_of_the_registrar_gone,
         topology__stream_changed,
         round_trip__altered,
         duplicates__ids_lost,
@@ -402,6 +430,34 @@ async def test_trying_permissions_asks_jetstream_for_nothing(tmp_path: Path) -> 
             findings = await run_checks([CHECKS[0], CHECKS[-1]], asked)
             assert stream.encode() in await call(connection, "STREAM.NAMES")
     assert not red(findings)
+
+
+async def test_what_holds_all_streams_of_the_checks_up_is_one_red_check(tmp_path: Path) -> None:
+    """An account without room, a mapping; that nothing may be kept in memory is no fault."""
+    for number, (broken, expected) in enumerate(
+        {
+            "jetstream {max_streams: 7}": ["jetstream"],
+            "jetstream {max_file: 3MB}": ["jetstream"],
+            "jetstream {max_file: 1GB, max_mem: 0}": [],
+            'jetstream: enabled, mappings {"twin.>": "elsewhere.>"}': ["round-trip"],
+        }.items()
+    ):
+        account = f"A {{users: [{{user: a, password: secret}}], {broken}}}"
+        server = NatsServer(
+            tmp_path / f"nats-{number}",
+            log=tmp_path / "nats.log",
+            extra_config=f"accounts {{{account}}}\nno_auth_user: a\n",
+        )
+        async with (
+            server,
+            await connect(BrokerOptions(server.url), name="test") as connection,
+        ):
+            topology = replace(
+                TOPOLOGY, streams=tuple(replace(one, max_bytes=-1) for one in TOPOLOGY.streams)
+            )
+            await reconcile(connection, topology)
+            asked = replace(site_of(connection), topology=topology)
+            assert red(await run_checks(CHECKS, asked)) == expected, broken
 
 
 async def test_what_is_wrong_with_credentials_is_said(tmp_path: Path) -> None:

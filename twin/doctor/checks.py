@@ -3,12 +3,11 @@
 from functools import partial
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict
-
 from twin.doctor.needs import Group
 from twin.doctor.patient import LEAST_BYTES, Patient
 from twin.events.topology import ConsumerDecl, Topology
-from twin.jetstream.api import call, stream_info
+from twin.jetstream.allowance import Tier, account_of
+from twin.jetstream.api import stream_info
 from twin.jetstream.connection import NoResponders
 from twin.jetstream.consumer import PullConsumer
 from twin.jetstream.reconcile import drift, reconcile, remove_streams
@@ -21,37 +20,7 @@ MIN_VERSION = (2, 10)
 LEAST_PAYLOAD = 64 * 1024
 ACK_PENDING = 10_000
 COUNT = 10
-UNLIMITED = -1
 WITH_ID = b"NATS/1.0\r\nNats-Msg-Id: doctor-%d\r\n\r\n"
-
-
-class _Read(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class _Limits(_Read):
-    max_storage: int = UNLIMITED
-    max_streams: int = UNLIMITED
-    max_consumers: int = UNLIMITED
-    max_ack_pending: int = UNLIMITED
-    storage_max_stream_bytes: int = UNLIMITED
-
-
-class _Tier(_Read):
-    storage: int = 0
-    reserved_storage: int = 0
-    streams: int = 0
-    consumers: int = 0
-    limits: _Limits = _Limits()
-
-
-class _Account(_Tier):
-    tiers: dict[str, _Tier] = {}
-
-    @property
-    def tier(self) -> _Tier:
-        """What counts for streams with one replica."""
-        return self.tiers.get("R1", self) if self.tiers else self
 
 
 async def server(patient: Patient) -> str:
@@ -82,7 +51,7 @@ async def permitted(group: Group, patient: Patient) -> str:
 async def jetstream(patient: Patient) -> str:
     """JetStream is on for this account, and has room for the streams of a run."""
     try:
-        account = _Account.model_validate_json(await call(patient.connection, "INFO")).tier
+        account = await account_of(patient.connection)
     except NoResponders:
         raise Broken(
             f"nobody answers {patient.connection.options.api}.INFO",
@@ -98,12 +67,11 @@ async def jetstream(patient: Patient) -> str:
     return f"{account.streams} streams, {account.storage:,} bytes {room}"
 
 
-def _tight(account: _Tier, new: int) -> list[str]:
+def _tight(account: Tier, new: int) -> list[str]:
     """Return which limits leave no room for `new` streams and the one of the checks."""
     limits = account.limits
-    used = max(account.storage, account.reserved_storage)
     rows = (
-        ("storage", limits.max_storage - used, new * LEAST_BYTES, limits.max_storage),
+        ("storage", limits.max_storage - account.taken, new * LEAST_BYTES, limits.max_storage),
         ("streams", limits.max_streams - account.streams, new + 1, limits.max_streams),
         ("consumers", limits.max_consumers - account.consumers, 2, limits.max_consumers),
         (
@@ -143,8 +111,9 @@ async def round_trip(patient: Patient) -> str:
     """What is published is stored once, read from a durable and acknowledged."""
     connection, own = patient.connection, patient.own
     await remove_streams(connection, [own.name])
-    await reconcile(connection, Topology((own,), (ConsumerDecl("doctor", own.name, "doctor"),)))
+    made = Topology((own,), (ConsumerDecl("doctor", own.name, "doctor"),))
     try:
+        await reconcile(connection, made)
         for number in (*range(COUNT), 0):
             await publish(connection, own.subjects[0], b"%d" % number, WITH_ID % number)
         got: list[bytes] = []

@@ -2,36 +2,23 @@
 
 import time
 
-from pydantic import BaseModel
-
 from twin.errors import TwinError
-from twin.jetstream.api import call
+from twin.jetstream.allowance import account_of
 from twin.jetstream.consumer import PullConsumer
 from twin.jetstream.reconcile import Action, drift
 from twin.smoke.check import Broken
-from twin.smoke.site import Site, publish
+from twin.smoke.site import PROBE_BYTES, Site, publish
 
 __all__ = ["clock", "duplicates", "jetstream", "round_trip", "topology"]
 
 MIN_VERSION = (2, 12)
 MAX_SKEW_S = 1.0
+PROBES = 4
+"""Streams of our own that there are at a time."""
 COUNT = 10
 SHOWN = 6
 HEADERS = b"NATS/1.0\r\nTwin-Probe: %d\r\n\r\n"
 WITH_ID = b"NATS/1.0\r\nNats-Msg-Id: %s\r\n\r\n"
-
-
-class Limits(BaseModel):
-    """Limits of a JetStream account; -1 is none."""
-
-    max_storage: int = -1
-
-
-class Account(BaseModel):
-    """What JetStream says of the account that we are in."""
-
-    storage: int = 0
-    limits: Limits = Limits()
 
 
 async def jetstream(site: Site) -> str:
@@ -40,20 +27,26 @@ async def jetstream(site: Site) -> str:
     if tuple(int(part) for part in version.split(".")[:2]) < MIN_VERSION:
         raise Broken(f"nats-server {version} is too old", "install nats-server 2.12 or newer")
     try:
-        account = Account.model_validate_json(await call(site.connection, "INFO"))
+        account = await account_of(site.connection)
     except TwinError as error:
         raise Broken(
             f"JetStream does not answer: {error}",
             "start nats-server with -js, and allow this user $JS.API.INFO",
         ) from error
-    used, limit = account.storage, account.limits.max_storage
-    if 0 <= limit <= used:
+    limit, streams = account.limits.max_storage, account.limits.max_streams
+    if 0 <= limit < account.taken + PROBES * PROBE_BYTES:
         raise Broken(
-            f"the account's storage is full: {used:,} of {limit:,} bytes",
+            f"the account's storage is full: {account.taken:,} of {limit:,} bytes are taken",
             "raise max_storage of the account, or purge its streams",
         )
+    if 0 < streams < account.streams + PROBES:
+        raise Broken(
+            f"the account has {account.streams} of {streams} streams, and the checks need "
+            f"{PROBES} of their own",
+            "raise max_streams of the account, or delete streams that nobody needs",
+        )
     room = "without a limit" if limit < 0 else f"of {limit:,} bytes"
-    return f"nats-server {version}; {used:,} bytes stored {room}"
+    return f"nats-server {version}; {account.storage:,} bytes stored {room}"
 
 
 async def topology(site: Site) -> str:

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Generic, TypeVar
 
@@ -24,11 +24,12 @@ class State(StrEnum):
 
 
 class Broken(Exception):
-    """What is wrong, and what to do about it."""
+    """What is wrong, and what to do about it. A failure of `explained_by` is the reason for it."""
 
-    def __init__(self, wrong: str, remedy: str) -> None:
+    def __init__(self, wrong: str, remedy: str, *, explained_by: tuple[str, ...] = ()) -> None:
         super().__init__(wrong)
         self.remedy = remedy
+        self.explained_by = explained_by
 
 
 class NotChecked(Exception):
@@ -66,22 +67,37 @@ async def run_checks(checks: Sequence[Check[S]], site: S) -> list[Finding]:
     tasks: dict[str, asyncio.Task[Finding]] = {}
     async with asyncio.TaskGroup() as group:
         for check in checks:
-            needed = [tasks[name] for name in check.of]
-            tasks[check.name] = group.create_task(_after(check, site, needed))
+            tasks[check.name] = group.create_task(_judge(check, site, dict(tasks)))
     return [task.result() for task in tasks.values()]
 
 
-async def _after(check: Check[S], site: S, needed: Sequence[asyncio.Task[Finding]]) -> Finding:
-    for task in needed:
-        found = await asyncio.shield(task)
-        if found.state is State.FAIL:
-            detail = f"cannot be judged while {found.name!r} fails"
-            return Finding(check.name, check.title, State.NOT_CHECKED, detail, "", 0.0)
-    return await _look(check, site)
+async def _judge(check: Check[S], site: S, others: Mapping[str, asyncio.Task[Finding]]) -> Finding:
+    if failed := await _first_failed(check.of, others):
+        return Finding(check.name, check.title, State.NOT_CHECKED, _while(failed), "", 0.0)
+    found, explained_by = await _look(check, site)
+    if failed := await _first_failed(explained_by, others):
+        detail = f"{found.detail}; {_while(failed)}"
+        return replace(found, state=State.NOT_CHECKED, detail=detail, remedy="")
+    return found
 
 
-async def _look(check: Check[S], site: S) -> Finding:
+async def _first_failed(
+    names: Sequence[str], others: Mapping[str, asyncio.Task[Finding]]
+) -> str | None:
+    for name in names:
+        if name in others and (await asyncio.shield(others[name])).state is State.FAIL:
+            return name
+    return None
+
+
+def _while(failed: str) -> str:
+    return f"cannot be judged while {failed!r} fails"
+
+
+async def _look(check: Check[S], site: S) -> tuple[Finding, tuple[str, ...]]:
+    """Return what was found, and which checks explain it if they fail."""
     began = time.monotonic()
+    explained_by: tuple[str, ...] = ()
     state, remedy = State.FAIL, check.remedy
     try:
         async with asyncio.timeout(TIMEOUT_S):
@@ -89,11 +105,10 @@ async def _look(check: Check[S], site: S) -> Finding:
     except NotChecked as why:
         detail, state, remedy = str(why), State.NOT_CHECKED, ""
     except Broken as broken:
-        detail, remedy = str(broken), broken.remedy
+        detail, remedy, explained_by = str(broken), broken.remedy, broken.explained_by
     except TimeoutError:
         detail = f"no answer within {TIMEOUT_S:g} s"
     except TwinError as error:
         detail = str(error)
-    return Finding(
-        check.name, check.title, state, detail, remedy, round(time.monotonic() - began, 3)
-    )
+    seconds = round(time.monotonic() - began, 3)
+    return Finding(check.name, check.title, state, detail, remedy, seconds), explained_by

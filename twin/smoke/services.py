@@ -55,8 +55,12 @@ async def registrar_pages(site: Site) -> str:
     """The registrar is alive and ready, and its metrics can be read."""
     if not site.registrar:
         raise NotChecked("no --registrar URL was given")
-    for page in ("/healthz", "/readyz"):
-        await _page(site.registrar + page)
+    await _page(site.registrar + "/healthz")
+    try:
+        await _page(site.registrar + "/readyz")
+    except Broken as broken:
+        why = ("jetstream", "topology")
+        raise Broken(str(broken), broken.remedy, explained_by=why) from broken
     families = await _metrics(site.registrar, "registrar")
     if "registrar_events" not in families:
         raise Broken(

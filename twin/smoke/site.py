@@ -18,9 +18,10 @@ from twin.jetstream.options import BrokerOptions
 from twin.jetstream.reconcile import reconcile, remove_streams
 from twin.spec.bot import BotSpec
 
-__all__ = ["Ack", "Site", "forget", "publish", "random_name"]
+__all__ = ["PROBE_BYTES", "Ack", "Site", "forget", "publish", "random_name"]
 
-MIB = 1 << 20
+PROBE_BYTES = 1 << 20
+"""The room that a stream of the checks takes."""
 FORGET_S = 1.0
 
 
@@ -56,11 +57,11 @@ class Site:
         name = probe_stream(self.token, purpose)
         subject = f"twin.{self.token}.{purpose}"
         topology = Topology(
-            (StreamDecl(name, (subject,), max_bytes=MIB, memory_storage=True),),
+            (StreamDecl(name, (subject,), max_bytes=PROBE_BYTES),),
             (ConsumerDecl("smoke", name, name),),
         )
-        await reconcile(self.connection, topology)
         try:
+            await reconcile(self.connection, topology)
             yield name, subject
         finally:
             await remove_streams(self.connection, [name])
