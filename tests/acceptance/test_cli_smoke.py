@@ -1,10 +1,19 @@
 """`twin smoke`, as a user and as CI call it."""
 
+import asyncio
 import json
 import subprocess
 import sys
 from pathlib import Path
 from xml.etree import ElementTree as ET
+
+from twin.configs.topology import spec_topology
+from twin.jetstream.api import call
+from twin.jetstream.connection import connect
+from twin.jetstream.options import BrokerOptions
+from twin.jetstream.reconcile import reconcile
+from twin.jetstream.server import NatsServer
+from twin.spec.load import load_spec
 
 TWIN = Path(sys.executable).with_name("twin")
 
@@ -44,3 +53,16 @@ def test_flags_that_make_no_sense_are_exit_code_2() -> None:
         done = twin("smoke", *arguments)
         assert done.returncode == 2
         assert "Traceback" not in done.stderr
+
+
+async def test_a_check_that_is_terminated_leaves_nothing_behind(server: NatsServer) -> None:
+    """SIGTERM in the middle, as a job that is cancelled gets it: exit 130, and no stream stays."""
+    async with await connect(BrokerOptions(url=server.url), name="test") as connection:
+        await reconcile(connection, spec_topology(load_spec("builtin:BotSpec")))
+        child = await asyncio.create_subprocess_exec(TWIN, "smoke", "--nats", server.url)
+        async with asyncio.timeout(20):
+            while b"TWIN_" not in await call(connection, "STREAM.NAMES"):
+                pass
+        child.terminate()
+        assert await child.wait() == 130
+        assert b"TWIN_" not in await call(connection, "STREAM.NAMES")

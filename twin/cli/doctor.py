@@ -9,7 +9,8 @@ from typing import Annotated
 import orjson
 import typer
 
-from twin.cli.findings import print_findings
+from twin.cli.findings import STOPPED, print_findings
+from twin.cli.run import interruptible
 from twin.doctor.checks import CHECKS
 from twin.doctor.needs import Need, snippet
 from twin.doctor.patient import examine
@@ -48,7 +49,9 @@ def doctor(
         raise UsageError(f"--prefix: {prefix!r} is no beginning of a subject")
     broker = BrokerOptions.resolve(nats, context)
     began = time.monotonic()
-    findings, wanted, missing = asyncio.run(_look(broker, load_spec(spec), prefix))
+    findings, wanted, missing = asyncio.run(
+        interruptible(_look(broker, load_spec(spec), prefix), STOPPED)
+    )
     block = snippet(wanted, missing) if missing else ""
     if as_json:
         document = {

@@ -9,7 +9,9 @@ from rich.text import Text
 from twin.printable import printable
 from twin.smoke.check import Finding, State
 
-__all__ = ["print_findings"]
+__all__ = ["STOPPED", "print_findings"]
+
+STOPPED = "Interrupted: the checks were not done, and what they had made is deleted again."
 
 STYLES = {State.OK: "green", State.FAIL: "bold red", State.NOT_CHECKED: "yellow"}
 

@@ -241,15 +241,15 @@ def _run_one(one: LoadedScenario, options: RunOptions, quiet: bool) -> tuple[Res
     return result, folder
 
 
-async def interruptible(run: Coroutine[None, None, T]) -> T:
-    """Let SIGTERM end a run as Ctrl-C does: everything is stopped, then Interrupted."""
+async def interruptible(run: Coroutine[None, None, T], *said: str) -> T:
+    """Let SIGTERM end a run as Ctrl-C does: everything is stopped, then Interrupted(*said)."""
     task = asyncio.ensure_future(run)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, task.cancel)
     try:
         return await task
     except asyncio.CancelledError:
-        raise Interrupted from None
+        raise Interrupted(*said) from None
     finally:
         loop.remove_signal_handler(signal.SIGTERM)
 

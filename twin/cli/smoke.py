@@ -13,7 +13,8 @@ from xml.etree import ElementTree as ET
 import orjson
 import typer
 
-from twin.cli.findings import print_findings
+from twin.cli.findings import STOPPED, print_findings
+from twin.cli.run import interruptible
 from twin.configs.roles import roles
 from twin.configs.topology import space_of, spec_topology
 from twin.errors import UsageError
@@ -105,7 +106,7 @@ def smoke(
         name,
     )
     began = time.monotonic()
-    findings = asyncio.run(_check(asked))
+    findings = asyncio.run(interruptible(_check(asked), STOPPED))
     if junit is not None:
         write_atomic(junit, _junit(findings))
     if as_json:
