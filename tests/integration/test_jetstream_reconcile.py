@@ -37,7 +37,7 @@ async def test_creates_and_then_finds_nothing_to_do(connection: Connection) -> N
     first = await reconcile(connection, TOPOLOGY)
     assert [(c.action, c.kind, c.name) for c in first] == [
         (Action.CREATED, "stream", "EVENTS"),
-        (Action.CREATED, "consumer", "audit"),
+        (Action.CREATED, "consumer", "EVENTS/audit"),
     ]
     stream = await stream_info(connection, "EVENTS")
     assert stream is not None
@@ -77,7 +77,7 @@ async def test_updates_what_is_ours(connection: Connection) -> None:
     assert [str(d) for change in changes for d in change.differences] == [
         "max_bytes: declared 2000000, on the server 1000000",
         f"filters: declared ('qiki.events.v1.nav',), on the server {AUDIT.filter_subjects}",
-        "ack_wait: declared 5000000000, on the server 45000000000",
+        "ack_wait: declared 5 s, on the server 45 s",
     ]
     info = await stream_info(connection, "EVENTS")
     assert info is not None

@@ -37,6 +37,7 @@ __all__ = [
 
 MARK = "twin-managed"
 _NS = 1_000_000_000
+_DURATIONS = frozenset({"max_age", "duplicate_window", "ack_wait", "inactive_threshold"})
 
 
 class Action(StrEnum):
@@ -57,12 +58,22 @@ class Difference:
     actual: object
 
     def __str__(self) -> str:
-        return f"{self.field}: declared {self.declared}, on the server {self.actual}"
+        declared, actual = self._told(self.declared), self._told(self.actual)
+        return f"{self.field}: declared {declared}, on the server {actual}"
+
+    def _told(self, value: object) -> object:
+        """Durations are nanoseconds on the wire."""
+        if self.field in _DURATIONS and isinstance(value, int):
+            return f"{value / _NS:.12g} s"
+        return value
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What was done for one stream or consumer; an attached one may differ harmlessly."""
+    """What was done for one stream or consumer; an attached one may differ harmlessly.
+
+    `name` of a consumer is STREAM/DURABLE: durables of several streams have one name.
+    """
 
     action: Action
     kind: str
@@ -169,28 +180,29 @@ async def _plan_consumer(
     connection: Connection, declared: ConsumerDecl, allow_shrink: bool, conflicts: list[str]
 ) -> _Step:
     info = await consumer_info(connection, declared.stream, declared.name)
-    title = f"consumer {declared.stream}/{declared.name}"
+    name = f"{declared.stream}/{declared.name}"
+    title = f"consumer {name}"
     wanted = _consumer_config(declared)
     verb = f"CONSUMER.CREATE.{declared.stream}.{declared.name}"
     if info is None:
-        change = Change(Action.CREATED, "consumer", declared.name)
+        change = Change(Action.CREATED, "consumer", name)
         return _Step(change, verb, _consumer_request(declared, wanted, "create"))
     differences = _differences(wanted, info.config, _CONSUMER_FIELDS)
     if MARK not in info.config.metadata:
         needed = {"ack_policy", "filters", "deliver_subject"}
         conflicts += _forbidden(title, differences, needed, "does not fit, and it is not ours")
-        return _Step(Change(Action.ATTACHED, "consumer", declared.name, differences))
+        return _Step(Change(Action.ATTACHED, "consumer", name, differences))
     fixed = {"ack_policy", "deliver_policy", "opt_start_seq", "deliver_subject"}
     conflicts += _forbidden(title, differences, fixed, "is immutable")
     if not allow_shrink:
         conflicts += _lowered(title, differences, {"max_deliver"})
     if not differences:
-        return _Step(Change(Action.UNCHANGED, "consumer", declared.name))
+        return _Step(Change(Action.UNCHANGED, "consumer", name))
     own = [field for field in _CONSUMER_FIELDS if field != "filters"]
     merged = info.config.model_copy(
         update={f: getattr(wanted, f) for f in (*own, "filter_subject", "filter_subjects")}
     )
-    change = Change(Action.UPDATED, "consumer", declared.name, differences)
+    change = Change(Action.UPDATED, "consumer", name, differences)
     return _Step(change, verb, _consumer_request(declared, merged, "update"))
 
 
