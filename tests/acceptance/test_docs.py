@@ -36,7 +36,7 @@ RUN_ELSEWHERE = re.compile(
     r"registrar serve|twin fleet |twin bench |twin capacity |--nats |export NATS_URL|"
     r"sqlite3 |datasette |duckdb "
 )
-"""Services, benchmarks and a user's server are tested elsewhere; the last three are of others."""
+"""Services, benchmarks, a user's server and tools of others are tested elsewhere."""
 MINIMAL = {
     "schema_version": 1,
     "name": "fragment",
