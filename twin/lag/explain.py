@@ -47,7 +47,7 @@ def facts(samples: Sequence[ConsumerSample]) -> dict[str, str]:
         if last.told
         else DEAF,
         "refused": str(last.naks) if last.told else DEAF,
-        "evicted in flight": str(last.evicted) if last.told else DEAF,
+        "evicted": str(last.evicted) if last.told else DEAF,
     }
 
 
