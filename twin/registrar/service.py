@@ -317,9 +317,7 @@ class Registrar:
             self._release(taken)
         if self._options.fan_out:
             self._publish(written, set().union(*(taken.publish for taken in group)))
-        await self._store.tidy()
-        _, size = await self._store.state()
-        self._metrics.store_bytes.set(size)
+        self._metrics.store_bytes.set(await self._store.tidy())
 
     def _account(self, written: Written) -> None:
         self._metrics.count(written)

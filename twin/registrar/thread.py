@@ -59,9 +59,9 @@ class StoreThread:
             lambda store: store.observe_stream(stream, last_seq, recorded, now_ns)
         )
 
-    async def tidy(self) -> None:
-        """See `Store.tidy`."""
-        await self._call(lambda store: store.tidy())
+    async def tidy(self) -> int:
+        """See `Store.tidy`; return the size in bytes."""
+        return await self._call(_tidied)
 
     async def state(self) -> tuple[dict[str, int], int]:
         """Return the last recorded sequences and the size in bytes."""
@@ -93,3 +93,8 @@ class StoreThread:
         if self._store is not None:
             await self._run(self._store.close)
         self._thread.shutdown()
+
+
+def _tidied(store: Store) -> int:
+    store.tidy()
+    return store.size_bytes
