@@ -178,6 +178,18 @@ async def test_nats_py_is_as_the_fast_path_knows_it(server: NatsServer) -> None:
         assert connection.wire_name == "fast"
 
 
+async def test_the_fast_path_takes_all_at_once_that_was_read(server: NatsServer) -> None:
+    """What came while the loop was busy is not handed over in nats-py's pieces of 32 KiB."""
+    async with await connect(BrokerOptions(url=server.url), name="t", wire="fast") as connection:
+        pieces: list[int] = []
+        await connection.subscribe("x", lambda batch: pieces.append(sum(len(b[3]) for b in batch)))
+        async with asyncio.timeout(10):
+            while not pieces or max(pieces) < 80_000:
+                connection.send([(b"x", b"", b"", bytes(1000))] * 200)
+                time.sleep(0.05)  # noqa: ASYNC251 - the loop is busy meanwhile
+                await connection.flush()
+
+
 async def test_a_flush_comes_after_everything_that_was_sent_over_either_way(
     server: NatsServer,
 ) -> None:

@@ -14,7 +14,8 @@ CAPACITY = 12
 def board(flights: Flights, first: int, count: int) -> Slots:
     """Take in events with sequences from `first`."""
     events = [Event(7, first + n, 0, b"", b"x") for n in range(count)]
-    return flights.board(events, attempts(events, [first] * count, 0))
+    rows = attempts(events, [first] * count, 0)
+    return flights.board(rows, [b"s"] * count, [b""] * count, [b"x"] * count)
 
 
 @given(st.lists(st.tuples(st.integers(1, 5), st.integers(0, 5)), max_size=30))
@@ -30,7 +31,7 @@ def test_each_token_finds_its_own_event_until_that_is_settled(
         count = min(boarding, flights.room)
         if count:
             slots = board(flights, offered + 1, count)
-            tokens = list(map(int, flights.launch(slots.tolist(), 1.0)))
+            tokens = list(map(int, flights.launch(slots, 1.0)))
             there |= {token: offered + 1 + n for n, token in enumerate(tokens)}
             offered += count
         known = list(there)
@@ -51,7 +52,7 @@ def test_what_is_due_is_told_from_what_is_not() -> None:
     flights = Flights(CAPACITY)
     slots = board(flights, 1, 3)
     assert len(flights.sent()) == 0
-    flights.launch(slots[::-1].tolist(), 1.0)
+    flights.launch(slots[::-1], 1.0)
     assert flights.seq[flights.sent()].tolist() == [3, 2, 1]
     flights.due[slots[0]] = 0
     assert flights.seq[flights.sent(due_by=1.0)].tolist() == [1]
@@ -61,5 +62,5 @@ def test_tokens_of_a_retry_are_those_of_the_first_try() -> None:
     """Any acknowledgement of any try settles the event."""
     flights = Flights(CAPACITY)
     slots = board(flights, 1, 5)
-    launched = flights.launch(slots.tolist(), 1.0)
+    launched = flights.launch(slots, 1.0)
     assert flights.tokens(slots) == launched

@@ -41,7 +41,11 @@ class Backlog:
     def take(self, count: int) -> list[int]:
         """Take the next events that may be sent, at most `count`."""
         ready = self._ready
-        taken = [ready.popleft() for _ in range(min(count, len(ready)))]
+        if count >= len(ready):
+            taken = list(ready)
+            ready.clear()
+        else:
+            taken = [ready.popleft() for _ in range(count)]
         self._waiting -= len(taken)
         return taken
 

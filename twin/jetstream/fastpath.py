@@ -44,6 +44,10 @@ def missing_internals(client: Client) -> list[str]:
         missing.append("Client._transport over TCP")
     elif not hasattr(getattr(transport, "_io_writer", None), "transport"):
         missing.append("TcpTransport._io_writer")
+    elif not isinstance(
+        getattr(getattr(transport, "_io_reader", None), "_buffer", None), bytearray
+    ):
+        missing.append("TcpTransport._io_reader with a buffer")
     missing += [
         f"Client.{name}"
         for name in ("_process_msg", "_process_ping", "_process_pong", "_process_err")
@@ -205,7 +209,7 @@ class FastParser(Parser):
         """Take in what was read from the socket."""
         if self.nc.is_reconnecting or self.nc.is_closed:
             return  # the end of a connection that is gone already
-        buffer = self._rest + data if self._rest else data
+        buffer = self._rest + data + await self._further()
         position = 0
         batches: dict[bytes, list[Delivery]] = {}
         while True:
@@ -248,6 +252,12 @@ class FastParser(Parser):
             position = stop + 2
         self._rest = buffer[position:]
         self._hand_over(batches)
+
+    async def _further(self) -> bytes:
+        """Return what has come besides: nats-py takes 32 KiB at a time out of what was read."""
+        reader = getattr(getattr(self.nc, "_transport", None), "_io_reader", None)
+        waiting = len(getattr(reader, "_buffer", b""))
+        return await reader.read(waiting) if reader is not None and waiting else b""
 
     def _hand_over(self, batches: dict[bytes, list[Delivery]]) -> None:
         for sid, batch in batches.items():

@@ -7,7 +7,6 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from twin.events.event import Event
 from twin.jetstream.formations import Formations, Slots
 from twin.jetstream.wire import stamp
 
@@ -25,6 +24,9 @@ class Flights:
     sent in a formation that was dissolved; `number` counts first sends. `first_sent` and `due`
     (when to act next) are on the monotonic clock, in seconds. A slot is used again after its
     event was settled, its token never.
+
+    What is sent of each: `subjects`, `headers`, `closings` (which end the header blocks, see
+    `stamp`) and `payloads`; `size` is that of headers and payload, in bytes.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -39,9 +41,11 @@ class Flights:
         self.due = np.zeros(capacity)
         self.doubtful = np.zeros(capacity, np.bool_)
         self.resting = np.zeros(capacity, np.bool_)
-        self.events: list[Event | None] = [None] * capacity
-        self.closings: list[bytes] = [b""] * capacity
-        """What ends the header block of each, see `stamp`."""
+        self.size = np.zeros(capacity, np.int64)
+        self.subjects = np.zeros(capacity, np.object_)
+        self.headers = np.zeros(capacity, np.object_)
+        self.closings = np.zeros(capacity, np.object_)
+        self.payloads = np.zeros(capacity, np.object_)
         self.formations = Formations()
         self.in_flight = 0
         """Events that were sent and are not settled, resting ones included."""
@@ -58,37 +62,41 @@ class Flights:
         """How many more events fit in."""
         return self._left
 
-    def board(self, events: Sequence[Event], rows: npt.NDArray[np.void]) -> Slots:
-        """Take events in, with their ATTEMPT rows; return their slots."""
+    def board(
+        self,
+        rows: npt.NDArray[np.void],
+        subjects: Sequence[bytes],
+        headers: Sequence[bytes],
+        payloads: Sequence[bytes],
+    ) -> Slots:
+        """Take events in, by their ATTEMPT rows and what of them is sent; return their slots."""
         left = self._left
-        self._left = left - len(events)
+        self._left = left - len(rows)
         slots: Slots = self._free[self._left : left][::-1].copy()
         self.source[slots] = rows["source"]
         self.seq[slots] = rows["seq"]
         self.intended_ns[slots] = rows["intended_ns"]
         for column in (self.token, self.tries, self.error, self.doubtful, self.resting):
             column[slots] = 0
-        intended = rows["intended_ns"].tolist()
-        closing = {at: stamp(at) for at in set(intended)}
-        for slot, event, at in zip(slots.tolist(), events, intended, strict=True):
-            self.events[slot] = event
-            self.closings[slot] = closing[at]
+        self.subjects[slots] = subjects
+        self.headers[slots] = headers
+        self.payloads[slots] = payloads
+        self.closings[slots] = _stamps(rows["intended_ns"].tolist())
         return slots
 
-    def launch(self, slots: Sequence[int], wait_s: float) -> list[bytes]:
+    def launch(self, slots: Slots, wait_s: float) -> list[bytes]:
         """Note the first send of events, to be repeated after `wait_s`; return their tokens."""
-        index: Slots = np.array(slots, np.int64)
         now = time.monotonic()
         self._volleys += 1
         base = self._volleys * self._scale
-        leaders = self.formations.form(index, self.source[index], base)
-        self.token[index] = base + leaders
-        self.number[index] = np.arange(self._launched, self._launched + len(index))
-        self.tries[index] = 1
-        self.first_sent[index] = now
-        self.due[index] = now + wait_s
-        self._launched += len(index)
-        self.in_flight += len(index)
+        leaders = self.formations.form(slots, self.source[slots], base)
+        self.token[slots] = base + leaders
+        self.number[slots] = np.arange(self._launched, self._launched + len(slots))
+        self.tries[slots] = 1
+        self.first_sent[slots] = now
+        self.due[slots] = now + wait_s
+        self._launched += len(slots)
+        self.in_flight += len(slots)
         return self._tokens(leaders.tolist())
 
     def scatter(self, tokens: Slots) -> Slots:
@@ -138,6 +146,13 @@ class Flights:
         self.token[slots] = 0
         self._free[self._left : self._left + len(slots)] = slots
         self._left += len(slots)
-        events = self.events
-        for slot in slots.tolist():
-            events[slot] = None
+        for column in (self.headers, self.payloads):
+            column[slots] = None
+
+
+def _stamps(intended: list[int]) -> bytes | list[bytes]:
+    """Return the closing of each header block, or the one that all have."""
+    if intended.count(intended[0]) == len(intended):
+        return stamp(intended[0])
+    closing = {at: stamp(at) for at in set(intended)}
+    return [closing[at] for at in intended]

@@ -77,7 +77,9 @@ class Formations:
         self._reach(sources)
         streams = self._streams[sources]
         leaders = slots.copy()
-        for stream in set(streams.tolist()) - {0} if self.allowed else ():
+        if not self.allowed or len(slots) < FEWEST:
+            return leaders
+        for stream in set(streams.tolist()) - {0}:
             places = np.flatnonzero(streams == stream)
             for start in range(0, len(places) - FEWEST + 1, MOST):
                 chosen = places[start : start + MOST]
@@ -92,16 +94,16 @@ class Formations:
         """
         if not self._flying:
             return stored, [], []
-        order = np.argsort(stored.tokens, kind="stable")
-        tokens, sequences, streams = (column[order] for column in stored)
-        starts = np.flatnonzero(np.diff(tokens, prepend=-1))
-        ends = np.append(starts[1:], len(tokens))
+        tokens, sequences, streams = stored
+        if (tokens[1:] < tokens[:-1]).any():
+            order = np.argsort(tokens, kind="stable")
+            tokens, sequences, streams = (column[order] for column in stored)
+        ends = [*(np.flatnonzero(tokens[1:] != tokens[:-1]) + 1).tolist(), len(tokens)]
+        starts = [0, *ends[:-1]]
         alone = np.ones(len(tokens), np.bool_)
         complete: list[tuple[Slots, Slots]] = []
         broken: list[int] = []
-        for token, start, end in zip(
-            tokens[starts].tolist(), starts.tolist(), ends.tolist(), strict=True
-        ):
+        for token, start, end in zip(tokens[starts].tolist(), starts, ends, strict=True):
             if (formation := self._flying.get(token)) is None:
                 continue
             alone[start:end] = False

@@ -1,7 +1,7 @@
 """What may be sent: subjects and header blocks that mean the same on the wire as here."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -25,14 +25,17 @@ class Subjects(dict[int, bytes]):
         self._table = sources
         self._space = space
 
-    def know(self, sources: Iterable[int]) -> None:
-        """Look up what is not known yet; UsageError for what cannot be published to."""
-        for source in set(sources).difference(self):
-            logical = self._table[source].subject
-            subject = self._space.wire(logical).encode()
-            if not _SUBJECT.fullmatch(subject):
-                raise UsageError(f"{logical!r} is not a subject that can be published to.")
-            self[source] = subject
+    def each(self, sources: Iterable[int]) -> list[bytes]:
+        """Return the subject of each source; UsageError for what cannot be published to."""
+        return list(map(self.__getitem__, sources))
+
+    def __missing__(self, source: int) -> bytes:
+        logical = self._table[source].subject
+        subject = self._space.wire(logical).encode()
+        if not _SUBJECT.fullmatch(subject):
+            raise UsageError(f"{logical!r} is not a subject that can be published to.")
+        self[source] = subject
+        return subject
 
     def of(self, subject: str) -> list[int]:
         """Return the known sources of a subject, whose letters' case is not known."""
@@ -40,7 +43,7 @@ class Subjects(dict[int, bytes]):
         return [source for source, one in self.items() if one.lower() == wanted]
 
 
-def header_sizes(blocks: list[bytes]) -> npt.NDArray[np.int64]:
+def header_sizes(blocks: Sequence[bytes]) -> npt.NDArray[np.int64]:
     """Return the size of each block; UsageError for one that is none, or ends early.
 
     All are looked through at once, and one by one where something looks odd.

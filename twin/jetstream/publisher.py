@@ -133,16 +133,21 @@ class Publisher:
         self._check()
         if not events:
             return
-        heads = header_sizes([event.headers for event in events])
-        sources = [event.source for event in events]
-        self._subjects.know(sources)
+        sources, _, _, headers, payloads = zip(*events, strict=True)
+        heads = header_sizes(headers)
+        subjects = self._subjects.each(sources)
         rows = self._account.offered(events, intended_ns, slip_us)
-        self._largest = max(self._largest, int((heads + rows["size"]).max()))
+        sizes = heads + rows["size"]
+        self._largest = max(self._largest, int(sizes.max()))
         room = self._flights.room
         if len(events) > room:
             self._account.overflowed(rows[room:])
-        slots = self._flights.board(events[:room], rows[:room])
-        self._backlog.push(slots.tolist(), sources[:room])
+        if room:
+            slots = self._flights.board(
+                rows[:room], subjects[:room], headers[:room], payloads[:room]
+            )
+            self._flights.size[slots] = sizes[:room]
+            self._backlog.push(slots.tolist(), sources[:room])
         self._pump()
         self._signal()
 
@@ -235,41 +240,35 @@ class Publisher:
         stuck = self._settings.pipelined and self._resting >= self._settings.window
         if free <= 0 or stuck or not self._connection.up:
             return False
-        waiting = self._backlog.take(free)
+        waiting = np.array(self._backlog.take(free), np.int64)
         slots = self._fitting(waiting)
-        if slots:
+        if len(slots):
             wait_s = self._settings.ack_wait_s * self._jitter.uniform(0.8, 1.2)
             self._send(slots, self._flights.launch(slots, wait_s))
         return len(slots) < len(waiting)
 
-    def _fitting(self, waiting: list[int]) -> list[int]:
+    def _fitting(self, waiting: Slots) -> Slots:
         """Return those that the server will take; the others are refused."""
         largest = self._connection.max_payload - _STAMP_SIZE
         if self._largest <= largest:
             return waiting
-        sizes = [len(event.headers) + len(event.payload) for event in self._events(waiting)]
-        pairs = list(zip(waiting, sizes, strict=True))
-        refused = np.array([slot for slot, size in pairs if size > largest], np.int64)
+        fits = self._flights.size[waiting] <= largest
+        refused = waiting[~fits]
         self._flights.error[refused] = LocalRefusal.MAX_PAYLOAD
         self._give_up(refused, np.zeros(len(refused), np.bool_))
-        return [slot for slot, size in pairs if size <= largest]
+        return waiting[fits]
 
     def _window_left(self) -> int:
         return self._settings.window - (self._flights.in_flight - self._resting)
 
-    def _events(self, slots: list[int]) -> list[Event]:
-        events = self._flights.events
-        return [events[slot] for slot in slots]  # type: ignore[misc] # taken slots have one
-
-    def _send(self, slots: list[int], tokens: list[bytes]) -> None:
-        sources, _, _, headers, payloads = zip(*self._events(slots), strict=True)
-        closings = self._flights.closings
+    def _send(self, slots: Slots, tokens: list[bytes]) -> None:
+        flights = self._flights
         volley = Volley(
-            [self._subjects[source] for source in sources],
+            flights.subjects[slots].tolist(),
             tokens,
-            headers,
-            [closings[slot] for slot in slots],
-            payloads,
+            flights.headers[slots].tolist(),
+            flights.closings[slots].tolist(),
+            flights.payloads[slots].tolist(),
         )
         self._connection.launch(self._inbox, volley)
 
@@ -285,7 +284,7 @@ class Publisher:
         flights.due[slots] = np.minimum(now + wait_s, last)
         flights.tries[slots] = np.minimum(flights.tries[slots], _MAX_TRIES - 1) + 1
         self._account.counts.resent += len(slots)
-        self._send(slots.tolist(), flights.tokens(slots))
+        self._send(slots, flights.tokens(slots))
 
     def _on_stored(self, stored: Stored) -> None:
         """Settle what was stored at first sight."""
