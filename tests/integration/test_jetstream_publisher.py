@@ -174,6 +174,21 @@ async def test_killed_broker_loses_doubles_and_reorders_nothing(
         await bench.assert_exact()
 
 
+async def test_what_was_in_flight_goes_again_as_soon_as_the_broker_is_back(
+    server: NatsServer, open_bench: Opener
+) -> None:
+    """A reconnect does not wait for the time after which an unanswered try is repeated."""
+    async with open_bench(PublisherSettings(ack_wait_s=60.0, retry_for_s=90.0)) as bench:
+        server.pause()
+        bench.offer_round()
+        bench.offer_round()
+        await server.kill()
+        await server.start()
+        assert await bench.publisher.flush(10)
+        assert bench.publisher.counts.resent == SOURCES
+        await bench.assert_exact()
+
+
 async def test_pipelined_events_are_stored_once_over_a_killed_broker(
     server: NatsServer, open_bench: Opener
 ) -> None:
