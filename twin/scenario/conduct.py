@@ -10,17 +10,14 @@ from twin.chaos.consumer import SimulatedConsumer
 from twin.errors import InfrastructureError, TopologyConflict
 from twin.events.event import SourceTable
 from twin.events.topology import ConsumerDecl
-from twin.jetstream.advisories import Advisories
 from twin.jetstream.api import StreamState, consumer_info
 from twin.jetstream.connection import Connection
 from twin.jetstream.reconcile import reconcile, remove
-from twin.jetstream.sampling import AckSampling
 from twin.scenario.broker import Broker
-from twin.scenario.evidence.drain import deliveries, drain
 from twin.scenario.evidence.facts import versions
 from twin.scenario.evidence.folder import RunFolder
 from twin.scenario.evidence.hearing import Hearing
-from twin.scenario.evidence.monitors import LagMonitor, metrics_page
+from twin.scenario.evidence.monitors import LagMonitor
 from twin.scenario.evidence.publish_metrics import PublishCollector
 from twin.scenario.evidence.scan import StreamScan, states
 from twin.scenario.faults.fault_runner import Victim
@@ -35,6 +32,7 @@ from twin.scenario.processes.crew import Crew
 from twin.scenario.processes.own_registrar import export_recorded, own_registrar, stop_registrar
 from twin.scenario.processes.registrar_process import RegistrarProcess
 from twin.scenario.room import with_room
+from twin.scenario.watched import Watched
 from twin.verdict.manifest import (
     Clocks,
     Manifest,
@@ -89,20 +87,16 @@ class Conduct:
         rollbacks = self._rollbacks()
         stack.push_async_callback(rollbacks.run)
         consumers = self.plan.topology.consumers + await crew.start(stack)
-        watched = await _Watched.start(self, consumers, stack)
+        watched = await self._begin_to_watch(consumers, stack)
         registrar = await self._start_registrar(stack)
         hearing = Hearing(self.connection, self.plan.space, self.plan.scenario.expect)
         await hearing.start()
         started = (time.time_ns(), time.monotonic_ns())
-        readers = await self._readers(stack)
-        others: dict[str, Victim] = {**crew.processes, **readers}
+        others: dict[str, Victim] = {**crew.processes}
         if registrar is not None:
             others["registrar"] = registrar
-        async with AsyncExitStack() as beside:
-            await beside.enter_async_context(_background(watched.monitor.run(), "lag-monitor"))
-            for name, reader in readers.items():
-                await beside.enter_async_context(_background(reader.run(), name))
-            past = await self._life(watched.monitor, others).run()
+        async with self._reading(stack) as readers, _background(watched.monitor.run(), "lag"):
+            past = await self._life(watched.monitor, {**others, **readers}).run()
             seen = await self._look(
                 past,
                 before=before,
@@ -111,8 +105,6 @@ class Conduct:
                 hearing=hearing,
                 registrar=registrar,
             )
-        with suppress(InfrastructureError):  # without the server there is nothing to tidy
-            await remove(self.connection, [one.declared for one in readers.values()])
         ended, observers = await self._end(past, crew, seen)
         return manifest.model_copy(
             update={
@@ -167,18 +159,34 @@ class Conduct:
             stack.push_async_callback(registrar.stop)
         return registrar
 
-    async def _readers(self, stack: AsyncExitStack) -> dict[str, SimulatedConsumer]:
-        """Return the scenario's own consumers by name; they do not read yet."""
-        scenario = self.plan.scenario
-        return {
-            one.role: SimulatedConsumer(
-                await self.access.connection(one.role, stack, self.connection),
-                one,
-                scenario.consumers[one.role].rate,
-            )
-            for one in self.plan.topology.consumers
-            if one.role in scenario.consumers
-        }
+    async def _begin_to_watch(
+        self, consumers: Sequence[ConsumerDecl], stack: AsyncExitStack
+    ) -> Watched:
+        return await Watched.start(
+            self.connection,
+            consumers,
+            self.folder,
+            stack,
+            sampled={role for role, one in self.plan.scenario.watch.items() if one.ack_latency},
+            ours=self.broker.server is not None,
+            reads=self.options.monitor_reads,
+            published=self.published,
+        )
+
+    @asynccontextmanager
+    async def _reading(self, stack: AsyncExitStack) -> AsyncIterator[dict[str, SimulatedConsumer]]:
+        """Meanwhile let the scenario's own consumers read; their durables go with them."""
+        readers = {}
+        for one in self.plan.topology.consumers:
+            if declared := self.plan.scenario.consumers.get(one.role):
+                connection = await self.access.connection(one.role, stack, self.connection)
+                readers[one.role] = SimulatedConsumer(connection, one, declared.rate)
+        async with AsyncExitStack() as beside:
+            for name, reader in readers.items():
+                await beside.enter_async_context(_background(reader.run(), name))
+            yield readers
+        with suppress(InfrastructureError):  # without the server there is nothing to tidy
+            await remove(self.connection, [one.declared for one in readers.values()])
 
     def _life(self, monitor: LagMonitor, others: Mapping[str, Victim]) -> FleetLife:
         return FleetLife(
@@ -200,13 +208,13 @@ class Conduct:
         *,
         before: Mapping[str, StreamState],
         crew: Crew,
-        watched: "_Watched",
+        watched: Watched,
         hearing: Hearing,
         registrar: RegistrarProcess | None,
     ) -> _Seen:
         """Wait until all have read what there is; then collect what the living can tell."""
         past.tell("drain")
-        drained = await watched.drain(self.connection, self.plan.scenario.drain_timeout)
+        drained = await watched.drain(self.plan.scenario.drain_timeout)
         unsettled = await crew.settle()
         await hearing.rest(past.lived.phases[-1].end_wall_ns or 0)
         await hearing.write(self.folder.path)
@@ -239,44 +247,6 @@ class Conduct:
             return ended, observers
         exported = export_recorded(self.plan, self.folder, past.sources, seen.registrar)
         return (seen.registrar, *ended), (exported, *observers)
-
-
-@dataclass(frozen=True, slots=True)
-class _Watched:
-    """The consumers that a run watches, and those that look at them."""
-
-    consumers: Sequence[ConsumerDecl]
-    delivered: Sequence[int]
-    advisories: Advisories
-    monitor: LagMonitor
-
-    @classmethod
-    async def start(
-        cls, run: Conduct, consumers: Sequence[ConsumerDecl], stack: AsyncExitStack
-    ) -> "_Watched":
-        """Begin to watch consumers, for as long as `stack` is open; the monitor is to be run."""
-        connection, folder = run.connection, run.folder
-        delivered = await deliveries(connection, consumers)
-        await stack.enter_async_context(_sampling(run, consumers))
-        advisories = await stack.enter_async_context(
-            Advisories(connection, consumers, folder.advisories)
-        )
-        reads = run.options.monitor_reads
-        monitor = LagMonitor(connection, consumers, advisories, folder.lag, reads)
-        stack.enter_context(metrics_page(monitor, run.published, folder.metrics_url))
-        return cls(consumers, delivered, advisories, monitor)
-
-    async def drain(self, connection: Connection, patience_ns: int) -> tuple[WatchedConsumer, ...]:
-        """Wait until they have processed everything."""
-        return await drain(connection, self.consumers, self.advisories, patience_ns, self.delivered)
-
-
-def _sampling(run: Conduct, consumers: Sequence[ConsumerDecl]) -> AckSampling:
-    """Return what samples acknowledgements, of the consumers that scenarios agree to."""
-    agreed = {role for role, one in run.plan.scenario.watch.items() if one.ack_latency}
-    chosen = [(n, one) for n, one in enumerate(consumers) if one.role in agreed]
-    ours = run.broker.server is not None
-    return AckSampling(run.connection, chosen, run.folder.acks, ours=ours)
 
 
 @asynccontextmanager
