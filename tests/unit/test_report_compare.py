@@ -110,6 +110,7 @@ def test_a_spoilt_repeat_that_excludes_a_regression_still_shows_something() -> N
     assert not undecided(better)
     assert undecided(worse)
     assert undecided(compare(bench(1.0), bench(1.0)))
+    assert undecided(compare(bench(1.0, 1.01, 0.99), bench(1.0, 1.01, 0.99))), "three are too few"
 
 
 def test_a_metric_that_one_lacks_is_named() -> None:

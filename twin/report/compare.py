@@ -162,10 +162,12 @@ def regressed(changes: Sequence[Change]) -> bool:
 def undecided(changes: Sequence[Change], floor: float = FLOOR) -> bool:
     """Tell whether nothing was shown: every metric is inconclusive and may have regressed.
 
-    Where the interval ends above a regression beyond the floor, that much is known.
+    Where the interval ends above a regression beyond the floor, that much is known; an
+    interval of too few repeats says nothing.
     """
     return all(
-        change.outcome is Outcome.INCONCLUSIVE and not change.low > 1 / (1 + floor)
+        change.outcome is Outcome.INCONCLUSIVE
+        and (change.repeats < MIN_REPEATS or not change.low > 1 / (1 + floor))
         for change in changes
     )
 
