@@ -39,10 +39,10 @@ def library(only: Sequence[str] = ()) -> dict[Path, Short]:
     given = yaml.safe_load(DATA.read_text())
     if unknown := sorted({*given, *only} - {*files}):
         raise LookupError(f"there is no scenario {', '.join(unknown)}")
-    found = {file: Short.model_validate(given.get(name, {})) for name, file in files.items()}
+    found = {files[name]: Short.model_validate(given.get(name, {})) for name in only or files}
     for file, short in found.items():
         load_scenario(str(file), short.vars)
-    return {file: short for file, short in found.items() if not only or file.stem in only}
+    return found
 
 
 @dataclass

@@ -74,12 +74,12 @@ def test_a_fault_hits_the_client_that_it_names(tmp_path: Path) -> None:
 
 SPARING = {
     "net.limit_data, bytes: 100000000, for: 1s": "nothing of bots was hit",
-    "net.bandwidth, rate: 10000000, for: 1s": "nothing of bots was hit",
+    "net.bandwidth, rate: 1000000, for: 1s": "nothing of bots was hit",
     "net.latency, latency: 1s, toxicity: 0.0001, for: 1s": "nothing of bots was hit",
     "net.slicer, average_size: 65000, for: 1s": "nothing of bots was hit",
     "stream.evict, stream: QIKI_EVENTS_V1, max_msgs: 1000000, for: 1s": "no message was evicted",
     "stream.full, stream: QIKI_RADAR_V1, for: 10ms": "no message was refused",
-    "consumer.slow, consumer: worker, rate: 1000000, for: 1s": "no message was late",
+    "consumer.slow, consumer: lounger, rate: 1, for: 1s": "no message was late",
     "consumer.stall, consumer: idler, for: 1s": "no message was held",
     "consumer.pause, consumer: sleeper, for: 1s": "no message was kept waiting",
     "consumer.crash, consumer: dozer, for: 1s": "no message was kept waiting",
@@ -91,11 +91,11 @@ def test_faults_that_hit_nothing_make_the_run_invalid(tmp_path: Path) -> None:
     """Each fault that had no effect is told, with what it did not hit; one that had is not."""
     events = "\n".join(f"  - {{at: 4s, do: {{fault: {fault}}}}}" for fault in SPARING)
     nothing = "stream: QIKI_EVENTS_V1, subjects: [qiki.events.v1.state]"
-    consumers = "{worker: {stream: QIKI_EVENTS_V1}, " + ", ".join(
-        f"{name}: {{{nothing}}}" for name in ("idler", "sleeper", "dozer")
+    consumers = ", ".join(
+        f"{name}: {{{nothing}}}" for name in ("lounger", "idler", "sleeper", "dozer")
     )
     service = "services: {rest: {command: [sleep, 60]}}"
-    file = written(tmp_path, events, f"consumers: {consumers}}}\n{service}")
+    file = written(tmp_path, events, f"consumers: {{{consumers}}}\n{service}")
     result, _ = run(file, tmp_path / "runs")
     assert result["verdict"] == "INVALID"
     told = {fault["fault"]: (fault["outcome"], fault["detail"]) for fault in result["faults"]}

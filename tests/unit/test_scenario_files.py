@@ -405,6 +405,8 @@ def test_subjects_of_other_services_may_be_expected(tmp_path: Path) -> None:
         ("net.latency, latency: 9ms, jitter: 10ms, for: 1s", ": a jitter of 10ms is more"),
         ("net.latency, latency: 0, for: 1s", "0 must be more than 0"),
         ("net.bandwidth, rate: 0, for: 1s", "0 must be more than 0"),
+        ("net.bandwidth, rate: 1000001, for: 1s", "must be at most 1e+06"),
+        ("consumer.slow, consumer: worker, rate: 10001, for: 1s", "must be at most 10000"),
         ("net.slicer, average_size: 4, size_variation: 4, for: 1s", "is not less than the average"),
         ("net.reset_peer, timeout: 2s, for: 1s", "are not reset within 1s"),
         ("net.down, toxicity: 0.5, for: 1s", "toxicity"),

@@ -36,7 +36,7 @@ class ConsumerSlow(ConsumerFault):
     """The consumer processes fewer messages a second."""
 
     fault: Literal["consumer.slow"]
-    rate: float = Field(gt=0, le=1e6, description="Messages a second.")
+    rate: float = Field(gt=0, le=10_000, description="Messages a second.")
 
 
 class ConsumerStall(ConsumerFault):

@@ -71,7 +71,7 @@ class NetBandwidth(Toxicant):
     """No more than `rate` gets through."""
 
     fault: Literal["net.bandwidth"]
-    rate: float = Field(gt=0, le=10_000_000, description="KB/s, thousands of bytes a second.")
+    rate: float = Field(gt=0, le=1_000_000, description="KB/s, thousands of bytes a second.")
 
 
 class NetSlicer(Toxicant):
