@@ -190,6 +190,28 @@ async def test_a_long_row_is_cut_at_what_is_no_acknowledgement(
     assert stored == [(100 + n, 1000 + n) for n in range(80) if n != 50]
 
 
+@pytest.mark.parametrize("broken", [None, 0, 61, 199])
+async def test_acknowledgements_of_several_streams_are_read_together(broken: int | None) -> None:
+    """However they are mixed, each has its token, sequence and stream, up to what is none."""
+    names = [b"S", b"T", b"EVENTS", b"TELEMETRY"]
+    acks = [b'{"stream":"%b", "seq":%d}' % (names[n * n % 7 % 4], 950 + n) for n in range(200)]
+    if broken is not None:
+        acks[broken] = b"pong"
+    parser = FastParser(Recorder())  # type: ignore[arg-type]
+    others: list[Delivery] = []
+    taken: list[Stored] = []
+    parser.handlers[b"7"] = others.extend
+    parser.acks[b"7"] = AckPattern.of("_INBOX.a.*", b"7", taken.append)
+    lines = (on_the_wire(7, (b"_INBOX.a.%d" % (n + 90), b"", b"", a)) for n, a in enumerate(acks))
+    await parser.parse(b"".join(lines))
+    assert [payload for _, _, _, payload in others] == [ack for ack in acks if ack == b"pong"]
+    wanted = [(n + 90, 950 + n) for n in range(200) if n != broken]
+    assert [pair for stored in taken for pair in pairs(stored)] == wanted
+    streams = [stream for stored in taken for stream in stored.streams.tolist()]
+    assert streams == [hash(names[n * n % 7 % 4]) for n in range(200) if n != broken]
+    assert len(taken) == (1 if broken in {None, 0, 199} else 2)
+
+
 async def test_a_reset_forgets_half_a_message() -> None:
     """What the old connection left unfinished does not run into the new one."""
     client = Recorder()

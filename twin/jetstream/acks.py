@@ -4,6 +4,7 @@ import re
 from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from twin.jetstream.wire import Stored, StoredHandler
 
@@ -11,15 +12,12 @@ __all__ = ["AckPattern"]
 
 _POWERS = 10 ** np.arange(17, -1, -1)
 FEW_ALIKE: Final = 16
+MOST_LOOKS: Final = 16
 
 
 class AckPattern(NamedTuple):
-    """How the plain acknowledgements of one subscription look, and who takes them.
+    """How each plain acknowledgement of one subscription looks, and who takes them."""
 
-    `run` matches as many as stand in a row, `each` cuts such a run up.
-    """
-
-    run: re.Pattern[bytes]
     each: re.Pattern[bytes]
     stored: StoredHandler
 
@@ -30,9 +28,7 @@ class AckPattern(NamedTuple):
         line = rb"MSG %b(?P<token>\d{1,18}+) %b (?P<size>\d++)\r\n" % (before, sid)
         name = rb'"stream":"(?P<name>[^"\r\n]++)"'
         body = rb'(?P<body>\{%b, ?+"seq":(?P<seq>\d{1,18}+)\})\r\n' % name
-        each = line + body
-        unnamed = re.sub(rb"\?P<\w+>", b"?:", each)
-        return cls(re.compile(b"(?:%b)++" % unnamed), re.compile(each), stored)
+        return cls(re.compile(line + body), stored)
 
     def take(self, buffer: bytes, position: int) -> int:
         """Hand over what stands at `position` in a row; return where that ends."""
@@ -48,14 +44,29 @@ class AckPattern(NamedTuple):
         return position
 
     def _various(self, buffer: bytes, first: re.Match[bytes]) -> tuple[Stored, int]:
-        """Return all in a row, whatever their lengths, or the first if not all are sound."""
-        run = self.run.match(buffer, first.start()) or first
-        acks = self.each.findall(buffer, *run.span())
-        tokens, sizes, bodies, names, sequences = zip(*acks, strict=True)
-        if list(map(len, bodies)) != list(map(int, sizes)):
-            run, tokens, sequences, names = first, tokens[:1], sequences[:1], names[:1]
-        columns = (map(int, tokens), map(int, sequences), map(hash, names))
-        return Stored(*(np.array(list(column), np.int64) for column in columns)), run.end()
+        """Return those in a row, sorted by how they look: each stream's are alike."""
+        start = first.start()
+        text = np.frombuffer(buffer, np.uint8, offset=start)
+        ends = np.flatnonzero(text == ord("\n"))[1::2] + 1  # of what has two lines, as these do
+        starts = np.append(0, ends[:-1])
+        sizes = ends - starts
+        read = np.zeros((3, len(ends)), np.int64)
+        good = np.zeros(len(ends), np.bool_)
+        left = np.arange(len(ends))
+        for _ in range(MOST_LOOKS):
+            head = int(left[0])
+            found = self.each.fullmatch(buffer, start + int(starts[head]), start + int(ends[head]))
+            if found is None or not _sized(found):
+                break
+            rows = left[sizes[left] == sizes[head]]
+            stored, fits = _numbers(text[starts[rows, None] + np.arange(sizes[head])], found)
+            read[:, rows[fits]] = [column[fits] for column in stored]
+            good[rows[fits]] = True
+            left = left[~good[left]]
+            if not len(left):
+                break
+        count = int(np.argmin(np.append(good, False)))  # up to the first that is none
+        return Stored(*read[:, :count]), start + int(ends[count - 1])
 
 
 def _sized(found: re.Match[bytes]) -> bool:
@@ -67,17 +78,28 @@ def _alike(buffer: bytes, first: re.Match[bytes]) -> tuple[Stored, int]:
     """Return those in a row that differ from the first in no more than their numbers' digits."""
     start, length = first.start(), first.end() - first.start()
     count = (len(buffer) - start) // length
-    lines = np.frombuffer(buffer, np.uint8, count * length, start).reshape(count, length).copy()
-    numbers = []
-    good = np.ones(count, np.bool_)
+    lines = np.frombuffer(buffer, np.uint8, count * length, start).reshape(count, length)
+    stored, good = _numbers(lines.copy(), first)
+    count = int(np.argmin(np.append(good, False)))  # up to the first that differs
+    return Stored(*(column[:count] for column in stored)), start + count * length
+
+
+def _numbers(
+    lines: npt.NDArray[np.uint8], first: re.Match[bytes]
+) -> tuple[Stored, npt.NDArray[np.bool_]]:
+    """Read lines as long as the first, and tell which differ from it in digits only.
+
+    The lines are overwritten.
+    """
+    numbers: list[npt.NDArray[np.int64]] = []
+    good = np.ones(len(lines), np.bool_)
     for name in ("token", "seq"):
-        column = slice(first.start(name) - start, first.end(name) - start)
+        column = slice(first.start(name) - first.start(), first.end(name) - first.start())
         digits = lines[:, column] - ord("0")
         good &= (digits <= 9).all(axis=1)
         numbers.append(digits @ _POWERS[column.start - column.stop :])
         lines[:, column] = lines[0, column]
-    if not good.all() or lines.tobytes() != first[0] * count:
+    if lines.tobytes() != first[0] * len(lines):
         good &= (lines == lines[0]).all(axis=1)
-        count = int(np.argmin(np.append(good, False)))  # up to the first that differs
-    streams = np.full(count, hash(first["name"]))
-    return Stored(numbers[0][:count], numbers[1][:count], streams), start + count * length
+    tokens, sequences = numbers
+    return Stored(tokens, sequences, np.full(len(lines), hash(first["name"]))), good
