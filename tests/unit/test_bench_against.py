@@ -1,6 +1,7 @@
 """Two versions measured in turns: each side runs its own code, wherever the command was given."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -65,3 +66,26 @@ def test_each_side_runs_its_own_code(checkout: Path, tmp_path: Path, place: str)
         check=True,
     )
     assert json.loads(found.stdout) == [{"piece": [1.0, 1.0]}, {"piece": [2.0, 2.0]}]
+
+
+def test_a_comparison_that_is_terminated_leaves_no_checkout_behind(checkout: Path) -> None:
+    """SIGTERM while the other version is measured, as a job that is cancelled gets it."""
+    waiting = (
+        "import os, signal\n"
+        "from twin.bench.against import other_version\n"
+        "with other_version('HEAD~1'):\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    signal.pause()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys\nsys.path.insert(0, {str(checkout)!r})\n{waiting}"],
+        cwd=checkout,
+        env={**os.environ, "TMPDIR": str(checkout.parent)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "KeyboardInterrupt" in done.stderr
+    assert not list((checkout / ".git").glob("worktrees/*"))
+    assert not list(checkout.parent.glob("twin-against-*"))

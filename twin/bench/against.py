@@ -1,6 +1,7 @@
 """Another version of this checkout beside the present one: built apart, measured in turns."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -57,18 +58,28 @@ def other_version(ref: str) -> Iterator[Version]:
     """Check a commit out beside this one, and make what it needs; UsageError if there is none.
 
     Where both have the same locked dependencies the present interpreter serves, otherwise a
-    virtual environment of its own is made.
+    virtual environment of its own is made. Meanwhile SIGTERM is KeyboardInterrupt, as Ctrl-C is:
+    the checkout is removed however this ends.
     """
     if not (ROOT / ".git").exists():
         raise UsageError("--against needs a git checkout of twin to find other versions in")
     commit = _git(ROOT, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
-    with tempfile.TemporaryDirectory(prefix="twin-against-") as name:
+    with _termination_interrupts(), tempfile.TemporaryDirectory(prefix="twin-against-") as name:
         source = Path(name) / "source"
         _git(ROOT, "worktree", "add", "--detach", "--quiet", str(source), commit)
         try:
             yield Version(f"{ref} ({commit[:10]})", _interpreter(ROOT, source), source)
         finally:
             _git(ROOT, "worktree", "remove", "--force", str(source))
+
+
+@contextmanager
+def _termination_interrupts() -> Iterator[None]:
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def turns(
