@@ -5,9 +5,10 @@ from collections.abc import Callable
 from operator import itemgetter
 from typing import Final
 
+from twin.lag.counters import Counters, know
 from twin.lag.rates import drain_eta_s, redelivery_rate
 from twin.lag.sample import ConsumerSample, Judgement, Status
-from twin.lag.status import SLACK, Counters, StatusRules, judge, know
+from twin.lag.status import SLACK, StatusRules, judge
 
 __all__ = ["History"]
 

@@ -6,11 +6,12 @@ The order of the rules is the truth table of docs/lag.md; the first that holds d
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final, NamedTuple
+from typing import Final
 
+from twin.lag.counters import Counters, Finding, all_known
 from twin.lag.sample import ConsumerSample, Status
 
-__all__ = ["Counters", "Finding", "StatusRules", "assess", "judge", "know"]
+__all__ = ["SLACK", "StatusRules", "assess", "judge"]
 
 SLACK: Final = 0.1
 
@@ -36,29 +37,7 @@ class StatusRules:
         return cls(2 * interval_s, 5 * interval_s, 3 * interval_s + 1.0, 0.5 * interval_s)
 
 
-class Finding(NamedTuple):
-    """A status, and why, in words."""
-
-    status: Status
-    reason: str = ""
-
-
 OK: Final = Finding(Status.OK)
-
-
-class Counters(NamedTuple):
-    """The counters of a sample that succeeded, and what happened since the one before it."""
-
-    wall_ns: int
-    pending: int
-    ack_pending: int
-    backlog: int
-    delivered: int
-    floor: int
-    first: int
-    sample: ConsumerSample
-    rewound: Finding | None = None
-    overrun: Finding | None = None
 
 
 def assess(samples: Sequence[ConsumerSample], now_ns: int, rules: StatusRules) -> Finding:
@@ -73,7 +52,7 @@ def assess(samples: Sequence[ConsumerSample], now_ns: int, rules: StatusRules) -
     age_s = (now_ns - newest.wall_ns) / 1e9
     if age_s > rules.stale_s:
         return Finding(Status.UNKNOWN, f"the last sample is {age_s:.1f} s old")
-    return judge(_known(samples), rules)
+    return judge(all_known(samples), rules)
 
 
 def judge(known: list[Counters], rules: StatusRules) -> Finding:
@@ -93,62 +72,6 @@ def judge(known: list[Counters], rules: StatusRules) -> Finding:
         if found := _creeping(known, rules):
             return found
     return OK
-
-
-def _known(samples: Sequence[ConsumerSample]) -> list[Counters]:
-    """Return what succeeded since the consumer was last missing."""
-    known: list[Counters] = []
-    for one in samples:
-        know(known, one)
-    return known
-
-
-def know(known: list[Counters], one: ConsumerSample) -> None:
-    """Add a sample to what is known."""
-    if one.missing:
-        known.clear()
-    elif one.error is None:
-        now = Counters(
-            one.wall_ns,
-            one.num_pending or 0,
-            one.num_ack_pending or 0,
-            one.backlog or 0,
-            one.delivered_seq or 0,
-            one.ack_floor or 0,
-            one.first_seq or 0,
-            one,
-        )
-        if known:
-            before = known[-1]
-            rewound, overrun = _went_back(before, now), _lost(before, now)
-            if rewound or overrun:
-                now = now._replace(rewound=rewound, overrun=overrun)
-        known.append(now)
-
-
-def _went_back(before: Counters, now: Counters) -> Finding | None:
-    if now.floor < before.floor:
-        text = f"the ack floor went back from {before.floor} to {now.floor}"
-        return Finding(Status.REWIND, text)
-    if now.delivered < before.delivered:
-        text = f"delivery went back from {before.delivered} to {now.delivered}"
-        return Finding(Status.REWIND, text)
-    return None
-
-
-def _lost(before: Counters, now: Counters) -> Finding | None:
-    left = now.first - 1 - max(now.delivered, before.first - 1)
-    if not now.sample.filtered and before.pending and left > 0:
-        text = f"{left} messages left the stream before they were delivered"
-        return Finding(Status.OVERRUN, text)
-    oldest = before.sample.oldest_seq
-    if oldest is not None and now.floor < oldest < now.first:
-        return Finding(Status.OVERRUN, f"message {oldest} left the stream unprocessed")
-    held = now.sample.evicted - before.sample.evicted
-    if held > 0:
-        text = f"{held} messages left the stream, delivered and not acknowledged"
-        return Finding(Status.OVERRUN, text)
-    return None
 
 
 def _reaching(known: list[Counters], back_s: float) -> list[Counters]:
