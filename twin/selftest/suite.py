@@ -58,8 +58,17 @@ async def run_trials(
 
 
 async def _run(trial: Trial, out: Path) -> Detection:
+    """Run a trial until what is built in is found, so often as it may be tried."""
+    for _ in range(trial.tries - 1):
+        found = await _try(trial, out)
+        if found.ok:
+            return found
+    return await _try(trial, out)
+
+
+async def _try(trial: Trial, out: Path) -> Detection:
     folder = out / trial.name.replace(" ", "-")
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     file = folder / "scenario.yaml"
     file.write_text(trial.text(), encoding="utf-8")
     options = RunOptions(

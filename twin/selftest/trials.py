@@ -30,7 +30,10 @@ FIELDS = ("id", "source", "subject", "payload", "stream", "stream_seq", "deliver
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One run with something built in; `check` is the reason that has to be among those given."""
+    """A run with something built in; `check` is the reason that has to be among those given.
+
+    `tries` is more than 1 where chance decides whether what is built in does any harm at all.
+    """
 
     name: str
     kind: Kind
@@ -44,6 +47,7 @@ class Trial:
     persist_async: bool = False
     duplicate_window_s: float = 120.0
     blind_monitor: bool = False
+    tries: int = 1
     quick: bool = False
 
     def text(self) -> str:
@@ -174,6 +178,7 @@ TRIALS = (
         scenario={**_killed("broker.kill", *OFTEN), **DENSE},
         own_registrar=True,
         persist_async=True,
+        tries=4,
     ),
 )
 """All trials, in the order of the table that `twin selftest` prints."""
