@@ -66,3 +66,13 @@ async def test_a_check_that_is_terminated_leaves_nothing_behind(server: NatsServ
         child.terminate()
         assert await child.wait() == 130
         assert b"TWIN_" not in await call(connection, "STREAM.NAMES")
+
+
+def test_what_no_xml_may_hold_is_replaced_in_junit(tmp_path: Path) -> None:
+    """A control character of a file that differs does not spoil the report."""
+    (tmp_path / "prometheus.yml").write_text("\x1b[2J\x01\n")
+    (tmp_path / "bot_config.json").write_text("\x01")
+    done = twin("smoke", "--configs", tmp_path, "--junit", tmp_path / "smoke.xml")
+    assert done.returncode == 1
+    suite = ET.parse(tmp_path / "smoke.xml").getroot()  # noqa: S314 - our own
+    assert suite.attrib["failures"] == "1"

@@ -12,6 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
+
 from twin.configs.generate import generate
 from twin.configs.roles import Role, roles
 from twin.configs.topology import space_of, spec_topology
@@ -20,15 +22,18 @@ from twin.jetstream.connection import Connection, connect
 from twin.jetstream.options import BrokerOptions
 from twin.jetstream.reconcile import reconcile
 from twin.jetstream.server import NatsServer
+from twin.jetstream.wire import Delivery
 from twin.lag.monitor import open_sampler, serve_page
 from twin.scenario.processes.registrar_process import RegistrarProcess
-from twin.smoke.check import Finding, State, run_checks
+from twin.smoke.check import Broken as Wrong
+from twin.smoke.check import Check, Finding, State, run_checks
 from twin.smoke.deployment import CHECKS, Embedded, embedded
-from twin.smoke.site import Site
+from twin.smoke.site import Site, publish
 from twin.spec.load import load_spec
 
 SPEC = load_spec("builtin:BotSpec")
 TOPOLOGY = spec_topology(SPEC)
+STREAM = "QIKI_RADAR_V1"
 Alter = Callable[[bytes], bytes]
 
 
@@ -157,7 +162,7 @@ class Deployment:
 
 
 async def test_one_broken_thing_is_one_red_check(tmp_path: Path) -> None:
-    """One live deployment, all of it green; eighteen things are broken in turn and mended."""
+    """One live deployment, all of it green; twenty-four things are broken in turn and mended."""
     async with Deployment.running(tmp_path) as here:
         findings = await run_checks(CHECKS, here.site)
         assert {one.name: one.state for one in findings if one.state is not State.OK} == {}
@@ -169,7 +174,7 @@ async def test_one_broken_thing_is_one_red_check(tmp_path: Path) -> None:
             assert found == [expected], breaking.__doc__
             seen.add(expected)
         assert seen == {check.name for check in CHECKS}
-        assert len(BREAKINGS) == 18
+        assert len(BREAKINGS) == 24
         assert await here.red() == []
         assert b"TWIN_" not in await call(here.connection, "STREAM.NAMES")
 
@@ -220,6 +225,42 @@ async def through(here: Deployment, up: Alter, down: Alter) -> Broken:
         yield {"connection": connection}
 
 
+async def _with_limits(here: Deployment, **more: object) -> Broken:
+    answer = json.loads(await call(here.connection, f"STREAM.INFO.{STREAM}"))
+    await here.call(f"STREAM.UPDATE.{STREAM}", {**answer["config"], **more})
+    yield {}
+    await here.call(f"STREAM.UPDATE.{STREAM}", answer["config"])
+
+
+async def topology__one_message_a_subject(here: Deployment) -> Broken:
+    """Of each subject the stream keeps the newest message only."""
+    async for broken in _with_limits(here, max_msgs_per_subject=1):
+        yield broken
+
+
+async def topology__few_messages(here: Deployment) -> Broken:
+    """The stream keeps a hundred messages."""
+    async for broken in _with_limits(here, max_msgs=100):
+        yield broken
+
+
+async def topology__renamed(here: Deployment) -> Broken:
+    """The stream stores frames under another subject."""
+    renamed = {"src": "qiki.radar.v1.frames", "dest": "qiki.radar.v1.elsewhere"}
+    async for broken in _with_limits(here, subject_transform=renamed):
+        yield broken
+
+
+async def topology__without_payloads(here: Deployment) -> Broken:
+    """A consumer gets headers only."""
+    answer = json.loads(await call(here.connection, f"CONSUMER.INFO.{STREAM}.radar_tracks_pull"))
+    subject = f"CONSUMER.CREATE.{STREAM}.radar_tracks_pull"
+    body = {"stream_name": STREAM, "action": "update"}
+    await here.call(subject, {**body, "config": {**answer["config"], "headers_only": True}})
+    yield {}
+    await here.call(subject, {**body, "config": answer["config"]})
+
+
 async def round_trip__altered(here: Deployment) -> Broken:
     """A middlebox changes a payload."""
     async with through(here, lambda data: data.replace(b"probe 7", b"probe 6"), same) as broken:
@@ -250,12 +291,17 @@ async def registrar_pages__away(here: Deployment) -> Broken:
     yield {"registrar": "http://127.0.0.1:1"}
 
 
+async def registrar_pages__no_http(here: Deployment) -> Broken:
+    """What listens there is the broker."""
+    yield {"registrar": here.url.replace("nats://", "http://")}
+
+
 async def registrar_pages__another(here: Deployment) -> Broken:
     """What listens there is no registrar."""
     yield {"registrar": here.site.monitor}
 
 
-async def registrar__held(here: Deployment) -> Broken:
+async def topology__paused(here: Deployment) -> Broken:
     """The registrar's consumer is paused."""
     held: dict[str, object] = {"pause_until": "2100-01-01T00:00:00Z"}
     await here.call("CONSUMER.PAUSE.QIKI_EVENTS_V1.registrar", held)
@@ -268,6 +314,26 @@ async def registrar__of_another_broker(here: Deployment) -> Broken:
     with TemporaryDirectory() as folder:
         async with embedded(Path(folder), TOPOLOGY) as other:
             yield {"registrar": other.registrar}
+
+
+async def registrar__of_another_busy_broker(here: Deployment) -> Broken:
+    """The same, and that registrar is recording its own bots meanwhile."""
+    with TemporaryDirectory() as folder:
+        async with (
+            embedded(Path(folder), TOPOLOGY) as other,
+            await connect(BrokerOptions(url=other.url), name="test") as there,
+        ):
+
+            async def boots() -> None:
+                for number in itertools.count():
+                    for subject in ("qiki.events.v1.nav", "qiki.radar.v1.frames"):
+                        fields = f"NATS/1.0\r\nce-id: other/x/{number}\r\n\r\n"
+                        await there.request(subject, b"{}", headers=fields.encode())
+
+            busy = asyncio.ensure_future(boots())
+            await asyncio.sleep(0.5)
+            yield {"registrar": other.registrar}
+            busy.cancel()
 
 
 async def monitor_pages__away(here: Deployment) -> Broken:
@@ -315,14 +381,20 @@ BREAKINGS = [
         topology__consumer_gone,
         topology__durable_of_the_registrar_gone,
         topology__stream_changed,
+        topology__one_message_a_subject,
+        topology__few_messages,
+        topology__renamed,
+        topology__without_payloads,
+        topology__paused,
         round_trip__altered,
         duplicates__ids_lost,
         clock__shifted,
         cloudevents__foreign,
         registrar_pages__away,
         registrar_pages__another,
-        registrar__held,
+        registrar_pages__no_http,
         registrar__of_another_broker,
+        registrar__of_another_busy_broker,
         monitor_pages__away,
         monitor__blind,
         configs__edited,
@@ -386,6 +458,8 @@ LOGINS = {
     "narrow": replace(LAG, publish=LAG.publish[1:]),
     "wide": replace(LAG, publish=(*LAG.publish, "qiki.telemetry")),
     "purging": replace(LAG, publish=(*LAG.publish, "$JS.API.STREAM.PURGE.*")),
+    "pausing": replace(LAG, publish=(*LAG.publish, "$JS.API.CONSUMER.PAUSE.*.*")),
+    "reading": replace(LAG, publish=(*LAG.publish, "$JS.API.STREAM.SNAPSHOT.*")),
     "listening": replace(LAG, subscribe=(*LAG.subscribe, "qiki.commands.>")),
     "prying": replace(LAG, subscribe=(*LAG.subscribe, "_INBOX_registrar.>")),
     "deaf": replace(LAG, subscribe=("_INBOX.>",), publish=("$JS.API.STREAM.>",)),
@@ -467,6 +541,8 @@ async def test_what_is_wrong_with_credentials_is_said(tmp_path: Path) -> None:
             ("narrow", "narrow"),
             ("wide", "wide: it may use qiki.telemetry"),
             ("purging", f"wide: it may use $JS.API.STREAM.PURGE.{here.site.token}"),
+            ("pausing", f"wide: it may use $JS.API.CONSUMER.PAUSE.{here.site.token}."),
+            ("reading", f"wide: it may use $JS.API.STREAM.SNAPSHOT.{here.site.token}"),
             ("listening", "wide: it may use qiki.commands.mode"),
             ("prying", "wide: it may use _INBOX_registrar.>"),
         ):
@@ -479,3 +555,41 @@ async def test_what_is_wrong_with_credentials_is_said(tmp_path: Path) -> None:
             findings = await run_checks(CHECKS, site_of(connection))
             assert red(findings) == ["jetstream"]
             assert {one.state for one in findings[1:]} == {State.NOT_CHECKED}
+
+
+async def test_what_is_cancelled_meanwhile_leaves_no_stream(server: NatsServer) -> None:
+    """Ctrl-C and SIGTERM at any moment, also while a stream is being made."""
+    async with await connect(BrokerOptions(url=server.url), name="test") as connection:
+        for milliseconds in range(0, 60, 3):
+            checks = asyncio.ensure_future(run_checks(CHECKS[:5], site_of(connection)))
+            await asyncio.sleep(milliseconds / 1000)
+            checks.cancel()
+            await asyncio.gather(checks, return_exceptions=True)
+        assert b"TWIN_" not in await call(connection, "STREAM.NAMES")
+
+
+async def test_a_check_that_does_not_expect_what_it_meets_fails_alone(server: NatsServer) -> None:
+    """The others still say what they found."""
+
+    async def surprised(_: Site) -> str:
+        raise KeyError("stream")
+
+    async with await connect(BrokerOptions(url=server.url), name="test") as connection:
+        checks = [CHECKS[0], Check("surprised", "Nothing unexpected", surprised)]
+        findings = await run_checks(checks, site_of(connection))
+    assert [one.state for one in findings] == [State.OK, State.FAIL]
+    assert "KeyError" in findings[1].detail
+
+
+async def test_an_answer_that_is_not_the_streams_is_told(server: NatsServer) -> None:
+    """A service that answers requests on a subject is not taken for JetStream."""
+    async with await connect(BrokerOptions(url=server.url), name="test") as connection:
+        for answer in (b"+OK", b"[]", b"{}", b'{"stream":1}', b""):
+
+            def reply(batch: list[Delivery], text: bytes = answer) -> None:
+                connection.send([(one[1], text, b"", b"") for one in batch])
+
+            subscription = await connection.subscribe("service.here", reply)
+            with pytest.raises(Wrong, match="no acknowledgement"):
+                await publish(connection, "service.here", b"", b"NATS/1.0\r\n\r\n")
+            await connection.unsubscribe(subscription)

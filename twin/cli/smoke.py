@@ -21,6 +21,7 @@ from twin.errors import UsageError
 from twin.events.subjects import BOT_ID, SubjectSpace
 from twin.jetstream.connection import connect
 from twin.jetstream.options import BrokerOptions
+from twin.printable import printable
 from twin.smoke.check import Finding, State, run_checks
 from twin.smoke.deployment import CHECKS, embedded
 from twin.smoke.site import Site, random_name
@@ -165,9 +166,9 @@ def _junit(findings: Sequence[Finding]) -> bytes:
             suite, "testcase", classname="smoke", name=one.name, time=f"{one.seconds:.3f}"
         )
         if one.state is State.FAIL:
-            failure = ET.SubElement(case, "failure", message=one.detail)
+            failure = ET.SubElement(case, "failure", message=printable(one.detail, lines=True))
             failure.text = f"To do: {one.remedy}"
         elif one.state is State.NOT_CHECKED:
-            ET.SubElement(case, "skipped", message=one.detail)
+            ET.SubElement(case, "skipped", message=printable(one.detail, lines=True))
     ET.indent(suite)
     return bytes(ET.tostring(suite, encoding="utf-8", xml_declaration=True)) + b"\n"

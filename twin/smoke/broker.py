@@ -1,9 +1,13 @@
 """Checks of the broker: reachable, in time, with the streams that the spec asks for, and honest."""
 
 import time
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
+from typing import Final
 
 from twin.errors import TwinError
 from twin.jetstream.allowance import account_of
+from twin.jetstream.api import consumer_info, stream_info
 from twin.jetstream.consumer import PullConsumer
 from twin.jetstream.reconcile import Action, drift
 from twin.smoke.check import Broken
@@ -19,6 +23,23 @@ COUNT = 10
 SHOWN = 6
 HEADERS = b"NATS/1.0\r\nTwin-Probe: %d\r\n\r\n"
 WITH_ID = b"NATS/1.0\r\nNats-Msg-Id: %s\r\n\r\n"
+STREAM_DEFAULTS: Final = {
+    "max_msgs": -1,
+    "max_msgs_per_subject": -1,
+    "max_msg_size": -1,
+    "max_consumers": -1,
+    "sealed": False,
+    "subject_transform": None,
+}
+"""What no spec declares and a stream must not have: it loses, refuses or renames messages."""
+CONSUMER_DEFAULTS: Final = {
+    "headers_only": False,
+    "replay_policy": "instant",
+    "max_batch": 0,
+    "max_bytes": 0,
+    "max_expires": 0,
+}
+"""The same of a consumer: it withholds payloads, waits, or refuses to be asked."""
 
 
 async def jetstream(site: Site) -> str:
@@ -58,13 +79,45 @@ async def topology(site: Site) -> str:
             wrong.append(f"{change.kind} {change.name} is missing")
         elif change.action is not Action.UNCHANGED:
             wrong += [f"{change.kind} {change.name}, {one}" for one in change.differences]
+    wrong += [text async for text in _undeclared(site)]
     if wrong:
         more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
         raise Broken(
             "; ".join(dict.fromkeys(wrong[:SHOWN])) + more,
-            "provision the streams again from the spec, or say in the spec what is meant",
+            "provision the streams again from the spec, or say in the spec what is meant; "
+            "take off by hand what no spec declares (nats stream edit, nats consumer resume)",
         )
     return f"{len(site.topology.streams)} streams, {len(site.topology.consumers)} consumers"
+
+
+async def _undeclared(site: Site) -> AsyncIterator[str]:
+    """Say what streams and consumers have that no spec declares and that costs messages."""
+    for stream in site.topology.streams:
+        about = await stream_info(site.connection, stream.name)
+        if about is not None:
+            extra = about.config.model_extra or {}
+            for text in _unlike(STREAM_DEFAULTS, extra):
+                yield f"stream {stream.name}, {text}"
+            if extra.get("persist_mode") == "async" and not stream.persist_async:
+                yield f"stream {stream.name}, persist_mode: acknowledges before it has written"
+    for one in site.topology.consumers:
+        found = await consumer_info(site.connection, one.stream, one.name)
+        if found is not None:
+            extra = found.config.model_extra or {}
+            title = f"consumer {one.name} of {one.stream}"
+            for text in _unlike(CONSUMER_DEFAULTS, extra):
+                yield f"{title}, {text}"
+            until = extra.get("pause_until")
+            if until and datetime.fromisoformat(until) > datetime.now(UTC):
+                yield f"{title} is paused until {until}"
+
+
+def _unlike(defaults: Mapping[str, object], extra: Mapping[str, object]) -> list[str]:
+    return [
+        f"{field}: {extra[field]} on the server, which no spec declares"
+        for field, usual in defaults.items()
+        if extra.get(field, usual) != usual
+    ]
 
 
 async def round_trip(site: Site) -> str:

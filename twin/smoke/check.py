@@ -110,5 +110,7 @@ async def _look(check: Check[S], site: S) -> tuple[Finding, tuple[str, ...]]:
         detail = f"no answer within {TIMEOUT_S:g} s"
     except TwinError as error:
         detail = str(error)
+    except Exception as error:
+        detail = f"internal error, please report it: {type(error).__name__}: {error}"
     seconds = round(time.monotonic() - began, 3)
     return Finding(check.name, check.title, state, detail, remedy, seconds), explained_by

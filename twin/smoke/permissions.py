@@ -18,9 +18,27 @@ HARMLESS = b"NATS/1.0\r\nNats-Expected-Stream: none-of-them\r\n\r\n"
 NEVER = (".MSG.NEXT.", "$JS.ACK.", ".commands.")
 """Trying these would take a message from a consumer, or move a bot."""
 POWERS = (
-    *(f"STREAM.{verb}.{{0}}" for verb in ("CREATE", "UPDATE", "DELETE", "PURGE", "MSG.DELETE")),
-    *(f"CONSUMER.{verb}.{{0}}.{{0}}" for verb in ("CREATE", "DELETE")),
+    *(
+        f"STREAM.{verb}.{{0}}"
+        for verb in (
+            "CREATE",
+            "UPDATE",
+            "DELETE",
+            "PURGE",
+            "MSG.DELETE",
+            "MSG.GET",
+            "SNAPSHOT",
+            "RESTORE",
+        )
+    ),
+    "CONSUMER.CREATE.{0}",
+    *(
+        f"CONSUMER.{verb}.{{0}}.{{0}}"
+        for verb in ("CREATE", "DURABLE.CREATE", "DELETE", "PAUSE", "UNPIN")
+    ),
+    "DIRECT.GET.{0}",
 )
+"""What makes, changes, empties, stops or reads streams and consumers, of `$JS.API`."""
 
 
 async def permissions(site: Site) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import orjson
@@ -11,13 +12,13 @@ from twin.events.channels import AUDIT_SUBJECT, channel_for
 from twin.events.cloudevents import NonConforming, decode, parse_headers
 from twin.events.event import Event, SourceTable
 from twin.events.payloads import validate_payload
-from twin.jetstream.api import stream_state
+from twin.jetstream.api import stream_info, stream_state
 from twin.jetstream.wire import Delivery
 from twin.simulation.fleet import FleetGroup
 from twin.simulation.world import World
 from twin.smoke.check import Broken, NotChecked
 from twin.smoke.messages import StoredMessage, last_message, message
-from twin.smoke.services import recorded
+from twin.smoke.services import Recorded, recorded
 from twin.smoke.site import Ack, Site, forget, publish, random_name
 
 __all__ = ["cloudevents", "registrar"]
@@ -108,7 +109,7 @@ async def registrar(site: Site) -> str:
                 await publish(site.connection, wire, event.payload, event.headers + b"\r\n")
             )
         missing = await audit.wait(boot.expected, began + RECORDED_S)
-        counted = bool(missing) or await _counted(site, before + len(boot.expected))
+        other = "" if missing else await _elsewhere(site, before, boot, stored)
     finally:
         await site.connection.unsubscribe(subscription)
         note = await forget(site.connection, stored + await _audited(site, boot, stored))
@@ -119,11 +120,11 @@ async def registrar(site: Site) -> str:
             "see that `twin registrar serve` consumes these streams (its /readyz), is not "
             "behind (`twin lag watch`), publishes audit records, and that its rules give the codes",
         )
-    if not counted:
+    if other:
         raise Broken(
-            f"the probing bot was audited, but not by {site.registrar}: its "
-            "registrar_events_total stays as it was",
-            "give the URL of the registrar of this broker: --registrar http://HOST:PORT",
+            f"the probing bot was audited, but not recorded whole by {site.registrar}: {other}",
+            "give the URL of the registrar of this broker (--registrar http://HOST:PORT), and "
+            "see that it records all streams of the spec",
         )
     took = max(audit.arrived[record] for record in boot.expected) - began
     return f"101 BOOT_OK and 201 SENSOR_IO_OK of {boot.bot} in {took:.2f} s{note}"
@@ -131,12 +132,14 @@ async def registrar(site: Site) -> str:
 
 async def cloudevents(site: Site) -> str:
     """The newest message of each subject is a CloudEvent whose payload keeps its contract."""
-    wrong, good = [], 0
+    wrong, good, rest = [], 0, 0
     if defect := await _own_defect(site):
         wrong.append(f"a probe message was changed on its way: {defect}")
     for stream in site.topology.streams:
         state = await stream_state(site.connection, stream.name)
-        for subject in sorted(state.subjects)[:MOST]:
+        looked = _spread(sorted(state.subjects))
+        rest += len(state.subjects) - len(looked)
+        for subject in looked:
             found = await last_message(site.connection, stream.name, subject)
             if found is not None:
                 defect = _defect(site, found)
@@ -148,7 +151,14 @@ async def cloudevents(site: Site) -> str:
             "let the publisher write ce-id, ce-source, ce-type, ce-specversion and the payload "
             "of the contract",
         )
-    return f"a probe frame, and the newest messages of {good} subjects"
+    more = f"; {rest:,} more subjects were not looked at" if rest else ""
+    return f"a probe frame, and the newest messages of {good} subjects{more}"
+
+
+def _spread(subjects: Sequence[str]) -> Sequence[str]:
+    """Return some subjects, evenly from all: the first ones may all be of a few bots."""
+    step = max(1, -(-len(subjects) // MOST))
+    return subjects[::step]
 
 
 async def _own_defect(site: Site) -> str:
@@ -205,14 +215,36 @@ def _boot(site: Site) -> Boot:
     return Boot(bot, [(site.space.wire(sources[event.source].subject), event) for event in chosen])
 
 
-async def _counted(site: Site, wanted: float) -> bool:
-    """Tell whether the registrar that was named gets to some number of events, in time."""
+async def _elsewhere(site: Site, before: Recorded, boot: Boot, stored: list[Ack]) -> str:
+    """Say what tells that the registrar that was named has not recorded the probing bot, in time.
+
+    Its count of events has to grow, and its last sequence of each stream to be between that
+    of the bot's last message and that of the stream: another broker's is below or above.
+    """
+    recording = {one.stream for one in site.topology.consumers if one.role == "registrar"}
+    wanted = {ack.stream: ack.seq for ack in stored if ack.stream in recording}
     deadline = time.monotonic() + RECORDED_S
-    while await recorded(site) < wanted:
-        if time.monotonic() > deadline:
-            return False
+    while True:
+        now = await recorded(site)
+        wrong = [
+            f"its registrar_last_sequence of {stream} is {now.last.get(stream, 0):g}, "
+            f"the bot's {seq}"
+            for stream, seq in wanted.items()
+            if not now.last.get(stream, 0) >= seq
+        ]
+        if not now.events >= before.events + len(boot.expected):
+            wrong.append("its registrar_events_total stays as it was")
+        if not wrong or time.monotonic() > deadline:
+            break
         await asyncio.sleep(POLL_S)
-    return True
+    for stream in () if wrong else wanted:
+        about = await stream_info(site.connection, stream)
+        if about is not None and now.last[stream] > about.state.last_seq:
+            wrong.append(
+                f"its registrar_last_sequence of {stream} is {now.last[stream]:g}, "
+                f"the stream's {about.state.last_seq}"
+            )
+    return "; ".join(wrong)
 
 
 async def _audited(site: Site, boot: Boot, stored: list[Ack]) -> list[Ack]:

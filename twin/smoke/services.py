@@ -1,10 +1,12 @@
 """Checks of what runs beside the broker: the lag monitor's eyes, health pages, generated files."""
 
 import asyncio
+import http.client
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from typing import NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -13,7 +15,7 @@ from twin.jetstream.consumer import PullConsumer
 from twin.smoke.check import Broken, NotChecked
 from twin.smoke.site import Site, publish
 
-__all__ = ["configs", "monitor", "monitor_pages", "recorded", "registrar_pages"]
+__all__ = ["Recorded", "configs", "monitor", "monitor_pages", "recorded", "registrar_pages"]
 
 BACKLOG = 25
 SEEN_S = 4.0
@@ -70,14 +72,24 @@ async def registrar_pages(site: Site) -> str:
     return f"{site.registrar}: /healthz, /readyz, {len(families)} metrics"
 
 
-async def recorded(site: Site) -> float:
-    """Return how many events the registrar at the given URL says it has recorded."""
+class Recorded(NamedTuple):
+    """How many events a registrar has recorded, and the last sequence of each stream."""
+
+    events: float
+    last: dict[str, float]
+
+
+async def recorded(site: Site) -> Recorded:
+    """Return what the registrar at the given URL says it has recorded."""
     text = await _page(f"{site.registrar}/metrics")
-    return sum(
-        sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-        if sample.name == "registrar_events_total"
+    samples = [one for family in text_string_to_metric_families(text) for one in family.samples]
+    return Recorded(
+        sum(one.value for one in samples if one.name == "registrar_events_total"),
+        {
+            one.labels.get("stream", ""): one.value
+            for one in samples
+            if one.name == "registrar_last_sequence"
+        },
     )
 
 
@@ -144,6 +156,10 @@ async def _page(url: str) -> str:
         return await asyncio.to_thread(get)
     except urllib.error.HTTPError as error:
         raise Broken(f"{url} answers {error.code}", "see the log of that service") from error
+    except http.client.HTTPException as error:
+        raise Broken(
+            f"what answers {url} speaks no HTTP: {str(error).strip()}", "mend the URL"
+        ) from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise Broken(

@@ -1,12 +1,14 @@
 """The deployment under test, and the names and streams that the checks bring along."""
 
+import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Self
 
-import orjson
+from pydantic import BaseModel, ValidationError, model_validator
 
 from twin.configs.roles import probe_stream
 from twin.errors import TwinError
@@ -16,6 +18,7 @@ from twin.jetstream.api import ApiRefused, call
 from twin.jetstream.connection import Connection
 from twin.jetstream.options import BrokerOptions
 from twin.jetstream.reconcile import reconcile, remove_streams
+from twin.smoke.check import Broken
 from twin.spec.bot import BotSpec
 
 __all__ = ["PROBE_BYTES", "Ack", "Site", "forget", "publish", "random_name"]
@@ -61,10 +64,10 @@ class Site:
             (ConsumerDecl("smoke", name, name),),
         )
         try:
-            await reconcile(self.connection, topology)
+            await _to_its_end(reconcile(self.connection, topology))
             yield name, subject
         finally:
-            await remove_streams(self.connection, [name])
+            await _to_its_end(remove_streams(self.connection, [name]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +79,53 @@ class Ack:
     duplicate: bool
 
 
+async def _to_its_end(work: Coroutine[Any, Any, object]) -> None:
+    """Do what must not be left half done: cancelled meanwhile, end it first."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    finally:
+        await asyncio.gather(task, return_exceptions=True)
+
+
+class _Error(BaseModel):
+    code: int = 0
+    err_code: int = 0
+    description: str = ""
+
+
+class _Answer(BaseModel):
+    error: _Error | None = None
+    stream: str = ""
+    seq: int = 0
+    duplicate: bool = False
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.error is None and not (self.stream and self.seq):
+            raise ValueError("neither an error nor where a message is stored")
+        return self
+
+
 async def publish(
     connection: Connection, subject: str, payload: bytes, headers: bytes, timeout_s: float = 2.0
 ) -> Ack:
-    """Publish and return the acknowledgement; raises ApiRefused when it is a refusal."""
+    """Publish and return the acknowledgement.
+
+    Raises ApiRefused when it is a refusal, Broken when somebody else has answered.
+    """
     answer = await connection.request(subject, payload, headers=headers, timeout_s=timeout_s)
-    document = orjson.loads(answer[3])
-    if error := document.get("error"):
-        raise ApiRefused(
-            subject, error.get("code", 0), error.get("err_code", 0), error.get("description", "")
-        )
-    return Ack(document["stream"], document["seq"], bool(document.get("duplicate")))
+    try:
+        found = _Answer.model_validate_json(answer[3])
+    except ValidationError as error:
+        raise Broken(
+            f"what answered on {subject} is no acknowledgement of JetStream's: {answer[3][:40]!r}",
+            "find the service that answers there before the stream does; nobody should",
+        ) from error
+    if found.error is not None:
+        code, err_code, text = found.error.code, found.error.err_code, found.error.description
+        raise ApiRefused(subject, code, err_code, text)
+    return Ack(found.stream, found.seq, found.duplicate)
 
 
 async def forget(connection: Connection, stored: list[Ack]) -> str:
