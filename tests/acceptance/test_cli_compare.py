@@ -93,3 +93,14 @@ def test_what_is_no_number_is_refused(tmp_path: Path) -> None:
         done = twin("compare", base, path)
         assert done.returncode == 2
         assert "metrics.encode.samples.1" in done.stderr
+
+
+def test_a_name_is_shown_as_it_is(tmp_path: Path) -> None:
+    """What looks like markup or moves a cursor in a name is text."""
+    metric = {"unit": "[bold]s", "better": "lower", "samples": STEADY}
+    base = result(tmp_path / "base.json", metrics={"\x1b[2Jcpu[/nope]": metric})
+    done = twin("compare", base, base)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "cpu[/nope]" in done.stdout
+    assert "[bold]s" in done.stdout
+    assert "\x1b" not in done.stdout

@@ -127,3 +127,24 @@ def test_other_machines_and_settings_are_named() -> None:
     other = bench(1.0, machine={"cores": 4, "release": "6.2"}, settings={"messages": 2000})
     assert differences(one, other) == ("machine.cores: 2 and 4", "settings.messages: 1000 and 2000")
     assert not differences(one, one)
+
+
+def test_what_cannot_be_compared_is_a_difference() -> None:
+    """Fewer repeats, another unit or direction, nothing left: none of it may pass for no change."""
+    base = bench(*[1.0] * 6, machine={"cores": 2})
+    for samples, more in (
+        ([2.0] * 5, {}),
+        ([0.0] * 6, {}),
+        ([2.0] * 6, {"better": "higher"}),
+    ):
+        [difference] = differences(base, bench(*samples, machine={"cores": 2}, **more))
+        assert difference.startswith("metrics.m: ")
+
+
+@pytest.mark.parametrize(("one", "other"), [(5e-324, 1e307), (1e307, 5e-324)])
+def test_values_as_far_apart_as_floats_can_be_are_compared(one: float, other: float) -> None:
+    """A word each, no overflow."""
+    [change] = compare(bench(*[one] * 6), bench(*[other] * 6))
+    assert change.outcome in (Outcome.REGRESSED, Outcome.IMPROVED)
+    [change] = compare(bench(*[one, other] * 5), bench(*[other, one] * 5))
+    assert change.outcome is Outcome.INCONCLUSIVE

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from twin.errors import UsageError
+from twin.printable import printable
 from twin.report.compare import (
     FLOOR,
     Bench,
@@ -98,18 +99,19 @@ def print_changes(changes: Sequence[Change]) -> None:
     for column in ("metric", "outcome", "base", "current", "better by", "99 % interval", "repeats"):
         table.add_column(column, justify="left" if column in ("metric", "outcome") else "right")
     for change in changes:
+        sides = (change.base, change.current)
         table.add_row(
-            change.name,
+            Text(printable(change.name)),
             Text(change.outcome, style=STYLES[change.outcome]),
-            f"{change.base:,.4g} {change.unit}",
-            f"{change.current:,.4g} {change.unit}",
+            *(Text(printable(f"{value:,.4g} {change.unit}")) for value in sides),
             *_ratios(change),
         )
     console = Console(highlight=False)
     console.print(table)
     for change in changes:
         if change.note:
-            console.print(f"{change.name}: {change.note}", markup=False, soft_wrap=True)
+            told = printable(f"{change.name}: {change.note}")
+            console.print(told, markup=False, soft_wrap=True)
 
 
 def _ratios(change: Change) -> tuple[str, str, str]:

@@ -133,7 +133,8 @@ def differences(base: Bench, current: Bench) -> tuple[str, ...]:
     """Say in what two benches differ that makes them no comparison: machine, settings, name.
 
     A bench that does not say where it was measured is like no other, and a metric that the
-    current one has lost might have been the one that regressed. A new metric is no difference.
+    current one has lost, or has in another unit or number of repeats, might have been the one that
+    regressed. A new metric is no difference.
     """
     found = [] if base.name == current.name else [f"benchmark: {base.name} and {current.name}"]
     found += [
@@ -141,11 +142,10 @@ def differences(base: Bench, current: Bench) -> tuple[str, ...]:
         for side, bench in (("the first", base), ("the second", current))
         if not bench.machine
     ]
-    found += [
-        f"metrics.{name}: only the first has it"
-        for name in base.metrics
-        if name not in current.metrics
-    ]
+    for name, metric in base.metrics.items():
+        beside = current.metrics.get(name)
+        why = "only the first has it" if beside is None else _no_pairs(metric, beside)
+        found += [f"metrics.{name}: {why}"] if why else []
     for title, one, other in (
         ("machine", base.machine, current.machine),
         ("settings", base.settings, current.settings),
@@ -190,21 +190,15 @@ def _unlike(
 def _change(name: str, base: Metric | None, current: Metric | None, floor: float) -> Change:
     if base is None or current is None:
         return _unknown(name, base, current, "only one of the two has it")
-    if (base.unit, base.better) != (current.unit, current.better):
-        return _unknown(name, base, current, "its unit or direction has changed")
-    if min((*base.samples, *current.samples)) <= 0:
-        return _unknown(name, base, current, "a ratio needs values above 0")
+    if why := _no_pairs(base, current):
+        return _unknown(name, base, current, why)
     pairs = len(base.samples)
-    if len(current.samples) != pairs:
-        return _unknown(
-            name, base, current, f"{pairs} and {len(current.samples)} repeats are no pairs"
-        )
     sides = (current.samples, base.samples)
     if base.better == "lower":
         sides = (sides[1], sides[0])
     ratio, low, high = ratio_of(*sides)
-    middle = _median([one / two for one, two in zip(*sides, strict=True)])
-    weakest = min((ratio, middle), key=lambda one: abs(math.log(one)))
+    middle = _median([math.log(one) - math.log(two) for one, two in zip(*sides, strict=True)])
+    weakest = min(math.log(ratio), middle, key=abs)
     outcome, note = _judge(weakest, low, high, floor), ""
     if pairs < MIN_REPEATS:
         outcome, note = Outcome.INCONCLUSIVE, f"{pairs} repeats; {MIN_REPEATS} are needed"
@@ -222,10 +216,21 @@ def _change(name: str, base: Metric | None, current: Metric | None, floor: float
     )
 
 
-def _judge(ratio: float, low: float, high: float, floor: float) -> Outcome:
-    if high < 1 and ratio < 1 / (1 + floor):
+def _no_pairs(base: Metric, current: Metric) -> str:
+    """Say why the repeats of a metric cannot be compared pair by pair, "" where they can."""
+    if (base.unit, base.better) != (current.unit, current.better):
+        return "its unit or direction has changed"
+    if min((*base.samples, *current.samples)) <= 0:
+        return "a ratio needs values above 0"
+    if len(current.samples) != len(base.samples):
+        return f"{len(base.samples)} and {len(current.samples)} repeats are no pairs"
+    return ""
+
+
+def _judge(log_ratio: float, low: float, high: float, floor: float) -> Outcome:
+    if high < 1 and log_ratio < -math.log1p(floor):
         return Outcome.REGRESSED
-    if low > 1 and ratio > 1 + floor:
+    if low > 1 and log_ratio > math.log1p(floor):
         return Outcome.IMPROVED
     if low > 1 / (1 + floor) and high < 1 + floor:
         return Outcome.SAME

@@ -36,14 +36,19 @@ def ratio_of(
 
     One pair has no interval: it is then as wide as the number line.
     """
-    logs = np.log(np.array(over, np.float64) / np.array(under, np.float64))
+    logs = np.log(np.array(over, np.float64)) - np.log(np.array(under, np.float64))
     if len(logs) == 1:
-        return Ratio(math.exp(logs[0]), 0.0, math.inf)
+        return Ratio(_exp(logs[0]), 0.0, math.inf)
     mean, error = float(logs.mean()), _error(logs)
     if error == 0.0:
-        return Ratio(*[math.exp(mean)] * 3)
+        return Ratio(*[_exp(mean)] * 3)
     lowest, highest = _pivots(logs, mean, error, confidence)
-    return Ratio(math.exp(mean), math.exp(mean - highest * error), math.exp(mean - lowest * error))
+    return Ratio(_exp(mean), _exp(mean - highest * error), _exp(mean - lowest * error))
+
+
+def _exp(power: float) -> float:
+    """Return e to some power, kept within what a float can hold."""
+    return math.exp(min(max(power, -700.0), 700.0))
 
 
 def _error(logs: npt.NDArray[np.float64]) -> float:
