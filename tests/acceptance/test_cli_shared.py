@@ -137,14 +137,16 @@ async def test_a_run_among_others_events(
     await make_theirs(connection)
     before = await configurations(connection)
     write(tmp_path)
+    begun = asyncio.Event()
+    await connection.subscribe("qiki.telemetry", lambda batch: begun.set())
     done = await asyncio.create_subprocess_exec(
         *shared(server.url),
         cwd=tmp_path,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    await asyncio.sleep(1.5)
-    await connection.request("qiki.telemetry", b"theirs, meanwhile")
+    await asyncio.wait_for(begun.wait(), 30)
+    await connection.request("qiki.events.v1.theirs", b"theirs, meanwhile")
     output, _ = await asyncio.wait_for(done.communicate(), 60)
     assert done.returncode == 0, output.decode()
     assert await configurations(connection) == before

@@ -205,6 +205,25 @@ async def test_pipelined_events_are_stored_once_over_a_killed_broker(
         assert bench.publisher.counts.acknowledged == 100 * SOURCES
 
 
+async def test_large_events_have_a_smaller_window(server: NatsServer, open_bench: Opener) -> None:
+    """What is on the wire at once is bounded in bytes, too, and all of it arrives."""
+    settings = PublisherSettings(window_bytes=2**20, pipelined=True)
+    async with open_bench(settings) as bench:
+        server.pause()
+        large = [bench.event(number % SOURCES, bytes(32 * 1024)) for number in range(200)]
+        bench.offer(*large)
+        in_flight = bench.publisher.counts.in_flight
+        server.resume()
+        assert 16 <= in_flight <= 32
+        assert await bench.publisher.flush(20)
+        assert bench.publisher.counts.acknowledged == len(large)
+        small = [bench.event(number % SOURCES) for number in range(5000)]
+        for start in range(0, len(small), 100):
+            bench.offer(*small[start : start + 100])
+        assert bench.publisher.counts.in_flight > 200
+        assert await bench.publisher.flush(20)
+
+
 async def test_a_source_has_one_event_in_flight(server: NatsServer, open_bench: Opener) -> None:
     """Until the first event of a source is settled, its successors wait here."""
     async with open_bench() as bench:

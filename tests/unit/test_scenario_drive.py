@@ -184,7 +184,7 @@ async def test_fault_that_never_started_stays_not_fired() -> None:
 
 async def test_condition_fires_once() -> None:
     """An edge trigger acts at the first instant at which it holds, and never again."""
-    pause = BrokerPause.model_validate({"fault": "broker.pause", "for": "1ms"})
+    pause = BrokerPause.model_validate({"fault": "broker.pause", "for": "10ms"})
     event = ScheduledEvent(when="fleet.x < 1", do=pause)
     broker = Fragile()
     async with asyncio.TaskGroup() as group:
@@ -199,7 +199,7 @@ async def test_condition_fires_once() -> None:
 
 async def test_restart_that_fails_is_a_failed_fault() -> None:
     """When healing fails the fault counts as failed, and the run goes on to tell."""
-    event = ScheduledEvent(at="0s", do=killed_for("1ms"))
+    event = ScheduledEvent(at="0s", do=killed_for("10ms"))
     async with asyncio.TaskGroup() as group:
         faults = FaultRunner((event,), {"broker": Fragile(starts=False)}, Unbreakable(), group)
         timeline = Timeline()
@@ -213,7 +213,7 @@ async def test_restart_that_fails_is_a_failed_fault() -> None:
 @pytest.mark.parametrize(
     ("second", "detail"),
     [
-        ({"fault": "broker.pause", "for": "5ms"}, "another fault of the broker was not over yet"),
+        ({"fault": "broker.pause", "for": "50ms"}, "another fault of the broker was not over yet"),
         ({"fault": "broker.kill"}, "another fault of the broker was not over yet"),
     ],
 )
@@ -239,7 +239,7 @@ async def test_overlapping_faults_of_one_process_do_not_count(
 
 async def test_fault_of_a_dead_process_has_failed() -> None:
     """Pausing what is not running is no fault that fired."""
-    pause = {"at": "0s", "do": {"fault": "broker.pause", "for": "1ms"}}
+    pause = {"at": "0s", "do": {"fault": "broker.pause", "for": "10ms"}}
     broker = Fragile()
     broker.running = False
     async with asyncio.TaskGroup() as group:
@@ -284,7 +284,7 @@ def test_condition_notation_is_checked(when: object) -> None:
 
 async def test_condition_that_is_repeated_fires_each_time_after_it_was_held() -> None:
     """It must hold without a break, be false before it fires again, and be over before that."""
-    pause = BrokerPause.model_validate({"fault": "broker.pause", "for": "1ms"})
+    pause = BrokerPause.model_validate({"fault": "broker.pause", "for": "10ms"})
     event = ScheduledEvent(when="broker.up > 0", hold="2s", repeat=2, do=pause)
     broker = Fragile()
     seen = []

@@ -43,6 +43,8 @@ _SWEEP_S = 0.05
 _MAX_WINDOW = 50_000
 _MAX_TRIES = 0xFFFF
 _GROWING = 10
+_LEAST_WINDOW = 16
+_RECENT = 0.1
 _STAMP_SIZE = len(stamp(time.time_ns()))
 _FORBIDDEN = re.compile(r'permissions violation for publish to "(?P<subject>[^"]+)"', re.IGNORECASE)
 
@@ -52,12 +54,14 @@ class PublisherSettings:
     """Bounds and times of a publisher.
 
     `window` is the number of events on the wire at once, `backlog` that of all unsettled
-    ones. A try without an answer is repeated after `ack_wait_s`, growing with each try and
-    jittered; `retry_for_s` after its first send an event's outcome is unknown. That must stay
-    well below the streams' duplicate window. `pipelined` gives up the order per source.
+    ones. Where events are large the window is smaller: about `window_bytes` in all. A try
+    without an answer is repeated after `ack_wait_s`, growing with each try and jittered;
+    `retry_for_s` after its first send an event's outcome is unknown. That must stay well below
+    the streams' duplicate window. `pipelined` gives up the order per source.
     """
 
     window: int = 4096
+    window_bytes: int = 16 * 2**20
     backlog: int = 100_000
     ack_wait_s: float = 2.0
     retry_for_s: float = 60.0
@@ -98,6 +102,7 @@ class Publisher:
         self._subjects = Subjects(sources, space)
         self._resting = 0
         self._largest = 0
+        self._usual = 0.0
         self._inbox = b""
         self._idle = asyncio.Event()
         self._room = asyncio.Event()
@@ -139,6 +144,8 @@ class Publisher:
         rows = self._account.offered(events, intended_ns, slip_us)
         sizes = heads + rows["size"]
         self._largest = max(self._largest, int(sizes.max()))
+        usual = float(sizes.sum()) / len(events)
+        self._usual += (usual - self._usual) * (_RECENT if self._usual else 1.0)
         room = self._flights.room
         if len(events) > room:
             self._account.overflowed(rows[room:])
@@ -222,7 +229,7 @@ class Publisher:
         unsettled = len(self._backlog) + self._flights.in_flight
         for event, now in (
             (self._idle, unsettled == 0),
-            (self._room, unsettled <= min(2 * self._settings.window, self._settings.backlog // 2)),
+            (self._room, unsettled <= min(2 * self._window(), self._settings.backlog // 2)),
         ):
             if now:
                 event.set()
@@ -237,7 +244,7 @@ class Publisher:
     def _send_waiting(self) -> bool:
         """Send what may go now in one piece; True when refusals have made way for more."""
         free = self._window_left()
-        stuck = self._settings.pipelined and self._resting >= self._settings.window
+        stuck = self._settings.pipelined and self._resting >= self._window()
         if free <= 0 or stuck or not self._connection.up:
             return False
         waiting = np.array(self._backlog.take(free), np.int64)
@@ -258,8 +265,13 @@ class Publisher:
         self._give_up(refused, np.zeros(len(refused), np.bool_))
         return waiting[fits]
 
+    def _window(self) -> int:
+        """Return how many events of the size that is usual lately may be on the wire."""
+        fitting = int(self._settings.window_bytes / max(self._usual, 1.0))
+        return min(self._settings.window, max(fitting, _LEAST_WINDOW))
+
     def _window_left(self) -> int:
-        return self._settings.window - (self._flights.in_flight - self._resting)
+        return self._window() - (self._flights.in_flight - self._resting)
 
     def _send(self, slots: Slots, tokens: list[bytes]) -> None:
         flights = self._flights
