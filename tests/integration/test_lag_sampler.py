@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from twin.events.topology import ConsumerDecl, StreamDecl, Topology
-from twin.jetstream.api import call
+from twin.jetstream.api import call, call_decoded
 from twin.jetstream.connection import BrokerOptions, Connection, connect
 from twin.jetstream.consumer import PullConsumer
 from twin.jetstream.reconcile import reconcile
@@ -142,6 +143,35 @@ async def test_many_consumers_take_pages_and_few_direct_gets(connection: Connect
     assert len(ages) == 1, ages
     await lag.sample(5.0)
     assert sum(one.oldest_seq is not None for one in lag.latest.values()) == 2 * DIRECT_GETS
+
+
+async def test_one_deleted_between_two_pages_hides_no_other(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those after it move up, one of them over the edge of the page: it is not said to be gone."""
+    await reconcile(connection, Topology(TOPOLOGY.streams, ()))
+    for number in range(300):
+        name = f"c{number:03}"
+        config = {"name": name, "durable_name": name, "mem_storage": True}
+        body = {"stream_name": "ORDERS", "config": config | {"ack_policy": "explicit"}}
+        await call(connection, f"CONSUMER.CREATE.ORDERS.{name}", body)
+    listing = Listing(connection, "ORDERS")
+    before, _ = await listing.read()
+    doomed = ["c000"]
+
+    async def list_and_delete(
+        connection: Connection, verb: str, body: dict[str, object]
+    ) -> dict[str, Any]:
+        page = await call_decoded(connection, verb, body)
+        if doomed:
+            await call(connection, f"CONSUMER.DELETE.ORDERS.{doomed.pop()}")
+        return page
+
+    monkeypatch.setattr("twin.lag.listing.call_decoded", list_and_delete)
+    during, _ = await listing.read()
+    assert before.keys() - during.keys() <= {"c000"}
+    after, _ = await listing.read()
+    assert before.keys() - after.keys() == {"c000"}
 
 
 async def test_what_did_not_change_is_read_once(connection: Connection) -> None:

@@ -149,20 +149,30 @@ class Listing:
         """Return all consumers by name, a page at a time, and those that gave no answer.
 
         The second are known to a cluster's meta leader, but their own leader did not answer.
-        Raises ApiRefused.
+        One deleted between two pages moves those after it up, past the begin of the next: who
+        is gone from a list of several pages is looked for once more. Raises ApiRefused.
         """
+        read, silent, pages = await self._pages()
+        if pages > 1 and self._read.keys() - read.keys() - silent:
+            again, unanswered, _ = await self._pages()
+            read |= again
+            silent |= unanswered
+        self._read = read
+        return {name: listed for name, (_, listed) in read.items()}, silent - read.keys()
+
+    async def _pages(self) -> tuple[dict[str, tuple[dict[str, Any], Listed]], set[str], int]:
+        """Return consumers as they came and as they are read, the silent, and how many pages."""
         read: dict[str, tuple[dict[str, Any], Listed]] = {}
         silent: set[str] = set()
-        seen = 0
+        seen = pages = 0
         while True:
             page = await self._page(seen)
+            pages += 1
             read |= dict(map(self._entry, page.consumers))
             silent |= set(page.missing or ())
             seen += len(page.consumers) + len(page.missing or ())
             if not page.consumers or seen >= page.total:
-                break
-        self._read = read
-        return {name: listed for name, (_, listed) in read.items()}, silent - read.keys()
+                return read, silent, pages
 
     async def _page(self, offset: int) -> _Page:
         verb = f"CONSUMER.LIST.{self._stream}"
