@@ -1,5 +1,7 @@
 """Ages of messages that are not asked for: interpolated between what is known of the stream."""
 
+import time
+
 import pytest
 
 from twin.jetstream.api import call
@@ -38,3 +40,21 @@ async def test_age_lies_between_the_times_at_which_the_stream_grew(connection: C
         found = await ages.oldest("S", stream, [behind], start + 10 * SECOND)
         assert found["C"].age_s == pytest.approx(expected, abs=0.01)
         assert found["C"].seq is None
+
+
+async def test_a_message_replaced_inside_the_stream_is_no_longer_the_oldest(
+    connection: Connection,
+) -> None:
+    """One message a subject: the newer one waits, though neither floor nor first sequence moved."""
+    limits = {"name": "S", "subjects": ["s.>"], "max_msgs_per_subject": 1}
+    await call(connection, "STREAM.CREATE.S", limits)
+    await connection.request("s.kept", b"x")
+    config = {"name": "C", "durable_name": "C", "filter_subject": "s.a"}
+    body = {"stream_name": "S", "config": config | {"ack_policy": "explicit"}}
+    await call(connection, "CONSUMER.CREATE.S.C.s.a", body)
+    ages, now_ns = Ages(connection), time.time_ns()
+    for seq in (2, 3, 4):
+        stream, listed = await looked(connection, 1)
+        ages.anchor("S", stream, now_ns)
+        assert (await ages.oldest("S", stream, [listed], now_ns))["C"].seq == seq
+    assert (stream.state.first_seq, listed.ack_floor.stream_seq) == (1, 0)

@@ -28,15 +28,17 @@ class _Known(NamedTuple):
     seq: int
     stored_ns: int
     asked_ns: int
+    holes: tuple[int, int] | None
 
 
 class Ages:
     """Ages of the oldest unprocessed messages of many consumers, at a bounded cost.
 
-    A consumer's oldest message stays the same while its ack floor rests, so it is asked for
-    once. Of those that moved, up to `gets` a round are asked for, the longest waiting first;
-    the others are interpolated between the times at which the stream had reached a sequence,
-    which is an upper bound for a consumer with a filter.
+    A consumer's oldest message stays the same while its ack floor rests and nothing leaves the
+    stream but from its front, so it is asked for once. Of those for which that does not hold,
+    up to `gets` a round are asked for, the longest waiting first; the others are interpolated
+    between the times at which the stream had reached a sequence, which is an upper bound for a
+    consumer with a filter.
     """
 
     def __init__(self, connection: Connection, gets: int = DIRECT_GETS) -> None:
@@ -102,6 +104,7 @@ class Ages:
             known is None
             or known.floor != one.ack_floor.stream_seq
             or known.seq < stream.state.first_seq
+            or known.holes != _holes(stream)
         ):
             return None
         return Oldest(max(0.0, (now_ns - known.stored_ns) / 1e9), known.seq)
@@ -117,7 +120,9 @@ class Ages:
             self.forget(name, one.name)
             return
         floor = one.ack_floor.stream_seq
-        self._known[name, one.name] = _Known(floor, stored.seq, rfc3339_ns(stored.time), now_ns)
+        self._known[name, one.name] = _Known(
+            floor, stored.seq, rfc3339_ns(stored.time), now_ns, _holes(stream)
+        )
 
     def _interpolated(self, name: str, one: Listed, stream: Stream, now_ns: int) -> Oldest:
         after = max(one.ack_floor.stream_seq + 1, stream.state.first_seq)
@@ -134,6 +139,13 @@ class Ages:
             return high_ns if high_seq == seq else None
         low_seq, low_ns = anchors[place - 1]
         return low_ns + (high_ns - low_ns) * (seq - low_seq) // (high_seq - low_seq)
+
+
+def _holes(stream: Stream) -> tuple[int, int] | None:
+    """Return what changes when a message leaves from between others; None where none has."""
+    state = stream.state
+    missing = state.last_seq - state.first_seq + 1 - state.messages
+    return (missing, state.first_seq) if missing > 0 else None
 
 
 def rfc3339_ns(text: str) -> int:
