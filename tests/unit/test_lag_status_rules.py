@@ -3,6 +3,7 @@
 import math
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -229,6 +230,16 @@ def test_eta_is_never_for_a_backlog_that_stands() -> None:
     assert drain_eta_s([sample(0), sample(2, num_pending=6)]) == pytest.approx(3.0)
     never = sample(0)._replace(drain_eta_s=math.inf)
     assert orjson.loads(as_line(never))["drain_eta_s"] is None
+
+
+@pytest.mark.parametrize("unknown", [{"told": False}, {"error": "no answer"}])
+def test_what_advisories_did_not_tell_is_no_zero_in_a_line(unknown: dict[str, Any]) -> None:
+    """Where they cannot be heard, or the poll failed, counts of them are null."""
+    counts = {"exhausted": 1, "terminated": 2, "naks": 3, "evicted": 4}
+    told = sample(0, **counts)
+    assert orjson.loads(as_line(told)).items() >= counts.items()
+    deaf = orjson.loads(as_line(told._replace(**unknown)))
+    assert {name: deaf[name] for name in counts} == dict.fromkeys(counts)
 
 
 def test_redeliveries_are_deliveries_beyond_the_sequences_passed() -> None:

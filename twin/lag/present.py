@@ -16,6 +16,7 @@ __all__ = ["LiveTable", "as_line", "as_text", "sparkline"]
 
 BARS: Final = "▁▂▃▄▅▆▇█"
 WIDTH: Final = 24
+COUNTED: Final = ("exhausted", "terminated", "naks", "evicted")
 COLOURS: Final = {Status.OK: "green", Status.WARN: "yellow", Status.PAUSED: "cyan"}
 
 
@@ -26,15 +27,18 @@ def sparkline(values: Sequence[int]) -> str:
 
 
 def as_line(one: ConsumerSample) -> bytes:
-    """Return a sample as a JSON line; an ETA of "never" is null, `draining` tells it apart."""
+    """Return a sample as a JSON line; an ETA of "never" is null, `draining` tells it apart.
+
+    What advisories count is null where they cannot be heard, or the poll failed.
+    """
     eta_s = one.drain_eta_s
     finite = eta_s is not None and math.isfinite(eta_s)
+    told = one.told and one.error is None
     more = {
         "draining": finite,
         "drain_eta_s": eta_s if finite else None,
         "redelivery_rate": one.redelivery_rate,
-        "naks": one.naks,
-        "evicted": one.evicted,
+        **{name: getattr(one, name) if told else None for name in COUNTED},
     }
     return orjson.dumps(one.as_row() | more) + b"\n"
 
