@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from server_logins import make_certificates
 
+from twin.chaos.faultlog import FaultEntry
 from twin.chaos.network import Dose, Proxy, Stream
 from twin.chaos.toxics import (
     Bandwidth,
@@ -27,6 +28,8 @@ from twin.chaos.toxics import (
 from twin.errors import BrokerUnreachable
 from twin.jetstream.connection import BrokerOptions, Connection, connect
 from twin.jetstream.server import NatsServer
+from twin.scenario.faults.net_faults import break_network
+from twin.scenario.language.net_actions import NetLatency, NetTimeout
 
 CHANCE = random.Random(1)  # noqa: S311 - chance of a test, no secret
 Until = Callable[..., Awaitable[None]]
@@ -297,3 +300,30 @@ async def test_what_is_held_for_less_than_a_millisecond_is_not_hit(
     writer.close()
     assert effect.touched.is_set() is hit
     assert (effect.data, effect.longest_s >= 0.005) == ((6, True) if hit else (0, False))
+
+
+async def test_a_short_fault_lasts_from_the_first_that_it_hits(proxy: Proxy) -> None:
+    """What comes after its time finds it in force for as long as it was meant to last."""
+    reader, writer = await pipe(proxy)
+    action = NetLatency.model_validate({"fault": "net.latency", "latency": "5s", "for": "100ms"})
+    done = FaultEntry(1, action.fault, action.client, 0)
+    breaking = asyncio.create_task(break_network(action, proxy, done, seed=1))
+    await asyncio.sleep(0.3)
+    began = time.monotonic()
+    writer.write(b"PING\r\n")
+    assert await reader.readline() == b"PONG\r\n"
+    assert 0.09 <= time.monotonic() - began < 1.0
+    await breaking
+    writer.close()
+    assert (done.outcome, done.detail[:11]) == ("fired", "hit 6 bytes")
+
+
+async def test_a_timeout_on_an_idle_connection_closes_it(proxy: Proxy) -> None:
+    """Without a byte that it could drop, its effect is that the connection ends with it."""
+    reader, writer = await pipe(proxy)
+    action = NetTimeout.model_validate({"fault": "net.timeout", "for": "1200ms"})
+    done = FaultEntry(1, action.fault, action.client, 0)
+    await break_network(action, proxy, done, seed=1)
+    assert await reader.read() == b""
+    writer.close()
+    assert (done.outcome, done.detail) == ("fired", "hit 1 connections")

@@ -84,11 +84,12 @@ class Effect:
         self.touched.set()
 
     async def hold(self, size: int, moment: float) -> None:
-        """Hold bytes until a time of the event loop; they are hit if that can be seen."""
+        """Hold bytes until a time of the event loop; they are hit once that can be seen."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        if moment - began < PERCEPTIBLE_S or self.over:
-            await self.sleep_until(moment)
+        seen = began + PERCEPTIBLE_S
+        await self.sleep_until(min(seen, moment))
+        if moment < seen or self.over:
             return
         self.hit_data(size)
         await self.sleep_until(moment)

@@ -36,7 +36,7 @@ __all__ = ["break_network"]
 
 BYTES_PER_KB = 1000
 LEAST_S = 1.0
-"""How long a fault without duration may wait for something to act on."""
+"""How long a fault that is shorter may wait for something to act on."""
 
 
 async def break_network(action: NetFault, proxy: Proxy, entry: FaultEntry, seed: int) -> None:
@@ -54,6 +54,8 @@ async def break_network(action: NetFault, proxy: Proxy, entry: FaultEntry, seed:
             await _last(seconds, effect, entry)
         finally:
             await proxy.up()
+    if effect.touched.is_set() and entry.fired_wall_ns is None:
+        entry.fired()  # by its end, which closes connections
     entry.healed()
     if effect.touched.is_set():
         entry.detail = str(effect)
@@ -62,7 +64,10 @@ async def break_network(action: NetFault, proxy: Proxy, entry: FaultEntry, seed:
 
 
 async def _last(seconds: float, effect: Effect, entry: FaultEntry) -> None:
-    """Wait until the fault is over; it has fired with the first that it hits."""
+    """Wait until the fault is over; it has fired with the first that it hits.
+
+    What is hit only after its time makes it last for `seconds` from then on.
+    """
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
     try:
@@ -71,7 +76,8 @@ async def _last(seconds: float, effect: Effect, entry: FaultEntry) -> None:
     except TimeoutError:
         return
     entry.fired()
-    await asyncio.sleep(max(0.0, end - loop.time()))
+    left = end - loop.time()
+    await asyncio.sleep(left if left > 0 else seconds)
 
 
 def _maker(action: Toxicant) -> Callable[[Effect, random.Random], Toxic]:
