@@ -1,6 +1,7 @@
 """A consumer of the run's own, which works as it should until a fault says otherwise."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -44,10 +45,11 @@ class SimulatedConsumer:
         self, connection: Connection, declared: ConsumerDecl, rate: float | None = None
     ) -> None:
         self.declared = declared
-        self.rate = rate
         self.mistreated = 0
         self.late = 0
         self._connection = connection
+        self._rate = rate
+        self._hurried = asyncio.Event()
         self._manner = Manner.WORK
         self._changed = asyncio.Event()
         self._held: list[Message] = []
@@ -56,6 +58,16 @@ class SimulatedConsumer:
     def running(self) -> bool:
         """Whether it reads."""
         return self._manner is not Manner.GONE
+
+    @property
+    def rate(self) -> float | None:
+        """How many messages a second it acknowledges at most, now."""
+        return self._rate
+
+    @rate.setter
+    def rate(self, rate: float | None) -> None:
+        self._rate = rate
+        self._hurried.set()
 
     @property
     def manner(self) -> Manner:
@@ -90,8 +102,8 @@ class SimulatedConsumer:
 
     async def _settle(self, consumer: PullConsumer, message: Message, number: int) -> None:
         if (rate := self.rate) is not None:  # a fault may change it meanwhile
-            await asyncio.sleep(1 / rate)
             self.late += number / rate >= PERCEPTIBLE_S
+            await self._take_time(1 / rate)
         self.mistreated += self._manner is not Manner.WORK
         match self._manner:
             case Manner.HOLD:
@@ -102,6 +114,13 @@ class SimulatedConsumer:
                 consumer.term([message])
             case Manner.WORK:
                 consumer.ack([message])
+
+    async def _take_time(self, seconds: float) -> None:
+        """Wait so long, or until the rate changes."""
+        self._hurried.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._hurried.wait()
 
     async def waiting(self) -> int:
         """Return how many messages of its durable are delivered or pending, and not settled."""
