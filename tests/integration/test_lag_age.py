@@ -58,3 +58,20 @@ async def test_a_message_replaced_inside_the_stream_is_no_longer_the_oldest(
         ages.anchor("S", stream, now_ns)
         assert (await ages.oldest("S", stream, [listed], now_ns))["C"].seq == seq
     assert (stream.state.first_seq, listed.ack_floor.stream_seq) == (1, 0)
+
+
+async def test_a_consumer_with_another_filter_waits_for_another_message(
+    connection: Connection,
+) -> None:
+    """A filter may be changed in place: what was the oldest under the old one says nothing."""
+    await call(connection, "STREAM.CREATE.S", {"name": "S", "subjects": ["s.>"]})
+    for subject in ("s.b", "s.a"):
+        await connection.request(subject, b"x")
+    ages, now_ns = Ages(connection), time.time_ns()
+    for subject, seq in (("s.b", 1), ("s.a", 2)):
+        config = {"name": "C", "durable_name": "C", "filter_subject": subject}
+        body = {"stream_name": "S", "config": config | {"ack_policy": "explicit"}}
+        await call(connection, f"CONSUMER.CREATE.S.C.{subject}", body)
+        stream, listed = await looked(connection, 0)
+        ages.anchor("S", stream, now_ns)
+        assert (await ages.oldest("S", stream, [listed], now_ns))["C"].seq == seq

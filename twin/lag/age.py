@@ -24,6 +24,7 @@ class Oldest(NamedTuple):
 
 
 class _Known(NamedTuple):
+    filters: tuple[str, ...]
     floor: int
     seq: int
     stored_ns: int
@@ -34,9 +35,9 @@ class _Known(NamedTuple):
 class Ages:
     """Ages of the oldest unprocessed messages of many consumers, at a bounded cost.
 
-    A consumer's oldest message stays the same while its ack floor rests and nothing leaves the
-    stream but from its front, so it is asked for once. Of those for which that does not hold,
-    up to `gets` a round are asked for, the longest waiting first; the others are interpolated
+    A consumer's oldest message stays the same while its ack floor and its filter rest and nothing
+    leaves the stream but from its front, so it is asked for once. Of those for which that does not
+    hold, up to `gets` a round are asked for, the longest waiting first; the others are interpolated
     between the times at which the stream had reached a sequence, which is an upper bound for a
     consumer with a filter.
     """
@@ -102,6 +103,7 @@ class Ages:
         known = self._known.get((name, one.name))
         if (
             known is None
+            or known.filters != one.filters
             or known.floor != one.ack_floor.stream_seq
             or known.seq < stream.state.first_seq
             or known.holes != _holes(stream)
@@ -121,7 +123,7 @@ class Ages:
             return
         floor = one.ack_floor.stream_seq
         self._known[name, one.name] = _Known(
-            floor, stored.seq, rfc3339_ns(stored.time), now_ns, _holes(stream)
+            one.filters, floor, stored.seq, rfc3339_ns(stored.time), now_ns, _holes(stream)
         )
 
     def _interpolated(self, name: str, one: Listed, stream: Stream, now_ns: int) -> Oldest:
