@@ -75,3 +75,17 @@ async def test_a_consumer_with_another_filter_waits_for_another_message(
         stream, listed = await looked(connection, 0)
         ages.anchor("S", stream, now_ns)
         assert (await ages.oldest("S", stream, [listed], now_ns))["C"].seq == seq
+
+
+async def test_a_stream_made_again_has_another_oldest_message(connection: Connection) -> None:
+    """Of the same sequence, for a consumer of the same name at the same floor."""
+    ages, now_ns = Ages(connection), time.time_ns()
+    for _ in range(2):
+        await call(connection, "STREAM.CREATE.S", {"name": "S", "subjects": ["s.>"]})
+        config = {"name": "C", "durable_name": "C", "ack_policy": "explicit"}
+        await call(connection, "CONSUMER.CREATE.S.C", {"stream_name": "S", "config": config})
+        stream, listed = await looked(connection, 1)
+        ages.anchor("S", stream, now_ns)
+        later_ns = rfc3339_ns(stream.state.first_ts) + SECOND
+        assert (await ages.oldest("S", stream, [listed], later_ns))["C"] == (1.0, 1)
+        await call(connection, "STREAM.DELETE.S")

@@ -24,6 +24,7 @@ class Oldest(NamedTuple):
 
 
 class _Known(NamedTuple):
+    created: str
     filters: tuple[str, ...]
     floor: int
     seq: int
@@ -103,6 +104,7 @@ class Ages:
         known = self._known.get((name, one.name))
         if (
             known is None
+            or known.created != one.created
             or known.filters != one.filters
             or known.floor != one.ack_floor.stream_seq
             or known.seq < stream.state.first_seq
@@ -123,7 +125,13 @@ class Ages:
             return
         floor = one.ack_floor.stream_seq
         self._known[name, one.name] = _Known(
-            one.filters, floor, stored.seq, rfc3339_ns(stored.time), now_ns, _holes(stream)
+            one.created,
+            one.filters,
+            floor,
+            stored.seq,
+            rfc3339_ns(stored.time),
+            now_ns,
+            _holes(stream),
         )
 
     def _interpolated(self, name: str, one: Listed, stream: Stream, now_ns: int) -> Oldest:
