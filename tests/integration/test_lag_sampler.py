@@ -232,6 +232,24 @@ async def test_nothing_is_kept_of_streams_that_are_gone(connection: Connection) 
     assert lag.kept == 0
 
 
+async def test_a_failed_poll_of_nobody_in_particular_is_forgotten_once_it_succeeds(
+    server: NatsServer, connection: Connection
+) -> None:
+    """Of a stream without consumers, and of streams at all, nothing is remembered after it."""
+    await call(connection, "STREAM.CREATE.T", {"name": "T", "subjects": ["t"]})
+    lag = LagSampler(connection, [], lambda stream, consumer: (0, 0), patterns=["T*"])
+    await lag.sample(2.0)
+    server.pause()
+    try:
+        failed = {(one.stream, one.consumer) for one in await lag.sample(0.3)}
+    finally:
+        server.resume()
+    assert failed == {("T", "*"), ("*", "*")}
+    assert all(lag.history.of(*one) for one in failed)
+    assert await lag.sample(2.0) == []
+    assert not any(lag.history.of(*one) for one in failed)
+
+
 async def test_consumers_beyond_the_limit_are_counted_and_left_out(connection: Connection) -> None:
     """No more than `max_consumers` are exported, and the others are counted."""
     await reconcile(connection, TOPOLOGY)

@@ -129,7 +129,11 @@ class LagSampler:
         found = [*lost, *(sample for one in rounds for sample in one.samples)]
         samples = [self.history.add(sample) for sample in found]
         self.latest_streams = {name: one.stream for name, one in zip(names, rounds, strict=True)}
-        self.latest = {(sample.stream, sample.consumer): sample for sample in samples}
+        latest = {(sample.stream, sample.consumer): sample for sample in samples}
+        for stream, consumer in self.latest.keys() - latest.keys():
+            if consumer == ALL:
+                self.history.forget(stream, consumer)
+        self.latest = latest
         self.round_s = time.monotonic() - started
         return samples
 
