@@ -110,6 +110,18 @@ def test_faults_that_hit_nothing_make_the_run_invalid(tmp_path: Path) -> None:
     assert len(messages) == len(meant)
 
 
+def test_a_full_stream_tells_only_what_it_has_refused_itself(tmp_path: Path) -> None:
+    """Of two streams that are full at once each has its own part of the refusals."""
+    events = "\n".join(
+        f"  - {{at: 4s, do: {{fault: stream.full, stream: {stream}, for: 1s}}}}"
+        for stream in ("QIKI_RADAR_V1", "QIKI_EVENTS_V1")
+    )
+    result, _ = run(written(tmp_path, events), tmp_path / "runs")
+    assert [fault["outcome"] for fault in result["faults"]] == ["fired", "fired"]
+    hits = [int(fault["detail"].removesuffix(" messages refused")) for fault in result["faults"]]
+    assert sum(hits) == result["totals"]["refused"]
+
+
 def test_restarts_and_a_slow_registrar_lose_nothing(tmp_path: Path) -> None:
     """nats-server ends in good order and comes back while the registrar runs at a tenth."""
     file = written(

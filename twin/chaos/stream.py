@@ -28,8 +28,8 @@ class Limited(NamedTuple):
 class BreakableStream:
     """`name` is the stream's on the server. `running` is always true: a stream is no process.
 
-    `refusals` tells how many publishes of the run were refused so far, if the run publishes
-    there.
+    `refusals` tells how many publishes of the run it refused so far as it was full, if the run
+    publishes there.
     """
 
     running = True

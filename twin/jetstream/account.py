@@ -1,7 +1,7 @@
 """The publisher's books: counts, recent latencies, and the journal's records."""
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from twin.events.event import Event
 from twin.jetstream.flights import Flights, Slots
+from twin.jetstream.puback import STREAM_FULL
 from twin.verdict.journal import OUTCOME, LocalRefusal, Outcome, Rows, attempts
 
 __all__ = ["Account", "PublishCounts", "PublishJournal", "Quantiles"]
@@ -75,6 +76,8 @@ class Account:
         self.counts = PublishCounts()
         self.journal = journal
         self.latency_sum_ns = 0
+        self.overfull: Counter[int] = Counter()
+        """How many events of each source were refused because their stream was full."""
         self._flights = flights
         self._recent_ns: deque[npt.NDArray[np.int64]] = deque()
         self._recent = 0
@@ -109,6 +112,8 @@ class Account:
         rows = self._rows(slots, time.time_ns())
         rows["outcome"] = np.where(unknown, Outcome.UNKNOWN, Outcome.REFUSED)
         rows["error"] = self._flights.error[slots]
+        full = ~unknown & (rows["error"] == STREAM_FULL)
+        self.overfull.update(rows["source"][full].tolist())
         self.journal.settled(rows)
 
     def overflowed(self, offered: Rows) -> None:

@@ -4,8 +4,10 @@ from typing import NamedTuple
 
 import orjson
 
-__all__ = ["NO_STREAM", "TRANSIENT", "PubAck", "read_ack"]
+__all__ = ["NO_STREAM", "STREAM_FULL", "TRANSIENT", "PubAck", "read_ack"]
 
+STREAM_FULL = 10077
+"""err_code of a stream that is full and keeps what it has."""
 TRANSIENT = frozenset({429, 503, 10008, 10023, 10039, 10158, 10167})
 """err_codes after which another try may work: no leader, no resources, JetStream not there
 yet, the same message id in process, too many requests (also as a bare 429), nobody there (503)."""

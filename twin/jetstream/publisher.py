@@ -10,7 +10,7 @@ import contextlib
 import random
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
@@ -117,6 +117,11 @@ class Publisher:
         return replace(
             self._account.counts, in_flight=self._flights.in_flight, waiting=len(self._backlog)
         )
+
+    @property
+    def overfull(self) -> Mapping[int, int]:
+        """How many events of each source were refused because their stream was full."""
+        return self._account.overfull
 
     @property
     def latency_sum_ns(self) -> int:

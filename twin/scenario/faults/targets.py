@@ -1,13 +1,15 @@
 """What the faults of a run may act on: only what the run itself has started or made."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 from twin.chaos.messages import Injector
 from twin.chaos.stream import BreakableStream
 from twin.events.event import SourceTable
-from twin.events.subjects import covers
+from twin.events.subjects import SubjectSpace, covers
 from twin.jetstream.connection import Connection, connect
+from twin.jetstream.publisher import Publisher
 from twin.scenario.evidence.folder import RunFolder
 from twin.scenario.faults.fault_runner import INJECTOR, Victim, network_of
 from twin.scenario.language.message_actions import MessageFault
@@ -23,21 +25,32 @@ def networks(access: Access) -> dict[str, Victim]:
 
 
 def breakable_streams(
-    plan: Plan, connection: Connection, refusals: Callable[[], int]
+    plan: Plan, connection: Connection, publisher: Publisher, sources: SourceTable
 ) -> dict[str, Victim]:
-    """Return the run's own streams by their logical names; `refusals` counts its publishes."""
+    """Return the run's own streams by their logical names; each tells what it has refused."""
     found: dict[str, Victim] = {}
     for name in () if plan.shared else plan.recorded:
-        told = refusals if _publishes_into(plan, name) else None
+        [subjects] = [one.subjects for one in plan.topology.streams if one.name == name]
+        published = map(plan.space.wire, plan.predicted.by_subject)
+        ours = any(_takes(subjects, subject) for subject in published)
+        told = partial(_refusals, publisher, sources, plan.space, subjects) if ours else None
         found[name.removeprefix(plan.space.stream(""))] = BreakableStream(connection, name, told)
     return found
 
 
-def _publishes_into(plan: Plan, stream: str) -> bool:
-    """Tell whether the run itself publishes what a stream holds."""
-    [subjects] = [one.subjects for one in plan.topology.streams if one.name == stream]
-    published = map(plan.space.wire, plan.predicted.by_subject)
-    return any(covers(one, subject) for subject in published for one in subjects)
+def _refusals(
+    publisher: Publisher, sources: SourceTable, space: SubjectSpace, subjects: Sequence[str]
+) -> int:
+    """Return how many publishes a stream of these subjects has refused as it was full."""
+    return sum(
+        count
+        for source, count in publisher.overfull.items()
+        if _takes(subjects, space.wire(sources[source].subject))
+    )
+
+
+def _takes(subjects: Sequence[str], subject: str) -> bool:
+    return any(covers(one, subject) for one in subjects)
 
 
 @asynccontextmanager

@@ -138,7 +138,7 @@ class FleetLife:
         inject = injecting(self.plan, self.access, connection, self.folder, sources)
         return {
             **networks(self.access),
-            **breakable_streams(self.plan, connection, lambda: publisher.counts.refused),
+            **breakable_streams(self.plan, connection, publisher, sources),
             **self.broker.victims(),
             **await stack.enter_async_context(inject),
             **self.others,
