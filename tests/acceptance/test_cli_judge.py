@@ -85,6 +85,16 @@ def test_mistakes_of_the_user_are_explained(
     assert "Traceback" not in done.stderr
 
 
+def test_terms_that_always_hold_are_refused_in_a_file_too(run: Path, tmp_path: Path) -> None:
+    """Exit code 2 and where they are: judged by them any run would pass."""
+    file = tmp_path / "lenient.yaml"
+    file.write_text("thresholds: {events: [count>=0]}\nexpect:\n  - audit: {code: 602, min: 0}\n")
+    done = twin("judge", run, "--thresholds", file)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"{file}:1:23: count>=0 of events always holds\n" in done.stderr
+    assert f"{file}:3:29: at least 0 always holds: give 1 or more\n" in done.stderr
+
+
 def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
     """Exit code 2 for a path without a manifest."""
     done = twin("judge", tmp_path)

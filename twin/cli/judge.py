@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
-from twin.errors import UsageError
+from twin.errors import InputError, UsageError
 from twin.report.html import write_report
 from twin.report.junit import write_junit
 from twin.report.terminal import print_result
+from twin.scenario.language.foregone import check_foregone
 from twin.spec.load import load_document
 from twin.spec.parse import parse
 from twin.verdict.foregone import foregone_threshold
@@ -62,7 +63,10 @@ def _criteria(run_dir: Path, file: str, added: list[str]) -> Criteria | None:
         return None
     criteria = Manifest.load(run_dir).criteria
     if file:
-        given = parse(Criteria, load_document(file))
+        document = load_document(file)
+        given = parse(Criteria, document)
+        if problems := [*check_foregone(document, given)]:
+            raise InputError(problems)
         changes = {name: getattr(given, name) for name in given.model_fields_set}
         criteria = criteria.model_copy(update=changes)
     merged = {name: list(terms) for name, terms in criteria.thresholds.items()}

@@ -7,16 +7,16 @@ from twin.scenario.language.model import Scenario
 from twin.scenario.language.run_state import highest
 from twin.spec.yaml import Document, KeyPath
 from twin.verdict.conditions import parse_condition
-from twin.verdict.criteria import Bounds
+from twin.verdict.criteria import Bounds, Criteria
 from twin.verdict.foregone import admits_everything, foregone, foregone_threshold
 from twin.verdict.thresholds import parse_threshold
 
 __all__ = ["check_foregone", "foregone_condition"]
 
 
-def check_foregone(document: Document, scenario: Scenario) -> Iterator[Problem]:
+def check_foregone(document: Document, terms: Scenario | Criteria) -> Iterator[Problem]:
     """Yield a Problem for each threshold and each number of an expectation that is settled."""
-    for text, expressions in scenario.thresholds.items():
+    for text, expressions in terms.thresholds.items():
         for index, expression in enumerate(expressions):
             try:
                 outcome = foregone_threshold(parse_threshold(text, expression))
@@ -25,13 +25,13 @@ def check_foregone(document: Document, scenario: Scenario) -> Iterator[Problem]:
             if outcome:
                 path = ("thresholds", text, index)
                 yield document.problem(path, f"{expression} of {text} {outcome}")
-    for place, bounds in _bounds(scenario):
+    for place, bounds in _bounds(terms):
         if admits_everything(bounds):
             yield document.problem((*place, "min"), "at least 0 always holds: give 1 or more")
 
 
-def _bounds(scenario: Scenario) -> Iterator[tuple[KeyPath, Bounds]]:
-    for index, one in enumerate(scenario.expect):
+def _bounds(terms: Scenario | Criteria) -> Iterator[tuple[KeyPath, Bounds]]:
+    for index, one in enumerate(terms.expect):
         yield ("expect", index), one
         if one.audit is not None:
             yield ("expect", index, "audit"), one.audit
