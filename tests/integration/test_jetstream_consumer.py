@@ -357,6 +357,20 @@ async def test_given_up_messages_are_not_drained_but_told(
     assert [line["reason"] for line in lines if line["kind"] == "terminated"] == ["not today"]
 
 
+async def test_what_left_the_stream_is_not_terminated_whichever_way_it_is_said(
+    connection: Connection, until: Until
+) -> None:
+    """The server has two reasons for it: one as it happens, one when it checks ack floors."""
+    reasons = ("Unacknowledged message was deleted", "Message deleted by stream limits", "mine")
+    async with Advisories(connection, [ConsumerDecl("", "*", "*")]) as advisories:
+        for seq, reason in enumerate(reasons, 1):
+            body = {"stream": "S", "consumer": "c", "stream_seq": seq, "reason": reason}
+            subject = "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.S.c"
+            await connection.publish(subject, orjson.dumps(body))
+        await until(lambda: advisories.given_up("S", "c") == (0, 1))
+        assert advisories.evicted("S", "c") == 2
+
+
 async def test_what_is_remembered_of_advisories_is_bounded(
     connection: Connection, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,8 +20,8 @@ CONSUMERS = 10_000
 REMEMBERED_OF_ALL = 1_000_000
 GAPS = 1000
 KINDS = {"MAX_DELIVERIES": "exhausted", "MSG_TERMINATED": "terminated", "MSG_NAKED": "nak"}
-DELETED = "Unacknowledged message was deleted"
-"""nats-server's reason when a message left the stream while a consumer held it."""
+DELETED = frozenset({"Unacknowledged message was deleted", "Message deleted by stream limits"})
+"""nats-server's reasons when a message left the stream while a consumer held it."""
 _PREFIX = "$JS.EVENT.ADVISORY.CONSUMER"
 
 
@@ -179,7 +179,7 @@ class Advisories:
                 self.strange += 1
                 self.complete = False
                 continue
-            if kind == "terminated" and body.reason == DELETED:
+            if kind == "terminated" and body.reason in DELETED:
                 kind = "deleted"
             self._seen.add((kind, body.stream, body.consumer), body.stream_seq)
             if self._file is not None:
