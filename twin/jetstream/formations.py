@@ -22,6 +22,7 @@ Slots = npt.NDArray[np.int64]
 MOST: Final = 128
 FEWEST: Final = 8
 _FIRST_SOURCES: Final = 1024
+_MOST_DISSOLVED: Final = 10_000
 
 
 class _Formation:
@@ -63,7 +64,8 @@ class Formations:
         """False once somebody besides the streams answers: then answers cannot be counted."""
         self._streams = np.zeros(_FIRST_SOURCES, np.int64)
         self._flying: dict[int, _Formation] = {}
-        self._dissolved: set[int] = set()
+        self._dissolved: dict[int, None] = {}
+        """Lately, the oldest first: late answers to them are still understood."""
         self._repeats: set[tuple[int, int]] = set()
 
     def prove(self, sources: npt.NDArray[np.uint32], streams: Slots) -> None:
@@ -133,7 +135,9 @@ class Formations:
         if not self._flying:
             return tokens[:0]
         gone = [token for token in dict.fromkeys(tokens.tolist()) if token in self._flying]
-        self._dissolved.update(gone)
+        self._dissolved.update(dict.fromkeys(gone))
+        while len(self._dissolved) > _MOST_DISSOLVED:
+            del self._dissolved[next(iter(self._dissolved))]
         return np.concatenate([tokens[:0], *(self._flying.pop(token).slots for token in gone)])
 
     def doubt(self, sources: npt.NDArray[np.uint32]) -> None:
