@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from twin.bench import against
+from twin.errors import InfrastructureError
 
 PACKAGE = Path(against.__file__).parents[1]
 MEASURED = """
@@ -89,3 +90,14 @@ def test_a_comparison_that_is_terminated_leaves_no_checkout_behind(checkout: Pat
     assert "KeyboardInterrupt" in done.stderr
     assert not list((checkout / ".git").glob("worktrees/*"))
     assert not list(checkout.parent.glob("twin-against-*"))
+
+
+def test_a_version_that_hangs_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A turn that does not end is exit code 4 with the version's name, no internal error."""
+    (tmp_path / "twin").mkdir()
+    (tmp_path / "twin" / "__init__.py").touch()
+    (tmp_path / "twin" / "__main__.py").write_text("import time\ntime.sleep(60)\n")
+    monkeypatch.setattr(against, "TURN_S", 0.5)
+    version = against.Version("main (1234)", Path(sys.executable), tmp_path)
+    with pytest.raises(InfrastructureError, match=r"main \(1234\) has not measured"):
+        version.turn()

@@ -33,14 +33,19 @@ class Version:
     def turn(self) -> dict[str, float]:
         """Measure every piece once in a fresh process; InfrastructureError where it cannot."""
         environment = {**os.environ, "PYTHONPATH": str(self._source)}
-        done = subprocess.run(
-            [str(self._python), "-m", "twin", "bench", "pieces", "--one-turn"],
-            env=environment,
-            cwd=self._source,  # `-m` looks in the working folder before PYTHONPATH
-            capture_output=True,
-            timeout=TURN_S,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                [str(self._python), "-m", "twin", "bench", "pieces", "--one-turn"],
+                env=environment,
+                cwd=self._source,  # `-m` looks in the working folder before PYTHONPATH
+                capture_output=True,
+                timeout=TURN_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise InfrastructureError(
+                f"{self.name} has not measured its pieces in {TURN_S:g} s."
+            ) from error
         if done.returncode:
             text = done.stderr.decode(errors="replace").strip() or f"exit code {done.returncode}"
             raise InfrastructureError(f"{self.name} cannot measure its pieces: {text}")
