@@ -1,5 +1,7 @@
 """Lag samples against the counters of a real server."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -280,6 +282,35 @@ async def test_a_missing_permission_is_unknown_and_named(
     tmp_path: Path, lacking: str, consumer: str, denied: str
 ) -> None:
     """Who may not ask sees UNKNOWN and why, never nothing; who may not hear sees no counters."""
+    async with limited(tmp_path, lacking) as lag, open_sampler(lag, ["ORD*"], 0.5) as sampler:
+        [seen] = await sampler.sample(0.5)
+        registry = CollectorRegistry()
+        registry.register(LagCollector(sampler))
+        page = generate_latest(registry).decode()
+    assert f"{seen.stream}/{seen.consumer}" == consumer
+    assert "twin_lag_advisories_up 0.0" in page
+    assert "twin_consumer_exhausted_total{" not in page
+    if denied:
+        assert seen.status is Status.UNKNOWN
+        assert f"publish on {API}{denied}" in str(seen.error)
+    else:
+        assert (seen.status, seen.backlog) == (Status.OK, 2)
+        assert facts([seen])["refused"] == "unknown: the consumer advisories cannot be heard"
+
+
+async def test_a_plain_name_is_seen_by_who_may_not_list_names(tmp_path: Path) -> None:
+    """A pattern beside it that cannot be looked up hides nothing."""
+    async with (
+        limited(tmp_path, "STREAM.NAMES") as lag,
+        open_sampler(lag, ["ORDERS", "X*"], 1.0) as sampler,
+    ):
+        seen = {one.stream: one for one in await sampler.sample(1.0)}
+    assert (seen["*"].status, seen["ORDERS"].backlog) == (Status.UNKNOWN, 2)
+
+
+@asynccontextmanager
+async def limited(tmp_path: Path, lacking: str) -> AsyncIterator[BrokerOptions]:
+    """Run a server with two orders stored; yield the login of one who lacks a right there."""
     may = ", ".join(f'"{API}{one}"' for one in ("INFO", *RIGHTS) if one != lacking)
     config = f"""authorization {{ users: [{{user: admin, password: a}},
         {{user: lag, password: a, permissions: {{publish: [{may}], subscribe: ["_INBOX.>"]}}}}]}}"""
@@ -290,21 +321,7 @@ async def test_a_missing_permission_is_unknown_and_named(
         async with await connect(replace(admin, url=server.url), name="admin") as connection:
             await reconcile(connection, Topology(TOPOLOGY.streams, TOPOLOGY.consumers[:1]))
             await publish(connection, 2)
-        lag = BrokerOptions(url=server.url, user="lag", password="a")
-        async with open_sampler(lag, ["ORD*"], 0.5) as sampler:
-            [seen] = await sampler.sample(0.5)
-            registry = CollectorRegistry()
-            registry.register(LagCollector(sampler))
-            page = generate_latest(registry).decode()
-    assert f"{seen.stream}/{seen.consumer}" == consumer
-    assert "twin_lag_advisories_up 0.0" in page
-    assert "twin_consumer_exhausted_total{" not in page
-    if denied:
-        assert seen.status is Status.UNKNOWN
-        assert f"publish on {API}{denied}" in str(seen.error)
-    else:
-        assert (seen.status, seen.backlog) == (Status.OK, 2)
-        assert facts([seen])["refused"] == "unknown: the consumer advisories cannot be heard"
+        yield BrokerOptions(url=server.url, user="lag", password="a")
 
 
 async def test_a_stream_that_is_named_and_not_there_is_missing(connection: Connection) -> None:

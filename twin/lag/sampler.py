@@ -90,7 +90,7 @@ class LagSampler:
         self._max_consumers = max_consumers
         self._ages = Ages(connection)
         self._listings: dict[str, Listing] = {}
-        self._names: list[str] = []
+        self._names = sorted(one for one in self._patterns if not WILDCARDS & set(one))
         self._fixed: dict[str, list[Watched]] = {}
         self._found: dict[str, dict[str, int]] = {}
         for one in watched:
@@ -147,17 +147,18 @@ class LagSampler:
     async def _find_streams(self, timeout_s: float) -> list[ConsumerSample]:
         """Look for streams; those known already are kept where the server does not answer.
 
-        Returns a sample of any consumer of any stream if it failed.
+        It may take half of the round: the other half is for those that are known. Returns a
+        sample of any consumer of any stream if it failed.
         """
         if not self._patterns:
             return []
         now = time.time_ns()
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(timeout_s / 2):
                 self._names = await streams(self.connection, self._patterns)
         except (InfrastructureError, TimeoutError):
             self.connection.check()
-            text = self._why(f"streams cannot be found within {timeout_s:g} s", STREAM_NAMES)
+            text = self._why(f"streams cannot be found within {timeout_s / 2:g} s", STREAM_NAMES)
             return [ConsumerSample(now, ALL, ALL, ALL, error=text)]
         return []
 
