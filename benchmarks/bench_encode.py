@@ -48,7 +48,6 @@ from twin.events.encode import (
 from twin.events.event import Event
 from twin.events.ratings import PowerRating
 from twin.events.samples import FIRMWARE, NODES, SampleViews, sample_views
-from twin.scenario.evidence.facts import machine, versions
 
 FLOOR: Final = 250_000
 SIM_NS: Final = 10**9
@@ -270,8 +269,6 @@ def main() -> int:
                 for way in WAYS
             },
             began_ns=began_ns,
-            machine=machine(),
-            versions=versions(""),
             settings={"bots": options.bots, "rounds": options.rounds},
         )
         options.json.write_text(record.model_dump_json(indent=2))

@@ -26,7 +26,6 @@ import simpy
 
 from twin.bench.record import costs_document
 from twin.hardware.assembly import Hardware
-from twin.scenario.evidence.facts import machine, versions
 from twin.spec.load import load_spec
 
 LIMIT_MS: Final = 10.0
@@ -197,8 +196,6 @@ def main() -> int:
             costs,
             "ms",
             began_ns=began_ns,
-            machine=machine(),
-            versions=versions(""),
             settings=settings,
         )
         options.json.write_text(record.model_dump_json(indent=2))

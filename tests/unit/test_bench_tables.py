@@ -81,9 +81,7 @@ def test_a_table_has_every_contender_and_every_ratio_with_its_interval() -> None
 def test_figures_of_two_things_are_crossed() -> None:
     """Planes of fleets are a row a plane and a column a fleet; what was not measured is empty."""
     costs = {"radar;calm": [1.0, 3.0, 2.0], "imu;calm": [1.0], "imu;troubled": [9.0]}
-    bench = costs_document(
-        "planes", costs, "ms", began_ns=0, machine={}, versions={}, settings={"bots": 10}
-    )
+    bench = costs_document("planes", costs, "ms", began_ns=0, settings={"bots": 10})
     (sheet,) = sheets(bench)
     assert sheet.title == "Medians, ms"
     assert sheet.columns == ("", "calm", "troubled")

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from twin.bench.fields import Field, Measure, Rounds
 from twin.bench.measured import merged
 from twin.report.compare import Bench, Metric
+from twin.scenario.evidence.facts import machine, versions
 
 __all__ = ["costs_document", "rounds_document"]
 
@@ -49,16 +50,14 @@ def costs_document(
     unit: str = "us",
     *,
     began_ns: int,
-    machine: dict[str, str | int | float],
-    versions: dict[str, str],
     settings: dict[str, str | int | float],
 ) -> Bench:
-    """Return processor times by what took them, `tracker` or `tracker;calm`, all repeats kept."""
+    """Return processor times, measured here, by what took them, `tracker` or `tracker;calm`."""
     return Bench(
         name=name,
         began_ns=began_ns,
-        machine=machine,
-        versions=versions,
+        machine=machine(),
+        versions=versions(""),
         settings=settings,
         metrics={
             f"cpu{{{of}}}": Metric(unit=unit, better="lower", samples=tuple(samples))

@@ -181,8 +181,6 @@ def pieces_command(
         costs_document,
         "pieces",
         began_ns=began_ns,
-        machine=machine(),
-        versions=versions(""),
         settings={"repeats": repeats},
     )
     current = document(samples)

@@ -1,5 +1,6 @@
 """What JetStream tells about streams and consumers, as far as lag needs it: lean models."""
 
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -8,7 +9,16 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from twin.jetstream.api import ApiRefused, call, call_decoded
 from twin.jetstream.connection import Connection
 
-__all__ = ["Listed", "Listing", "Stored", "Stream", "next_message", "read_stream", "streams"]
+__all__ = [
+    "Listed",
+    "Listing",
+    "Stored",
+    "Stream",
+    "next_message",
+    "plain_names",
+    "read_stream",
+    "streams",
+]
 
 NOT_FOUND = 404
 STREAM_NOT_FOUND = 10059
@@ -106,14 +116,19 @@ class _StoredMessage(_Answer):
     message: Stored
 
 
+def plain_names(patterns: Iterable[str]) -> list[str]:
+    """Return the patterns that are names, without wildcards, sorted."""
+    return sorted({one for one in patterns if not WILDCARDS & set(one)})
+
+
 async def streams(connection: Connection, patterns: tuple[str, ...]) -> list[str]:
     """Return the names of the streams that match one of the shell patterns, sorted.
 
     Plain names are returned as they are, whether or not they exist; only wildcards ask.
     """
-    plain = {one for one in patterns if not WILDCARDS & set(one)}
-    if plain == set(patterns):
-        return sorted(plain)
+    plain = plain_names(patterns)
+    if set(plain) == set(patterns):
+        return plain
     found: list[str] = []
     while True:
         answer = _Names.model_validate_json(
@@ -122,9 +137,8 @@ async def streams(connection: Connection, patterns: tuple[str, ...]) -> list[str
         found += answer.streams or ()
         if not answer.streams or len(found) >= answer.total:
             break
-    return sorted(
-        plain | {name for name in found if any(fnmatchcase(name, one) for one in patterns)}
-    )
+    matching = {name for name in found if any(fnmatchcase(name, one) for one in patterns)}
+    return sorted(matching.union(plain))
 
 
 async def read_stream(connection: Connection, name: str) -> Stream | None:

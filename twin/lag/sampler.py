@@ -10,7 +10,7 @@ from twin.jetstream.connection import Connection
 from twin.jetstream.permits import complained
 from twin.lag.age import Ages, Oldest
 from twin.lag.history import History
-from twin.lag.listing import WILDCARDS, Listed, Listing, Stream, read_stream, streams
+from twin.lag.listing import Listed, Listing, Stream, plain_names, read_stream, streams
 from twin.lag.sample import ALL, ConsumerSample, StreamSample, Watched
 from twin.lag.status import StatusRules
 
@@ -90,7 +90,8 @@ class LagSampler:
         self._max_consumers = max_consumers
         self._ages = Ages(connection)
         self._listings: dict[str, Listing] = {}
-        self._names = sorted(one for one in self._patterns if not WILDCARDS & set(one))
+        self._named = plain_names(patterns)
+        self._names = self._named
         self._fixed: dict[str, list[Watched]] = {}
         self._found: dict[str, dict[str, int]] = {}
         for one in watched:
@@ -196,7 +197,7 @@ class LagSampler:
             self._remember(name, {}, now)
             text = f"there is no stream {name}"
             blank = self._blank(name, now)
-            if not blank and name in self._patterns and not WILDCARDS & set(name):
+            if not blank and name in self._named:
                 blank = [ConsumerSample(now, ALL, name, ALL)]
             gone = [one._replace(error=text, missing=True) for one in blank]
             return _Round(gone, None)
