@@ -9,6 +9,7 @@ from pathlib import Path
 
 from twin.errors import ProcessFailed
 from twin.processes import ChildProcess, tail
+from twin.scenario.processes.own_process import OwnProcess
 
 __all__ = ["RegistrarProcess"]
 
@@ -17,7 +18,7 @@ POLL_S = 0.02
 DEFAULT_COMMAND = (sys.executable, "-m", "twin", "registrar", "serve")
 
 
-class RegistrarProcess:
+class RegistrarProcess(OwnProcess):
     """Starts `command` (by default our own registrar) and knows how it ended.
 
     `arguments` follow the command; secrets belong into `env`. Ready means that the process
@@ -32,13 +33,12 @@ class RegistrarProcess:
         announce: Path,
         command: Sequence[str] = DEFAULT_COMMAND,
     ) -> None:
+        super().__init__()
         self._argv = [*command, *arguments]
         self._env = dict(env)
         self._log = log
         self._announce = announce
-        self._child: ChildProcess | None = None
         self.http = ""
-        self.stopped_on_purpose = False
 
     async def start(self) -> None:
         """Start the process and return once it consumes; raises ProcessFailed with its log."""
@@ -59,11 +59,6 @@ class RegistrarProcess:
             raise ProcessFailed(self._story(f"announced what is no address: {error}")) from error
 
     @property
-    def running(self) -> bool:
-        """Whether there is a process now."""
-        return self._child is not None and self._child.returncode is None
-
-    @property
     def pid(self) -> int:
         """The process id of the registrar, running or last run; 0 before the first start."""
         return self._child.pid if self._child else 0
@@ -72,23 +67,6 @@ class RegistrarProcess:
     def returncode(self) -> int | None:
         """The exit code, None while the process runs."""
         return self._child.returncode if self._child else None
-
-    async def kill(self) -> None:
-        """End the process with SIGKILL and return once it is gone."""
-        self.stopped_on_purpose = True
-        if self._child:
-            self._child.kill()
-            await self._child.wait()
-
-    def pause(self) -> None:
-        """Stop the process where it is."""
-        if self._child:
-            self._child.pause()
-
-    def resume(self) -> None:
-        """Let a paused process go on."""
-        if self._child:
-            self._child.resume()
 
     async def stop(self) -> int | None:
         """Ask the process to drain and end; return the exit code that it had or got."""

@@ -14,6 +14,7 @@ from twin.errors import InfrastructureError, ProcessFailed
 from twin.processes import ChildProcess, tail
 from twin.scenario.language.outside import Ready, Service
 from twin.scenario.language.values import NS_PER_S
+from twin.scenario.processes.own_process import OwnProcess
 from twin.verdict.manifest import ServiceFacts
 
 __all__ = ["ServiceProcess"]
@@ -24,7 +25,7 @@ Exists = Callable[[str], Awaitable[bool]]
 """Tells whether a consumer STREAM/DURABLE is there."""
 
 
-class ServiceProcess:
+class ServiceProcess(OwnProcess):
     """Runs what a scenario's `services` says, with its output in `log`.
 
     `cwd` is the scenario's folder. `exists` asks the broker for a consumer.
@@ -40,16 +41,15 @@ class ServiceProcess:
         cwd: Path,
         exists: Exists,
     ) -> None:
+        super().__init__()
         program, *arguments = service.command
         self._argv = [sys.executable if program == "python" else program, *arguments]
         self._service = service
         self._env = {**env, **service.env}
         self._log, self._cwd = log, cwd
         self._exists = exists
-        self._child: ChildProcess | None = None
         self._bad_end: int | None = None
         self.name = name
-        self.stopped_on_purpose = False
 
     async def start(self) -> None:
         """Start it and return once it is ready; ProcessFailed with the end of its log if not."""
@@ -70,28 +70,6 @@ class ServiceProcess:
         except TimeoutError:
             limit = f"{ready.within / NS_PER_S:g} s"
             raise ProcessFailed(self._story(f"was not ready within {limit}")) from None
-
-    @property
-    def running(self) -> bool:
-        """Whether there is a process now."""
-        return self._child is not None and self._child.returncode is None
-
-    async def kill(self) -> None:
-        """End it with SIGKILL and return once it is gone."""
-        self.stopped_on_purpose = True
-        if self._child:
-            self._child.kill()
-            await self._child.wait()
-
-    def pause(self) -> None:
-        """Stop it where it is."""
-        if self._child:
-            self._child.pause()
-
-    def resume(self) -> None:
-        """Let it go on."""
-        if self._child:
-            self._child.resume()
 
     async def end(self) -> None:
         """Ask it to end, as the scenario says, and return once it is gone."""
