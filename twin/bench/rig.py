@@ -36,14 +36,6 @@ SUBJECTS = "bench.>"
 SOURCES = 2000
 PAYLOAD_BYTES = 256
 _DECL = StreamDecl(STREAM, (SUBJECTS,), max_bytes=-1, duplicate_window_s=120)
-_CE = {
-    "ce-specversion": "1.0",
-    "ce-type": "qiki.telemetry.v1.Snapshot",
-    "ce-source": "urn:twin:benchmark:bot-0001",
-    "ce-subject": "power",
-    "ce-time": "2026-01-01T00:00:00.000Z",
-    "ce-datacontenttype": "application/json",
-}
 
 
 @dataclass(slots=True)
@@ -149,9 +141,27 @@ def payload(size: int = PAYLOAD_BYTES) -> bytes:
 
 
 def header_fields(run: str, number: int) -> dict[str, str]:
-    """Return seven CloudEvents headers and the message id of one event."""
-    name = f"bot-{number % SOURCES}/bench/{number // SOURCES + 1}"
-    return {**_CE, "ce-id": name, "Nats-Msg-Id": f"{run}/{name}"}
+    """Return seven CloudEvents headers and the message id of one event: its own time and bot."""
+    bot = number % SOURCES
+    name = f"bot-{bot}/bench/{number // SOURCES + 1}"
+    return {
+        "ce-specversion": "1.0",
+        "ce-type": "qiki.telemetry.v1.Snapshot",
+        "ce-source": f"urn:twin:benchmark:bot-{bot:04d}",
+        "ce-subject": "power",
+        "ce-time": _time(number),
+        "ce-datacontenttype": "application/json",
+        "ce-id": name,
+        "Nats-Msg-Id": f"{run}/{name}",
+    }
+
+
+def _time(number: int) -> str:
+    """Return the moment of an event, a thousand of them a second: no two of a turn are alike."""
+    seconds, ms = divmod(number, 1000)
+    minutes, second = divmod(seconds, 60)
+    hour, minute = divmod(minutes, 60)
+    return f"2026-01-01T{hour % 24:02d}:{minute:02d}:{second:02d}.{ms:03d}Z"
 
 
 def block(run: str, number: int) -> bytes:

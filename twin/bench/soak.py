@@ -229,7 +229,7 @@ async def _publish(
 
 def _event(number: int) -> Event:
     source, seq = number % SOURCES, number // SOURCES + 1
-    fields = header_fields(RUN, 0) | {
+    fields = header_fields(RUN, number) | {
         "ce-id": f"bot-{source}/soak.v1.load/{seq}",
         "ce-source": f"urn:twin:{RUN}:bot-{source}",
         "Nats-Msg-Id": f"{RUN}/bot-{source}/soak.v1.load/{seq}",
