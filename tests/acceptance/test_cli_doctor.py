@@ -6,17 +6,24 @@ import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from twin.cli.main import app
+from twin.configs.topology import spec_topology
+from twin.errors import UsageError
 from twin.events.topology import ConsumerDecl, StreamDecl, Topology
-from twin.jetstream.api import consumer_info, stream_info
+from twin.jetstream.api import call, consumer_info, stream_info
 from twin.jetstream.connection import BrokerOptions, Connection, connect
+from twin.jetstream.consumer import PullConsumer
 from twin.jetstream.reconcile import reconcile
 from twin.jetstream.server import NatsServer, find_nats_server
+from twin.jetstream.wire import Delivery
+from twin.spec.load import load_spec
 
 TWIN = Path(sys.executable).with_name("twin")
 SCENARIO = """\
@@ -29,6 +36,21 @@ events:
   - {at: 1s, do: {fault: consumer.pause, consumer: reader, for: 500ms}}
 guarantees: {lost: 0, duplicates: 0}
 """
+SHARED = """\
+schema_version: 1
+name: theirs
+fleet: {crew: {count: 2}}
+phases: [{name: all, duration: 2s}]
+external: [registrar]
+observers: {archive: {stream: THEIR_ARCHIVE, key: id}}
+watch: {reader: {stream: THEIR_EVENTS, durable: theirs, ack_latency: true}}
+guarantees: {lost: 0, duplicates: 0}
+"""
+ALLOWED = (
+    *("--allow-subjects", "qiki.>", "--max-messages", "100000"),
+    *("--max-bytes", "100M", "--max-rate", "1000"),
+)
+NOTHING = 'permissions: {publish: "nothing", subscribe: "nothing"}'
 FULL = BrokerOptions(user="full", password="full-secret")
 
 
@@ -93,8 +115,7 @@ async def test_the_snippet_makes_it_green_and_a_run_pass_and_the_registrar_recor
     tmp_path: Path,
 ) -> None:
     """A user without rights is told all that is missing; pasted, nothing is, and a run passes."""
-    nothing = 'permissions: {publish: "nothing", subscribe: "nothing"}'
-    async with serving(tmp_path, users(poor=nothing)) as server:
+    async with serving(tmp_path, users(poor=NOTHING)) as server:
         code, before = examined(server, "poor")
     assert code == 1
     assert len(missing(before)) == len(before["permissions"]) > 70
@@ -203,7 +224,7 @@ async def test_a_domain_and_an_inbox_prefix_are_in_the_permissions(tmp_path: Pat
     jetstream = f'jetstream {{ store_dir: "{tmp_path / "js"}", domain: hub }}'
     folder = tmp_path / "nats" / "context"
     folder.mkdir(parents=True)
-    snippet = 'permissions: {publish: "nothing", subscribe: "nothing"}'
+    snippet = NOTHING
     for attempt, exit_code in enumerate((1, 0)):
         place = tmp_path / f"server{attempt}"
         place.mkdir()
@@ -254,6 +275,111 @@ async def test_what_is_in_the_way_is_shown(tmp_path: Path) -> None:
         assert "overlaps the stream THEIRS" in json.dumps(document)
         code, _ = examined(server, "full", "--prefix", "lab.one")
         assert code == 0
+
+
+async def make_theirs(there: Connection) -> None:
+    """Make streams and a consumer of somebody else, on the platform's own subjects."""
+    streams = {
+        "THEIR_EVENTS": ["qiki.events.v1.>"],
+        "THEIR_REST": ["qiki.radar.>", "qiki.telemetry"],
+    }
+    for name, subjects in streams.items():
+        await call(there, f"STREAM.CREATE.{name}", {"name": name, "subjects": subjects})
+    archive = {"name": "THEIR_ARCHIVE", "sources": [{"name": name} for name in streams]}
+    await call(there, "STREAM.CREATE.THEIR_ARCHIVE", archive)
+    durable = {"durable_name": "theirs", "ack_policy": "explicit"}
+    body = {"stream_name": "THEIR_EVENTS", "config": durable}
+    await call(there, "CONSUMER.CREATE.THEIR_EVENTS.theirs", body)
+
+
+async def test_a_shared_run_passes_with_what_was_missing(tmp_path: Path) -> None:
+    """Who may look streams up is told their names, who may not gets `*`; a run needs no more.
+
+    Trying is heard by nobody on these subjects, and stored nowhere.
+    """
+    (tmp_path / "theirs.yaml").write_text(SHARED)
+    shared = ("--shared", str(tmp_path / "theirs.yaml"), *ALLOWED)
+    heard: list[Delivery] = []
+    async with serving(tmp_path, users(poor=NOTHING)) as server:
+        options = BrokerOptions.resolve(login(server, "full"))
+        async with await connect(options, name="t") as there:
+            await make_theirs(there)
+            await there.subscribe("qiki.>", heard.extend)
+            await there.flush()
+            code, poor = await asyncio.to_thread(examined, server, "poor", *shared)
+            assert (code, len(missing(poor))) == (1, len(poor["permissions"]))
+            code, full = await asyncio.to_thread(examined, server, "full", *shared)
+            assert (code, set(states(full).values())) == (0, {"ok"}), full
+            await there.flush()
+            infos = [await stream_info(there, name) for name in ("THEIR_EVENTS", "THEIR_REST")]
+            assert (heard, [info.state.messages for info in infos if info]) == ([], [0, 0])
+    assert '"$JS.API.STREAM.INFO.*"  # missing' in poor["snippet"]
+    named = permissions([(one["action"], one["subject"]) for one in full["permissions"]])
+    assert ".STREAM.INFO.*" not in named
+    async with serving(tmp_path, users(any=poor["snippet"], named=named)) as server:
+        for user in ("any", "named"):
+            code, document = examined(server, user, *shared)
+            assert (code, set(states(document).values())) == (0, {"ok"}), document
+        run = ("run", "theirs.yaml", "--nats", login(server, "named"), "--shared", *ALLOWED)
+        options = BrokerOptions.resolve(login(server, "full"))
+        async with await connect(options, name="t") as there, reading(there):
+            done = await asyncio.to_thread(twin, *run, cwd=tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@asynccontextmanager
+async def reading(there: Connection) -> AsyncIterator[None]:
+    """Meanwhile read and acknowledge as their service does."""
+
+    async def read() -> None:
+        async with PullConsumer(there, "THEIR_EVENTS", "theirs") as consumer:
+            while True:
+                consumer.ack(await consumer.next_batch(1.0))
+
+    task = asyncio.create_task(read())
+    yield
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+async def test_a_shared_run_that_cannot_be_is_told(tmp_path: Path) -> None:
+    """A subject without a stream is a red line; options that do not fit are exit code 2."""
+    (tmp_path / "theirs.yaml").write_text(SHARED)
+    shared = ("--shared", str(tmp_path / "theirs.yaml"))
+    async with serving(tmp_path, users()) as server:
+        code, document = examined(server, "full", *shared, *ALLOWED)
+        assert (code, states(document)["streams"]) == (1, "FAIL")
+        assert "No stream on the server stores qiki.telemetry" in json.dumps(document)
+    for bad, said in (
+        ((), "--shared needs --allow-subjects, --max-messages, --max-bytes, --max-rate"),
+        ((*ALLOWED, "--prefix", "lab"), "--prefix does not go with --shared"),
+        ((*ALLOWED, "--max-messages", "5"), "--max-messages 5: the scenario needs"),
+    ):
+        done = CliRunner().invoke(app, ["doctor", *shared, *bad])
+        assert isinstance(done.exception, UsageError)
+        assert said in str(done.exception)
+
+
+async def test_smoke_is_green_with_what_was_missing(tmp_path: Path) -> None:
+    """The snippet of --smoke has what `twin smoke --name smoke` needs, that of runs has not."""
+    async with serving(tmp_path, users(poor=NOTHING)) as server:
+        options = BrokerOptions.resolve(login(server, "full"))
+        async with await connect(options, name="t") as there:
+            await reconcile(there, spec_topology(load_spec("builtin:BotSpec")))
+        _, without = examined(server, "poor")
+        code, document = examined(server, "poor", "--smoke")
+        assert (code, states(document)["may-smoke"]) == (1, "FAIL")
+    pasted = users(poor=document["snippet"], less=without["snippet"])
+    async with serving(tmp_path, pasted) as server:
+        code, document = examined(server, "less", "--smoke")
+        assert [name for name, state in states(document).items() if state == "FAIL"] == [
+            "may-smoke"
+        ]
+        code, document = examined(server, "poor", "--smoke")
+        assert (code, set(states(document).values())) == (0, {"ok"}), document
+        done = twin("smoke", "--nats", login(server, "poor"), "--name", "smoke")
+        assert done.returncode == 0, done.stdout
 
 
 @pytest.fixture

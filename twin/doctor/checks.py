@@ -4,7 +4,7 @@ from functools import partial
 from typing import Final
 
 from twin.doctor.needs import Group
-from twin.doctor.patient import LEAST_BYTES, Patient
+from twin.doctor.patient import LEAST_BYTES, OwnPatient, Patient
 from twin.events.topology import ConsumerDecl, Topology
 from twin.jetstream.allowance import Tier, account_of
 from twin.jetstream.api import stream_info
@@ -14,7 +14,7 @@ from twin.jetstream.reconcile import drift, reconcile, remove_streams
 from twin.smoke.check import Broken, Check
 from twin.smoke.site import publish
 
-__all__ = ["CHECKS"]
+__all__ = ["CHECKS", "SMOKE", "may", "server"]
 
 MIN_VERSION = (2, 10)
 LEAST_PAYLOAD = 64 * 1024
@@ -48,7 +48,12 @@ async def permitted(group: Group, patient: Patient) -> str:
     return f"{len(wanted)} permitted"
 
 
-async def jetstream(patient: Patient) -> str:
+def may(*groups: tuple[Group, str]) -> list[Check[Patient]]:
+    """Return the checks of what is permitted, by group and title."""
+    return [Check(f"may-{group}", title, partial(permitted, group)) for group, title in groups]
+
+
+async def jetstream(patient: OwnPatient) -> str:
     """JetStream is on for this account, and has room for the streams of a run."""
     try:
         account = await account_of(patient.connection)
@@ -90,7 +95,7 @@ def _tight(account: Tier, new: int) -> list[str]:
     ]
 
 
-async def streams(patient: Patient) -> str:
+async def streams(patient: OwnPatient) -> str:
     """The streams of a run are there or can be made: nothing of somebody else is in the way."""
     changes, conflicts = await drift(patient.connection, patient.topology)
     if conflicts:
@@ -107,7 +112,7 @@ _TOLD = {
 }
 
 
-async def round_trip(patient: Patient) -> str:
+async def round_trip(patient: OwnPatient) -> str:
     """What is published is stored once, read from a durable and acknowledged."""
     connection, own = patient.connection, patient.own
     await remove_streams(connection, [own.name])
@@ -134,19 +139,16 @@ async def round_trip(patient: Patient) -> str:
 _ASKING = ("may-replies", "may-api", "may-streams")
 _ALLOWED = (*_ASKING, "may-consumers", "may-messages")
 
-CHECKS: Final[tuple[Check[Patient], ...]] = (
+CHECKS: Final[tuple[Check[OwnPatient], ...]] = (
     Check("server", "The server is recent, and takes messages as large as a bot's", server),
-    *(
-        Check(f"may-{group}", title, partial(permitted, group))
-        for group, title in (
-            (Group.REPLIES, "Answers may be heard"),
-            (Group.API, "JetStream may be asked"),
-            (Group.STREAMS, "Streams may be made"),
-            (Group.CONSUMERS, "Consumers may be made, read and acknowledged"),
-            (Group.MESSAGES, "Messages may be published and heard"),
-            (Group.ADVISORIES, "Advisories may be heard"),
-            (Group.FAULTS, "Faults of streams and consumers may be injected"),
-        )
+    *may(
+        (Group.REPLIES, "Answers may be heard"),
+        (Group.API, "JetStream may be asked"),
+        (Group.STREAMS, "Streams may be made"),
+        (Group.CONSUMERS, "Consumers may be made, read and acknowledged"),
+        (Group.MESSAGES, "Messages may be published and heard"),
+        (Group.ADVISORIES, "Advisories may be heard"),
+        (Group.FAULTS, "Faults of streams and consumers may be injected"),
     ),
     Check("jetstream", "JetStream is on, with room", jetstream, _ASKING),
     Check("streams", "Nothing is in the way of a run's streams", streams, ("jetstream", *_ASKING)),
@@ -154,3 +156,5 @@ CHECKS: Final[tuple[Check[Patient], ...]] = (
         "round-trip", "Publish, store, read and acknowledge", round_trip, ("jetstream", *_ALLOWED)
     ),
 )
+SMOKE: Final[Check[Patient]] = may((Group.SMOKE, "What `twin smoke --name smoke` does"))[0]
+"""Only where that was asked for."""

@@ -1,9 +1,11 @@
 """A server as one login sees it, and what is going to be done there."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from twin.configs.topology import space_of, with_custom
-from twin.doctor.needs import Need, missing_needs, needs
+from twin.configs.roles import PROBE_NAME, roles
+from twin.configs.topology import space_of, spec_topology, with_custom
+from twin.doctor.needs import Need, missing_needs, needs, to_smoke
 from twin.events.streams import build_topology
 from twin.events.subjects import SubjectSpace
 from twin.events.topology import StreamDecl, Topology
@@ -11,7 +13,7 @@ from twin.jetstream.connection import Connection
 from twin.registrar.anchor import with_anchors
 from twin.spec.bot import BotSpec
 
-__all__ = ["LEAST_BYTES", "Patient", "examine"]
+__all__ = ["LEAST_BYTES", "OwnPatient", "Patient", "examine", "smoking"]
 
 LEAST_BYTES = 64 * 1024 * 1024
 """What a run reserves for each of its streams, at least."""
@@ -19,21 +21,31 @@ LEAST_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """What the checks look at: `topology` is what runs under the prefix make, on the wire.
-
-    `own` is a stream that the checks may make and delete; `missing` are the needs that the
-    server does not permit.
-    """
+    """A server as a login sees it; `missing` are the needs that are not permitted."""
 
     connection: Connection
-    topology: Topology
-    own: StreamDecl
     wanted: tuple[Need, ...]
     missing: tuple[Need, ...]
 
 
-async def examine(connection: Connection, spec: BotSpec, prefix: str, token: str) -> Patient:
-    """Find out what is permitted; `token` names what does not exist."""
+@dataclass(frozen=True, slots=True)
+class OwnPatient(Patient):
+    """What the checks look at: `topology` is what runs under the prefix make, on the wire.
+
+    `own` is a stream that the checks may make and delete.
+    """
+
+    topology: Topology
+    own: StreamDecl
+
+
+async def examine(
+    connection: Connection, spec: BotSpec, prefix: str, token: str, *, smoke: bool = False
+) -> OwnPatient:
+    """Find out what runs under a prefix may do; `token` names what does not exist.
+
+    `smoke` adds what the checks of `twin smoke --name smoke` need.
+    """
     space = SubjectSpace(space_of(spec).layout, prefix)
     base = build_topology(space, max_bytes=LEAST_BYTES)
     streams = (*base.streams, *with_custom(base, spec).streams)
@@ -44,6 +56,16 @@ async def examine(connection: Connection, spec: BotSpec, prefix: str, token: str
     anchors = with_anchors(Topology((), ())).on_wire(space)
     names += [stream.name for stream in anchors.streams]
     wanted = needs(options.api, options.inbox_prefix, prefix, names)
-    missing = await missing_needs(connection, wanted, prefix, token)
+    if smoke:
+        wanted += smoking(spec, options.api, wanted)
+    missing = await missing_needs(connection, wanted, token)
     wanted = tuple(dict.fromkeys((*wanted, *missing)))
-    return Patient(connection, Topology(wire.streams[:-1], ()), wire.streams[-1], wanted, missing)
+    return OwnPatient(
+        connection, wanted, missing, Topology(wire.streams[:-1], ()), wire.streams[-1]
+    )
+
+
+def smoking(spec: BotSpec, api: str, beside: Sequence[Need]) -> tuple[Need, ...]:
+    """Return what the checks of `twin smoke --name smoke` need `beside` the rest."""
+    known = {role.user: role for role in roles(spec, spec_topology(spec))}
+    return to_smoke(known[PROBE_NAME], api, beside)

@@ -6,11 +6,15 @@ from twin.jetstream.connection import Connection
 from twin.jetstream.link import complained
 from twin.jetstream.wire import Publication
 
-__all__ = ["NO_REQUEST", "complained", "concrete", "refusals"]
+__all__ = ["NOBODY", "NO_REQUEST", "complained", "concrete", "refusals"]
 
 NO_REQUEST = b'{"?'
 """Broken JSON: JetStream refuses it as the body of any request (it would ignore plain text in
 some, and purge), and takes it for no acknowledgement."""
+
+NOBODY = (b"_R_.twin", b"NATS/1.0\r\nNats-Expected-Stream: none-of-them\r\n\r\n", b"")
+"""Reply, headers and payload of what reaches nobody: once permissions were looked at, a server
+throws away what names a reply subject of its own; and no stream stores what expects another."""
 
 
 async def refusals(

@@ -12,6 +12,7 @@ from twin.errors import TwinError
 __all__ = ["Broken", "Check", "Finding", "NotChecked", "State", "run_checks"]
 
 S = TypeVar("S")
+S_contra = TypeVar("S_contra", contravariant=True)
 TIMEOUT_S = 10.0
 
 
@@ -37,7 +38,7 @@ class NotChecked(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Check(Generic[S]):
+class Check(Generic[S_contra]):
     """One property of a deployment. `of` are checks whose failure leaves this one unjudged.
 
     `look` returns what was found, raises Broken, or NotChecked.
@@ -45,7 +46,7 @@ class Check(Generic[S]):
 
     name: str
     title: str
-    look: Callable[[S], Awaitable[str]]
+    look: Callable[[S_contra], Awaitable[str]]
     of: tuple[str, ...] = ()
     remedy: str = "see the message of the error"
 

@@ -80,15 +80,20 @@ class Hearing:
             if other is not None:
                 self._asks.append(_Ask(number, "other", self._wire(other), dict(one.given), others))
 
+    @property
+    def patterns(self) -> list[str]:
+        """The subjects and patterns of interest, as the broker sees them."""
+        return sorted({ask.pattern for ask in self._asks})
+
     async def start(self) -> None:
         """Hear from now on what no stream captures, and remember where the streams begin."""
         captured: list[str] = []
-        for stream in await self._streams():
+        for stream in await self.streams():
             info = await stream_info(self.connection, stream)
             if info is not None:
                 self._first[stream] = info.state.last_seq + 1
                 captured += info.config.subjects
-        for pattern in sorted({ask.pattern for ask in self._asks}):
+        for pattern in self.patterns:
             if not any(covers(one, pattern) for one in captured):
                 hear = partial(self._hear, pattern)
                 self._subscriptions.append(await self.connection.subscribe(pattern, hear))
@@ -111,7 +116,7 @@ class Hearing:
         rows: list[Row] = []
         why = ""
         try:
-            for stream in await self._streams():
+            for stream in await self.streams():
                 info = await stream_info(self.connection, stream)
                 if info is None:
                     continue
@@ -137,10 +142,10 @@ class Hearing:
             for row in rows:
                 _line(file, row)
 
-    async def _streams(self) -> list[str]:
+    async def streams(self) -> list[str]:
         """Return every stream that captures a subject of interest."""
         found: dict[str, None] = {}
-        for pattern in sorted({ask.pattern for ask in self._asks}):
+        for pattern in self.patterns:
             found |= dict.fromkeys(await streams_on(self.connection, pattern))
         return list(found)
 
