@@ -1,9 +1,11 @@
 """Every way to log in, both ways: let in with the right login, kept out with any other."""
 
 import json
+import os
 import re
+import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +20,7 @@ from twin.jetstream.consumer import PullConsumer
 from twin.jetstream.reconcile import reconcile
 from twin.jetstream.server import NatsServer
 
+Until = Callable[..., Awaitable[None]]
 TOPOLOGY = Topology((StreamDecl("TRIP", ("trip",)),), (ConsumerDecl("reader", "TRIP", "reader"),))
 
 
@@ -120,6 +123,64 @@ async def test_a_reconnect_logs_in_again(tmp_path: Path) -> None:
         await server.start()
         await connection.wait_up(10)
         assert (await connection.request("$JS.API.INFO"))[3].startswith(b"{")
+
+
+@pytest.mark.parametrize("left", ["", "garbage", "seed"])
+async def test_credentials_that_break_are_told_and_mended(tmp_path: Path, left: str) -> None:
+    """While a file holds no login, calls say so and name it; once it does, we are let in again."""
+    ours = Operator()
+    file, probe = ours.creds(tmp_path / "mine.creds"), ours.creds(tmp_path / "probe.creds")
+    good = file.read_text()
+    async with (
+        serving(tmp_path / "a", ours.config, BrokerOptions(creds=probe)) as server,
+        await connect(BrokerOptions(server.url, creds=file), name="test") as connection,
+    ):
+        file.write_text(good.partition("\n\n")[2] if left == "seed" else left)
+        await server.kill()
+        await server.start()
+        with pytest.raises(BrokerUnreachable) as told:
+            await connection.request("$JS.API.INFO", timeout_s=1)
+        assert f"{file} holds no NATS credentials" in str(told.value)
+        file.write_text(good)
+        await connection.wait_up(5)
+        assert (await connection.request("$JS.API.INFO"))[3].startswith(b"{")
+
+
+async def test_an_nkey_is_read_once(tmp_path: Path) -> None:
+    """A reconnect is made with the key that the first connect had, whatever became of its file."""
+    mine = Key.make("user")
+    file, probe = write_nkey(tmp_path / "a.nk", mine.seed), write_nkey(tmp_path / "b.nk", mine.seed)
+    config = f"authorization {{ users: [{{nkey: {mine.public}}}] }}"
+    async with (
+        serving(tmp_path / "a", config, BrokerOptions(nkey=probe)) as server,
+        await connect(BrokerOptions(server.url, nkey=file), name="test") as connection,
+    ):
+        file.write_text("garbage")
+        await server.kill()
+        await server.start()
+        await connection.wait_up(5)
+        assert (await connection.request("$JS.API.INFO"))[3].startswith(b"{")
+
+
+async def test_a_revoked_user_is_told_and_let_in_again(tmp_path: Path, until: Until) -> None:
+    """After a reload without our user, calls name the violation; after one with it, we are back."""
+    bob = "authorization { users: [{user: bob, password: b0b} ANN] }"
+    ann = bob.replace("ANN", ", {user: ann, password: s3cret}")
+    mine = BrokerOptions(user="ann", password="s3cret")
+    async with serving(tmp_path / "a", ann, mine) as server:
+        config = server.folder / "nats-server.conf"
+        text = config.read_text()
+        async with await connect(replace(mine, url=server.url), name="test") as connection:
+            config.write_text(text.replace(ann, bob.replace("ANN", "")))
+            os.kill(server.pid, signal.SIGHUP)
+            await until(lambda: not connection.up)
+            with pytest.raises(BrokerUnreachable, match="Authorization Violation") as told:
+                await connection.wait_up(1)
+            assert "s3cret" not in str(told.value)
+            config.write_text(text)
+            os.kill(server.pid, signal.SIGHUP)
+            await connection.wait_up(10)
+            assert (await connection.request("$JS.API.INFO"))[3].startswith(b"{")
 
 
 async def test_tls_and_mutual_tls(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from nats.aio.client import Client
 
 from twin.errors import BrokerUnreachable, UsageError
 from twin.jetstream import fastpath
+from twin.jetstream.logins import BadLogin, CredentialsFile, read_creds, read_nkey
 from twin.jetstream.options import BrokerOptions
 from twin.jetstream.wire import PublicWire, Wire
 
@@ -22,8 +23,10 @@ RECONNECT_WAIT_S = 0.25
 PING_INTERVAL_S = 2
 PINGS_OUTSTANDING = 2
 SILENCE_S = 15.0
+REFUSED = "Authorization Violation"
 _EVENTS_KEPT = 10_000
 _CLOSE_S = 1.0
+_LOOK_S = 1.0
 
 WireChoice = Literal["auto", "fast", "public"]
 
@@ -72,7 +75,9 @@ class Link:
         self._given_up = asyncio.Event()
         self._closing = False
         self._dialled = False
+        self._dialling = False
         self._refusals_left: int | None = None
+        self._why_down = ""
         self._last_sign = time.monotonic()
         self._keeper: asyncio.Task[None] | None = None
 
@@ -116,10 +121,10 @@ class Link:
         self._fall("closed")
 
     def unreachable(self, reason: str) -> BrokerUnreachable:
-        """Return the error to raise, without secrets."""
-        return BrokerUnreachable(
-            self.options.redact(f"No NATS server answers at {self.options.shown}: {reason}")
-        )
+        """Return the error to raise, without secrets, with what was told last if it is down."""
+        why = f" ({self._why_down})" if self._why_down and self._why_down not in reason else ""
+        text = f"No NATS server answers at {self.options.shown}: {reason}{why}"
+        return BrokerUnreachable(self.options.redact(text))
 
     def note(self, kind: str, detail: str = "") -> None:
         """Log an event."""
@@ -127,11 +132,13 @@ class Link:
 
     async def _dial(self, refusals: int | None) -> None:
         options = self.options
-        options.check_credentials()
+        if options.creds:
+            read_creds(options.creds)
+        seed = read_nkey(options.nkey) if options.nkey else None
         tls = options.ssl_context()
         self.client = client = Client()
         self._refusals_left = refusals
-        self._dialled = True
+        self._dialled = self._dialling = True
         try:
             await client.connect(
                 options.servers,
@@ -152,12 +159,14 @@ class Link:
                 user=options.user or None,
                 password=options.password or None,
                 token=options.token or None,
-                user_credentials=options.creds,
-                nkeys_seed=str(options.nkey) if options.nkey else None,
+                user_credentials=CredentialsFile(options.creds) if options.creds else None,
+                nkeys_seed_str=seed,
                 inbox_prefix=options.inbox_prefix,
             )
         except nats.errors.Error as error:
             raise self.unreachable(describe(error)) from error
+        finally:
+            self._dialling = False
         self._refusals_left = None
         self.wire = self._choose_wire(client)
         await self._renew(self.wire)
@@ -175,14 +184,24 @@ class Link:
         """Replace the client when it gave up for good or shows no sign of life."""
         while True:
             try:
-                async with asyncio.timeout(1.0):
+                async with asyncio.timeout(_LOOK_S):
                     await self._given_up.wait()
             except TimeoutError:
                 if self.up or time.monotonic() - self._last_sign < SILENCE_S:
                     continue
             await self._discard_client()
             self._given_up.clear()
-            await self._dial(None)
+            await self._dial_again()
+
+    async def _dial_again(self) -> None:
+        """Connect anew; a file of a login that is broken now may be whole again in a second."""
+        while True:
+            try:
+                return await self._dial(None)
+            except UsageError as error:
+                self._note_failure(str(error))
+                self._failed(str(error))
+                await asyncio.sleep(_LOOK_S)
 
     async def _discard_client(self) -> None:
         if self.wire is not None:
@@ -199,6 +218,7 @@ class Link:
     def _rise(self, kind: str) -> None:
         self.note(kind, self.options.shown)
         self._last_sign = time.monotonic()
+        self._why_down = ""
         self._up.set()
         self._changed(True)
 
@@ -214,16 +234,24 @@ class Link:
             self.wire.reset()
         self._changed(False)
 
+    def _note_failure(self, text: str) -> None:
+        """Log an error; while the link is down, it is why."""
+        self.note("error", text)
+        if not self._up.is_set():
+            self._why_down = text
+
     def _on_local_error(self, error: Exception) -> None:
         self.note("error", describe(error))
 
     async def _on_error(self, error: Exception) -> None:
         self._last_sign = time.monotonic()
-        self.note("error", describe(error))
+        self._note_failure(describe(error))
         if self._refusals_left is not None:
             self._refusals_left -= 1
             if self._refusals_left <= 0:
                 raise self.unreachable(describe(error))  # the first connect, which nobody awaits
+        if not self._dialling and (isinstance(error, BadLogin) or REFUSED in str(error)):
+            self._given_up.set()  # nats-py would leave a socket open with each further try
         self._failed(describe(error))
 
     async def _on_disconnected(self) -> None:

@@ -12,7 +12,6 @@ from urllib.parse import unquote, urlsplit
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from twin.errors import UsageError
-from twin.jetstream.logins import check_creds, check_nkey
 
 __all__ = ["BrokerOptions", "redact"]
 
@@ -103,13 +102,6 @@ class BrokerOptions:
         for what, value in (("API prefix", self.api), ("inbox prefix", self.inbox_prefix)):
             if not _SUBJECT.fullmatch(value):
                 raise UsageError(f"{value!r} is no {what}: it is a subject without wildcards")
-
-    def check_credentials(self) -> None:
-        """Raise UsageError when creds or nkey name no file, or one that holds no login."""
-        if self.creds:
-            check_creds(self.creds)
-        if self.nkey:
-            check_nkey(self.nkey)
 
     def environment(self) -> dict[str, str]:
         """Return the variables from which a child process resolves the same options.
