@@ -28,7 +28,7 @@ from twin.jetstream.fastpath import FastParser
 from twin.jetstream.message import Message, messages_of
 from twin.jetstream.wire import Delivery
 from twin.registrar.chain import root, row_leaves
-from twin.registrar.intake import Event, Intake
+from twin.registrar.intake import Intake
 from twin.registrar.keyfilter import any_twice, keys_of
 from twin.registrar.record import Row
 from twin.registrar.rules import Classifier, Rules
@@ -36,6 +36,7 @@ from twin.registrar.schema import ROW_COLUMNS, create, insert, open_writer
 
 READ = 32_768
 BATCH = 5_000
+BURST = 1_000
 ROUNDS = 3
 BODY = payload(256)
 Spent = dict[str, float]
@@ -68,11 +69,10 @@ async def parsed(buffer: bytes) -> list[list[Delivery]]:
 
 def rows_of(messages: Sequence[Message], intake: Intake) -> list[Row]:
     """Return what is recorded of them."""
-    found = []
-    for message in messages:
-        record = intake.take(message, 1)
-        assert isinstance(record, Event)
-        found.append(record.row)
+    found: list[Row] = []
+    for start in range(0, len(messages), BURST):
+        found += intake.take_all(messages[start : start + BURST], 1).rows
+    assert len(found) == len(messages)
     return found
 
 

@@ -30,9 +30,10 @@ from twin.jetstream.message import Message
 from twin.jetstream.reconcile import reconcile
 from twin.jetstream.server import NatsServer
 from twin.registrar.consumers import durables_of, reconciling
-from twin.registrar.intake import Event, Intake
+from twin.registrar.intake import Intake
 from twin.registrar.metrics import RegistrarMetrics
 from twin.registrar.record import Row
+from twin.registrar.records import Event
 from twin.registrar.rules import Classifier, Rules
 from twin.registrar.schema import ROW_COLUMNS, insert, open_writer
 from twin.registrar.service import Registrar, RegistrarOptions

@@ -9,8 +9,9 @@ from twin.events.cloudevents import CloudEvent, decode, encode_binary, encode_st
 from twin.events.subjects import SubjectSpace
 from twin.jetstream.message import Message
 from twin.registrar.envelope import NotAnEvent, Reader
-from twin.registrar.intake import Event, Intake
+from twin.registrar.intake import Intake
 from twin.registrar.record import Note, Row
+from twin.registrar.records import Event
 from twin.registrar.rules import Classifier, Rules
 from twin.registrar.times import format_ns, parse_ns
 

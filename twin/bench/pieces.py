@@ -130,8 +130,7 @@ def _intake() -> Piece:
     messages, intake = _messages(), Intake(Classifier(Rules.load()), SubjectSpace())
 
     def work() -> int:
-        for message in messages:
-            intake.take(message, EPOCH_NS)
+        intake.take_all(messages, EPOCH_NS)
         return len(messages)
 
     return work

@@ -5,6 +5,7 @@ server the others, so that a rate is what one core does.
 """
 
 import os
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -19,7 +20,7 @@ from twin.events.subjects import SubjectSpace
 from twin.jetstream.api import call
 from twin.jetstream.consumer import PullConsumer
 from twin.registrar.chain import root, row_leaves
-from twin.registrar.intake import Event, Intake
+from twin.registrar.intake import Intake
 from twin.registrar.record import Row
 from twin.registrar.rules import Classifier, Rules
 from twin.registrar.schema import ROW_COLUMNS, create, insert, open_writer
@@ -128,11 +129,10 @@ class Turns:
         ):
             while len(rows) < count:
                 messages = await consumer.next_batch(5.0)
-                for message in messages:
-                    record = intake.take(message, message.timestamp_ns)
-                    if not isinstance(record, Event):
-                        raise InfrastructureError(f"{message!r} is no event")
-                    rows.append(record.row)
+                found = intake.take_all(messages, time.time_ns()).rows
+                if len(found) != len(messages):
+                    raise InfrastructureError("not every message is an event")
+                rows += found
                 consumer.ack(messages)
         return rows
 

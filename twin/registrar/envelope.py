@@ -13,15 +13,17 @@ from typing import Final, NamedTuple
 from twin.events.attributes import is_time
 from twin.events.cloudevents import CloudEvent, Finding, NonConforming, decode
 from twin.events.headers import header_lines
-from twin.registrar.shapes import CORRELATIONS, MAX_TEXT, TRACES, Shapes, promises_json
+from twin.events.subjects import FLEET_ROOT
+from twin.registrar.shapes import CORRELATIONS, MAX_TEXT, TRACES, Shape, Shapes, promises_json
 from twin.registrar.times import parse_ns
 
-__all__ = ["MAX_HEADERS", "MAX_TEXT", "Envelope", "NotAnEvent", "Reader", "time_of", "trace_id"]
+__all__ = ["MAX_HEADERS", "MAX_TEXT", "Envelope", "NotAnEvent", "Reader", "bot_of", "trace_id"]
 
 MAX_HEADERS: Final = 16 * 1024
 NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 UNPLAIN: Final = bytes({*range(32), 127, *b'%"'} - {10, 13})
 INT64: Final = 1 << 63
+TWIN_SOURCE: Final = "urn:twin:"
 
 
 class NotAnEvent(ValueError):
@@ -50,7 +52,14 @@ class Reader:
     """Reads envelopes; remembers only what header blocks look like."""
 
     def __init__(self) -> None:
-        self.shapes = Shapes()
+        self._shapes = Shapes()
+
+    def shape_of(self, headers: bytes) -> Shape | None:
+        """Return the shape of a plain header block that promises JSON; None for any other."""
+        if len(headers) > MAX_HEADERS or not headers.isascii():
+            return None
+        shape = self._shapes.find(headers.decode())
+        return shape if shape is not None and shape.json else None
 
     def read(self, headers: bytes, payload: bytes) -> Envelope:
         """Return the event that header block and payload make; NotAnEvent for anything else."""
@@ -60,7 +69,7 @@ class Reader:
             raise NotAnEvent(f"the headers are larger than {MAX_HEADERS} bytes")
         if headers.isascii():
             block = headers.decode()
-            if (found := self.shapes.read(block)) is not None:
+            if (found := self._shapes.read(block)) is not None:
                 values, json = found
                 event_id, source, event_type, time, intended, correlation, trace = values
                 try:
@@ -68,7 +77,7 @@ class Reader:
                         event_id,
                         source,
                         event_type,
-                        time_of(time) if time else None,
+                        _time_of(time) if time else None,
                         int(intended) if intended else 0,
                         json,
                         correlation[:MAX_TEXT],
@@ -78,7 +87,7 @@ class Reader:
                 except (ValueError, OverflowError):
                     pass  # the codec says what is wrong with its time
             elif (fields := _read_plain(headers)) is not None:
-                self.shapes.learn(block, fields)
+                self._shapes.learn(block, fields)
                 return _envelope(fields, payload)
         return _read_any(headers, payload)
 
@@ -89,7 +98,7 @@ def _envelope(fields: Mapping[str, str], data: bytes) -> Envelope:
         fields["ce-id"],
         fields["ce-source"],
         fields["ce-type"],
-        time_of(fields["ce-time"]) if "ce-time" in fields else None,
+        _time_of(fields["ce-time"]) if "ce-time" in fields else None,
         _intended_ns(fields.get("twin-intended-ns", "")),
         promises_json(fields),
         next((fields[name] for name in CORRELATIONS if name in fields), "")[:MAX_TEXT],
@@ -106,7 +115,7 @@ def _read_plain(block: bytes) -> dict[str, str] | None:
     try:
         texts = fields["ce-id"], fields["ce-source"], fields["ce-type"]
         if "ce-time" in fields:
-            time_of(fields["ce-time"])
+            _time_of(fields["ce-time"])
             if not is_time(fields["ce-time"]):
                 return None
     except (KeyError, ValueError, OverflowError):
@@ -153,8 +162,18 @@ def _attributes(event: CloudEvent) -> dict[str, str]:
     return {f"ce-{name}": str(value) for name, value in event.attributes().items()}
 
 
+@lru_cache(maxsize=100_000)
+def bot_of(source: str, subject: str) -> str:
+    """Return the bot that a source or a logical subject names, empty if there is none."""
+    if source.startswith(TWIN_SOURCE):
+        return source.rpartition(":")[2]
+    if subject.startswith(FLEET_ROOT):
+        return subject.removeprefix(FLEET_ROOT).partition(".")[0]
+    return ""
+
+
 @lru_cache(maxsize=4096)
-def time_of(text: str) -> int:
+def _time_of(text: str) -> int:
     """Return a time that fits the store; ValueError if it is none, OverflowError if it does not."""
     time_ns = parse_ns(text)
     if not -INT64 <= time_ns < INT64:

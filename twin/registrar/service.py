@@ -30,11 +30,12 @@ from twin.registrar.codes import CODES
 from twin.registrar.consumers import Durable, Prepare
 from twin.registrar.fanout import FanOut
 from twin.registrar.gaps import GapWatch
-from twin.registrar.intake import MAX_PAYLOAD, Event, Intake
+from twin.registrar.intake import MAX_PAYLOAD, Intake
 from twin.registrar.intervals import Span
 from twin.registrar.limits import Limits
 from twin.registrar.metrics import RegistrarMetrics
-from twin.registrar.record import Note, Row
+from twin.registrar.record import Note
+from twin.registrar.records import Records
 from twin.registrar.rules import Classifier, Rules
 from twin.registrar.sift import rolled_back_to
 from twin.registrar.store import Written
@@ -45,7 +46,7 @@ __all__ = ["Registrar", "RegistrarOptions", "first_of_group"]
 MAX_HELD: Final = 20_000
 COMMIT_ROWS: Final = 10_000
 WAIT_S: Final = 0.2
-BURST: Final = 250
+BURST: Final = 500
 RETRY_S: Final = 0.25
 LAST_WORDS_S: Final = 1.0
 GAPS_S: Final = 1.0
@@ -88,10 +89,7 @@ class _Taken:
     messages: list[Message]
     keep_alive_s: float
     signalled: float
-    unrecorded: list[int] = field(default_factory=list)
-    rows: list[Row] = field(default_factory=list)
-    notes: list[Note] = field(default_factory=list)
-    publish: set[tuple[str, str]] = field(default_factory=set)
+    records: list[Records] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.messages)
@@ -275,20 +273,11 @@ class Registrar:
             self._room.clear()
 
     async def _decode(self, taken: _Taken) -> None:
+        """Work out what is to be recorded; others have their turn in between."""
         received_ns = time.time_ns()
-        take, keep = self._intake.take, taken.rows.append
         for start in range(0, len(taken.messages), BURST):
-            for message in taken.messages[start : start + BURST]:
-                record = take(message, received_ns)
-                if isinstance(record, Event):
-                    row, publish = record
-                    keep(row)
-                    if publish:
-                        taken.publish.add((row.id, row.source))
-                elif record is not None:
-                    taken.notes.append(record)
-                else:
-                    taken.unrecorded.append(message.stream_seq)
+            messages = taken.messages[start : start + BURST]
+            taken.records.append(self._intake.take_all(messages, received_ns))
             await asyncio.sleep(0)
 
     async def _write(self) -> None:
@@ -303,8 +292,9 @@ class Registrar:
 
     async def _commit(self, group: Sequence[_Taken]) -> None:
         """Record what was taken, and only then acknowledge it."""
-        rows = [row for taken in group for row in taken.rows]
-        notes = [note for taken in group for note in taken.notes] + self._own_notes
+        records = [one for taken in group for one in taken.records]
+        rows = [row for one in records for row in one.rows]
+        notes = [note for one in records for note in one.notes] + self._own_notes
         self._own_notes = []
         started = time.perf_counter()
         written = await self._store.write(rows, notes, covered=self._gaps.floors)
@@ -313,10 +303,11 @@ class Registrar:
         for taken in group:
             if taken.consumer is not None:
                 taken.consumer.ack(taken.messages)
-                self._gaps.delivered(taken.stream, taken.messages, taken.unrecorded)
+                unrecorded = [number for one in taken.records for number in one.unrecorded]
+                self._gaps.delivered(taken.stream, taken.messages, unrecorded)
             self._release(taken)
         if self._options.fan_out:
-            self._publish(written, set().union(*(taken.publish for taken in group)))
+            self._publish(written, set().union(*(one.publish for one in records)))
         self._metrics.store_bytes.set(await self._store.tidy())
 
     def _account(self, written: Written) -> None:

@@ -1,0 +1,229 @@
+"""Messages that are read together are recorded as each would be by itself."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from twin.events.subjects import SubjectSpace
+from twin.jetstream.message import Message
+from twin.registrar.content import content_of, contents_of
+from twin.registrar.envelope import NotAnEvent
+from twin.registrar.intake import Intake
+from twin.registrar.record import Note
+from twin.registrar.records import Event, Records
+from twin.registrar.rules import Classifier, Rules
+from twin.registrar.times import EventTimes, parse_ns
+
+RULES = Rules.load()
+USUAL = {
+    "ce-specversion": "1.0",
+    "ce-id": "bot-1/events.v1.state/7",
+    "ce-source": "urn:twin:r1:bot-1",
+    "ce-type": "qiki.events.v1.StateChange",
+    "ce-time": "2026-01-01T00:00:00.250Z",
+    "ce-datacontenttype": "application/json",
+    "Nats-Msg-Id": "r1/bot-1/events.v1.state/7",
+    "Twin-Intended-Ns": "1767225600000000001",
+}
+TRACED = USUAL | {"traceparent": f"00-{'a' * 32}-{'b' * 16}-01", "correlation-id": "c-1"}
+TIMELESS = {name: value for name, value in USUAL.items() if name != "ce-time"}
+OPAQUE = USUAL | {"ce-datacontenttype": "image/png"}
+SHAPES = (USUAL, TRACED, TIMELESS, OPAQUE)
+STATE, AUDIT = b"lab.qiki.events.v1.state", b"lab.qiki.events.v1.audit"
+SUBJECTS = (STATE, AUDIT, b"lab.qiki.telemetry", b"lab.qiki.fleet.v1.bot-9.radar")
+
+ODD_VALUES = ["", " ", "a b", '"q"', "%41", "x\0y", "x\ny", "x\ry", "\x7f", "\xe4", "a" * 1024,
+              "a" * 1025, "7" * 19, "9" * 19, "007", "-1", "2026-02-30T00:00:00Z", "2026-1-1",
+              "2016-12-31T23:59:60.5Z", "2026-01-01T00:00:00+05:30", "9999-01-01T00:00:00Z",
+              "2262-04-11T23:47:16Z", "2262-04-11T23:47:17Z", "1677-09-21T00:12:43Z",
+              "2026-01-01T00:00:00", "2026-01-01T00:00.12.5Z", "2026-01-01t00:00:00.1234567890z",
+              "c\r\n\r\n\0NATS/1.0\r\n"]  # fmt: skip
+odd_values = st.text(st.characters(max_codepoint=0x17F), max_size=9) | st.sampled_from(ODD_VALUES)
+payloads = st.one_of(
+    st.sampled_from([b'{"kind":"boot_ok"}', b"{}", b"[1]", b"7", b"", b"{", b"1],[2", b"1,2", b"[1",
+                     b"2]", b'{"a":[1', b"2]}", b' {"a":1} ', b'{"t":"\xff"}', b'{"a":NaN}',
+                     b'{"metadata":{"correlation_id":"c-2"}}', b'{"request_id":"r"}',
+                     b'{"request_id":8}', b"[" * 64 + b"]" * 64, b"[" * 65 + b"]" * 65,
+                     b'{"a":' * 65 + b"1" + b"}" * 65, b"[" + b"[1]," * 99 + b"2]",
+                     b'"' + b"x" * 1000 + b'"']),
+    st.binary(max_size=12),
+)  # fmt: skip
+
+
+@st.composite
+def blocks(draw: st.DrawFn) -> bytes:
+    """Mostly a usual block; else one with another value, name, line, or no such block at all."""
+    fields = dict(draw(st.sampled_from(SHAPES)))
+    fields["ce-id"] = f"e/{draw(st.integers(0, 99))}"
+    if draw(st.integers(0, 5)) == 0:
+        fields[draw(st.sampled_from(sorted(fields)))] = draw(odd_values)
+    if draw(st.integers(0, 9)) == 0:
+        fields.pop(draw(st.sampled_from(sorted(fields))))
+    text = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    block = f"NATS/1.0\r\n{text}\r\n".encode()
+    if draw(st.integers(0, 9)) == 0:
+        at = draw(st.integers(0, len(block)))
+        block = block[:at] + draw(st.sampled_from([b"\0", b"\r\n", b"", block])) + block[at + 3 :]
+    return block
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> list[Message]:
+    """Messages of one stream; a run of the usual ones among others, so that they are together."""
+    kinds = st.tuples(
+        st.sampled_from(SUBJECTS), blocks(), st.just(b'{"kind":"boot_ok"}') | payloads
+    )
+    found = draw(st.lists(kinds, min_size=1, max_size=24))
+    usual = [(STATE, block(**{"ce-id": f"u/{n}"}), b'{"n":%d}' % n) for n in range(20)]
+    at = draw(st.integers(0, len(found)))
+    found[at:at] = usual[: draw(st.integers(0, 20))]
+    return [
+        Message((subject, b"$JS.ACK.S.reg.1.%d.%d.%d.0" % (n, n, 70 + n), headers, payload))
+        for n, (subject, headers, payload) in enumerate(found, 1)
+    ]
+
+
+def block(fields: dict[str, str] = USUAL, **changes: str) -> bytes:
+    """Return a header block."""
+    lines = "".join(f"{name}: {value}\r\n" for name, value in (fields | changes).items())
+    return f"NATS/1.0\r\n{lines}\r\n".encode()
+
+
+def new_intake() -> Intake:
+    """Return an intake that has seen nothing."""
+    return Intake(Classifier(RULES), SubjectSpace(prefix="lab"), max_payload=900)
+
+
+def taught() -> Intake:
+    """Return an intake that knows the shapes."""
+    intake = new_intake()
+    for fields in SHAPES:
+        for subject in SUBJECTS:
+            for n in range(5):
+                headers = block(fields, **{"ce-id": f"t/{n}"})
+                reply = b"$JS.ACK.S.reg.1.1.1.1.1"
+                intake.take_all([Message((subject, reply, headers, b"{}"))], 1)
+    return intake
+
+
+def one_by_one(messages: list[Message]) -> Records:
+    """Return what the long way finds in messages."""
+    records = Records()
+    for message in messages:
+        match STRANGER.take(message, 88):
+            case Event(row, publish):
+                records.rows.append(row)
+                if publish:
+                    records.publish.add((row.id, row.source))
+            case Note() as note:
+                records.notes.append(note)
+            case None:
+                records.unrecorded.append(message.stream_seq)
+    return records
+
+
+TAUGHT = taught()
+STRANGER = new_intake()
+"""Takes messages one by one only."""
+
+
+@given(batches())
+def test_together_is_as_one_by_one(messages: list[Message]) -> None:
+    """Whatever stands among the usual: rows, notes, order and audit records are the same."""
+    assert TAUGHT.take_all(messages, 88) == one_by_one(messages)
+
+
+@pytest.mark.parametrize("name", TRACED)
+def test_an_odd_value_among_usual_ones_is_seen(name: str) -> None:
+    """A block of the usual lines with one odd value is recorded as it would be by itself."""
+    for value in ODD_VALUES:
+        changes = [{"ce-id": f"u/{n}"} for n in range(4)]
+        changes[2] |= {name: value}
+        messages = [
+            Message((STATE, b"$JS.ACK.S.reg.1.%d.%d.1.1" % (n, n), block(TRACED, **one), b"{}"))
+            for n, one in enumerate(changes, 1)
+        ]
+        intake = taught()
+        assert intake.take_all([messages[0]] * 2, 88).rows, "now the subject is for this shape"
+        assert intake.take_all(messages, 88) == one_by_one(messages), value
+
+
+@pytest.mark.parametrize(
+    ("headers", "payload"),
+    [
+        (block() + b"junk", b"{}"),
+        (b"junk" + block(), b"{}"),
+        (block() + block(), b"{}"),
+        (block()[:-2], b"{}"),
+        (block(**{"Nats-Msg-Id": "y" * 17_000}), b"{}"),
+        (block(), b'"%b"' % (b"x" * 1000)),
+    ],
+)
+def test_an_odd_message_among_usual_ones_is_seen(headers: bytes, payload: bytes) -> None:
+    """What stands beside a block, or is too large, is found as if it came alone."""
+    both = [(block(), b"{}"), (headers, payload), (block(), b"{}")]
+    messages = [Message((STATE, b"$JS.ACK.S.reg.1.1.1.1.1", *one)) for one in both]
+    intake = taught()
+    assert intake.take_all(messages[:1], 88).rows, "now the subject is for this shape"
+    assert intake.take_all(messages, 88) == one_by_one(messages)
+
+
+def test_the_usual_is_read_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand plain events with one poison among them: few go the long way."""
+    intake = taught()
+    longs: list[Message] = []
+    take = intake.take
+
+    def counted(message: Message, received_ns: int) -> Event | Note | None:
+        longs.append(message)
+        return take(message, received_ns)
+
+    monkeypatch.setattr(intake, "take", counted)
+    messages = [
+        Message((STATE, b"$JS.ACK.S.reg.1.%d.%d.1.1" % (n, n), block(**{"ce-id": f"e/{n}"}), b"{}"))
+        for n in range(1, 1001)
+    ]
+    assert len(intake.take_all(messages, 1).rows) == 1000
+    assert not longs
+    messages[500] = messages[500]._replace(payload=b"{")
+    records = intake.take_all(messages, 1)
+    assert (len(records.rows), [note.stream_seq for note in records.notes]) == (999, [501])
+    assert 1 <= len(longs) <= 8
+
+
+def each_or_none(found: list[bytes]) -> list[object] | None:
+    """Return what each payload says by itself, None if one says nothing."""
+    try:
+        return [content_of(payload) for payload in found]
+    except NotAnEvent:
+        return None
+
+
+@given(st.lists(payloads, min_size=1, max_size=6))
+def test_contents_are_taken_for_what_each_is(found: list[bytes]) -> None:
+    """No payload gets another one's content, however they would fit together."""
+    try:
+        together: list[object] | None = list(contents_of(found))
+    except ValueError:
+        together = None
+    assert together == each_or_none(found)
+
+
+@pytest.mark.parametrize("found", [(b"1,2",), (b"[1", b"2]", b"3,4,5"), (b"1,2,3", b"[4", b"5]")])
+def test_pieces_that_fit_together_are_no_contents(found: tuple[bytes, ...]) -> None:
+    """As many values as payloads are not enough."""
+    with pytest.raises(ValueError, match=r".+"):
+        contents_of(found)
+
+
+@given(
+    st.datetimes().map(lambda one: one.isoformat()[:19]),
+    st.from_regex(r"(\.[0-9]{1,12})?(Z|z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])", fullmatch=True),
+)
+def test_times_of_events_are_read_as_any_other(second: str, rest: str) -> None:
+    """Read by their parts, they are what they are as a whole, unless too far for the store."""
+    text, whole = second + rest, parse_ns(second + rest)
+    try:
+        assert EventTimes().read([text, text]) == [whole, whole]
+    except ValueError:
+        assert abs(whole) > (1 << 63) - 3 * 86400 * 10**9
