@@ -9,7 +9,10 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from twin.cli.main import app
+from twin.errors import UsageError
 from twin.jetstream.api import call
 from twin.jetstream.connection import Connection
 from twin.jetstream.server import NatsServer
@@ -110,6 +113,23 @@ def wanted(told: Path, *parts: str) -> str:
             url = json.loads(told.read_bytes())["http"]
             page = urllib.request.urlopen(url, timeout=5).read().decode()  # noqa: S310 - our own
     return page
+
+
+@pytest.mark.parametrize(
+    ("words", "bad"),
+    [
+        (("watch", "--stream", "a b"), "'a b'"),
+        (("serve", "--stream", "QIKI_*", "--stream", "qiki.telemetry"), "'qiki.telemetry'"),
+        (("watch", "--stream", ""), "''"),
+        (("explain", "QIKI_*", "registrar"), "'QIKI_*'"),
+        (("explain", "QIKI_EVENTS_V1", "my reader"), "'my reader'"),
+    ],
+)
+def test_a_name_that_none_can_have_is_bad_usage(words: tuple[str, ...], bad: str) -> None:
+    """The name is told, before anything is tried."""
+    done = CliRunner().invoke(app, ["lag", *words])
+    assert isinstance(done.exception, UsageError)
+    assert f"{bad} is no name" in str(done.exception)
 
 
 def test_bad_address_is_bad_usage(tmp_path: Path) -> None:

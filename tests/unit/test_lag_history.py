@@ -42,6 +42,7 @@ steps = st.fixed_dictionaries(
         "filtered": st.booleans(),
         "error": st.sampled_from(["gone", None]),
         "missing": st.booleans(),
+        "created": st.sampled_from(["", "a", "b"]),
     },
 )
 runs = st.lists(

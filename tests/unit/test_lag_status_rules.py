@@ -8,13 +8,17 @@ from typing import Any
 import orjson
 import pytest
 
+from twin.events.subjects import Layout, SubjectSpace
+from twin.jetstream.publisher import PublishCounts
 from twin.lag.explain import advise
 from twin.lag.history import History
 from twin.lag.present import as_line, sparkline
 from twin.lag.rates import drain_eta_s, redelivery_rate
 from twin.lag.sample import ConsumerSample, Status
 from twin.lag.status import StatusRules, assess
+from twin.scenario.language.run_state import run_state
 
+SPACE = SubjectSpace(Layout.PLATFORM, "")
 RECORDED = Path(__file__).parent.parent / "data" / "lag_histories.jsonl"
 INTERVAL_S = 0.15
 SECOND = 1_000_000_000
@@ -171,6 +175,28 @@ def test_what_was_before_a_consumer_was_missing_does_not_count() -> None:
     assert status(before, gone, again) is Status.OK
 
 
+def test_a_consumer_that_was_made_again_starts_afresh() -> None:
+    """One of the same name with higher numbers is another: no progress, no rate over both."""
+    old = [sample(n, delivered_seq=2, ack_floor=2, created="then") for n in range(2)]
+    new = [sample(n, delivered_seq=9, ack_floor=9, created="now") for n in range(2, 5)]
+    assert status(*old, *new[:1]) is Status.OK
+    assert status(*old, *new[:2]) is Status.OK, "two looks at the new one are no window"
+    assert status(*old, *new) is Status.STALLED, "its numbers rest"
+    same = [one._replace(created="then") for one in new]
+    assert status(*old, *same[:1]) is Status.OK
+    assert drain_eta_s([*old, *new[:1]]) is None
+    lower = sample(2, delivered_seq=1, ack_floor=1, created="now")
+    assert status(*old, lower) is Status.REWIND
+
+
+def test_what_the_old_one_left_is_no_loss_of_the_new_one() -> None:
+    """A consumer made again has lost nothing of what was evicted from the hands of the old one."""
+    old = sample(0, created="then")
+    new = sample(1, first_seq=8, delivered_seq=7, ack_floor=7, evicted=3, created="now")
+    assert status(old, new._replace(created="then")) is Status.OVERRUN
+    assert status(old, new) is Status.OK
+
+
 def storm(**step: int) -> list[ConsumerSample]:
     """Return three samples of a consumer that is given ten messages a second again and again."""
     return [
@@ -240,6 +266,17 @@ def test_what_advisories_did_not_tell_is_no_zero_in_a_line(unknown: dict[str, An
     assert orjson.loads(as_line(told)).items() >= counts.items()
     deaf = orjson.loads(as_line(told._replace(**unknown)))
     assert {name: deaf[name] for name in counts} == dict.fromkeys(counts)
+    row = told._replace(**unknown).as_row()
+    assert (row["exhausted"], row["terminated"]) == (None, None)
+    assert told.as_row().items() >= {"exhausted": 1, "terminated": 2}.items()
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_condition_does_not_hold_on_what_advisories_did_not_tell(told: bool) -> None:
+    """A count of messages given up has a value only where it can be heard."""
+    known = run_state(True, PublishCounts(), [sample(0, exhausted=2, told=told)], {}, SPACE)
+    assert known.get("consumer.r.exhausted") == (2.0 if told else None)
+    assert known["consumer.r.backlog"] == 10.0
 
 
 def test_redeliveries_are_deliveries_beyond_the_sequences_passed() -> None:

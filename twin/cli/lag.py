@@ -1,6 +1,7 @@
 """`twin lag`: how far consumers are behind, why, and what would help."""
 
 import asyncio
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from rich.console import Console
 from rich.live import Live
 
 from twin.cli.services import address, until_terminated
-from twin.errors import InfrastructureError
+from twin.errors import InfrastructureError, UsageError
 from twin.jetstream.options import BrokerOptions
 from twin.lag.explain import advise, facts
 from twin.lag.monitor import open_sampler, serve_page
@@ -40,6 +41,8 @@ StreamOption = Annotated[
 IntervalOption = Annotated[
     float, typer.Option(min=0.1, max=3600.0, help="Seconds from one look to the next.")
 ]
+PATTERN = re.compile(r"[^\s.>/\\\x00-\x1f\x7f]+")
+NO_NAME = "it may not be empty, nor have spaces, dots, >, / or \\"
 Take = Callable[[list[ConsumerSample]], None]
 
 
@@ -65,10 +68,11 @@ def serve_command(
     New streams and consumers appear by themselves. Example: twin lag serve --stream 'QIKI_*'
     """
     host, port = address(http)
+    patterns = _patterns(stream)
     broker = BrokerOptions.resolve(nats, context)
 
     async def work() -> None:
-        async with open_sampler(broker, stream or ["*"], interval, forever=True) as sampler:
+        async with open_sampler(broker, patterns, interval, forever=True) as sampler:
             await sampler.sample(interval)
             with serve_page(sampler, host, port) as url:
                 if announce is not None:
@@ -92,11 +96,12 @@ def watch(
 
     Example: twin lag watch --nats nats://127.0.0.1:4222 --stream 'QIKI_*'
     """
+    patterns = _patterns(stream)
     broker = BrokerOptions.resolve(nats, context)
     console = Console()
 
     async def work(take: Take) -> None:
-        async with open_sampler(broker, stream or ["*"], interval) as sampler:
+        async with open_sampler(broker, patterns, interval) as sampler:
             await sampler.run(interval, _counted(take, count))
 
     def watch_with(take: Take) -> None:
@@ -129,6 +134,9 @@ def explain(
 
     Example: twin lag explain QIKI_EVENTS_V1 registrar
     """
+    for what, name, wild in (("stream", stream, "*?["), ("consumer", consumer, "*")):
+        if not PATTERN.fullmatch(name) or set(wild) & set(name):
+            raise UsageError(f"{name!r} is no name of a {what}: {NO_NAME}, nor wildcards")
     broker = BrokerOptions.resolve(nats, context)
     seen = asyncio.run(_look(broker, stream, consumer, interval, looks))
     last = seen[-1]
@@ -148,6 +156,14 @@ def explain(
         typer.echo(f"  {name:16} {value}")
     for text in advise(seen):
         typer.echo(f"- {text}")
+
+
+def _patterns(streams: list[str] | None) -> list[str]:
+    """Return what --stream names, all streams without it; UsageError for what names none."""
+    for one in streams or ():
+        if not PATTERN.fullmatch(one):
+            raise UsageError(f"--stream: {one!r} is no name or pattern of streams: {NO_NAME}")
+    return streams or ["*"]
 
 
 async def _look(

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from twin.lag.sample import ConsumerSample, Status
 
-__all__ = ["Counters", "Finding", "all_known", "know"]
+__all__ = ["Counters", "Finding", "all_known", "know", "made_again"]
 
 
 class Finding(NamedTuple):
@@ -31,7 +31,7 @@ class Counters(NamedTuple):
 
 
 def all_known(samples: Sequence[ConsumerSample]) -> list[Counters]:
-    """Return what succeeded since the consumer was last missing."""
+    """Return what succeeded since the consumer was last missing, or made."""
     known: list[Counters] = []
     for one in samples:
         know(known, one)
@@ -55,10 +55,19 @@ def know(known: list[Counters], one: ConsumerSample) -> None:
         )
         if known:
             before = known[-1]
-            rewound, overrun = _went_back(before, now), _lost(before, now)
+            again = made_again(before.sample, one)
+            rewound = _went_back(before, now)
+            overrun = None if again else _lost(before, now)
             if rewound or overrun:
                 now = now._replace(rewound=rewound, overrun=overrun)
+            elif again:
+                known.clear()
         known.append(now)
+
+
+def made_again(before: ConsumerSample, now: ConsumerSample) -> bool:
+    """Tell whether it was deleted and made again in between: another one of the same name."""
+    return bool(before.created and now.created and before.created != now.created)
 
 
 def _went_back(before: Counters, now: Counters) -> Finding | None:

@@ -36,6 +36,7 @@ JUDGED: Final[Callable[[ConsumerSample], tuple[object, ...]]] = itemgetter(
             "delivered_count",
             "oldest_seq",
             "max_ack_pending",
+            "created",
         ),
     )
 )

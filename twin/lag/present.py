@@ -9,14 +9,13 @@ import orjson
 from rich.table import Table
 from rich.text import Text
 
-from twin.lag.sample import ConsumerSample, Status
+from twin.lag.sample import COUNTED, ConsumerSample, Status
 from twin.printable import printable
 
 __all__ = ["LiveTable", "as_line", "as_text", "sparkline"]
 
 BARS: Final = "▁▂▃▄▅▆▇█"
 WIDTH: Final = 24
-COUNTED: Final = ("exhausted", "terminated", "naks", "evicted")
 COLOURS: Final = {Status.OK: "green", Status.WARN: "yellow", Status.PAUSED: "cyan"}
 
 

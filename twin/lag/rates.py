@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from twin.lag.counters import made_again
 from twin.lag.sample import ConsumerSample
 
 __all__ = ["acknowledgement_rate", "drain_eta_s", "redelivery_rate"]
@@ -53,12 +54,12 @@ def acknowledgement_rate(samples: Sequence[ConsumerSample]) -> float | None:
 def _ends(
     samples: Sequence[ConsumerSample],
 ) -> tuple[ConsumerSample, ConsumerSample, float] | None:
-    """Return the first and last sample since the last failure, and the seconds between."""
+    """Return the first and last sample of one consumer without a failure, and the seconds."""
     if not samples or samples[-1].error is not None:
         return None
     first = last = samples[-1]
     for one in reversed(samples):
-        if one.error is not None:
+        if one.error is not None or made_again(one, last):
             break
         first = one
     if first.wall_ns >= last.wall_ns:

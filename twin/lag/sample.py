@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-__all__ = ["ALL", "ConsumerSample", "Judgement", "Status", "StreamSample", "Watched"]
+__all__ = ["ALL", "COUNTED", "ConsumerSample", "Judgement", "Status", "StreamSample", "Watched"]
 
 ALL: Final = "*"
 """Stands for consumers (or streams) of which not even the names are known."""
@@ -104,10 +104,13 @@ class ConsumerSample(NamedTuple):
         return ConsumerSample._make(self[: -len(found)] + found)
 
     def as_row(self) -> dict[str, object]:
-        """Return the sample as a row of `lag.jsonl`."""
-        return {name: getattr(self, name) for name in ROW}
+        """Return the sample as a row of `lag.jsonl`; what advisories did not tell is None."""
+        known = self.told and self.error is None
+        return {name: getattr(self, name) if known or name not in COUNTED else None for name in ROW}
 
 
+COUNTED: Final = ("exhausted", "terminated", "naks", "evicted")
+"""What is counted from advisories."""
 ROW: Final = (
     "wall_ns",
     "role",

@@ -11,7 +11,7 @@ from typing import Final
 
 from twin.events.subjects import SubjectSpace
 from twin.jetstream.publisher import PublishCounts
-from twin.lag.sample import ConsumerSample, Status, StreamSample
+from twin.lag.sample import COUNTED, ConsumerSample, Status, StreamSample
 
 __all__ = ["highest", "run_state", "state_names"]
 
@@ -74,7 +74,8 @@ def _consumer(samples: list[ConsumerSample]) -> Iterable[tuple[str, float]]:
         yield f"status.{status.lower()}", float(any(one.status is status for one in samples))
     for name in SUMMED:
         values = [getattr(one, name) for one in samples]
-        if None not in values and not any(one.error for one in samples):
+        deaf = name in COUNTED and not all(one.told for one in samples)
+        if None not in values and not deaf and not any(one.error for one in samples):
             yield name, float(sum(values))
     ages = [one.oldest_age_s for one in samples if one.oldest_age_s is not None]
     if len(ages) == len(samples):
