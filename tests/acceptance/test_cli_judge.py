@@ -1,6 +1,7 @@
 """`twin judge`, as a user types it."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,12 @@ from pathlib import Path
 import pytest
 from verdict_folder import healthy
 
+SCENARIO = """\
+schema_version: 1
+name: synthetic
+fleet: {crew: {count: 2}}
+phases: [{name: all, duration: 10s}]
+"""
 TWIN = Path(sys.executable).with_name("twin")
 
 
@@ -93,6 +100,15 @@ def test_terms_that_always_hold_are_refused_in_a_file_too(run: Path, tmp_path: P
     assert (done.returncode, done.stdout) == (2, "")
     assert f"{file}:1:23: count>=0 of events always holds\n" in done.stderr
     assert f"{file}:3:29: at least 0 always holds: give 1 or more\n" in done.stderr
+    counted = shutil.copytree(run, tmp_path / "run")
+    (counted / "scenario.yaml").write_text(SCENARIO)
+    steady = ("fleet.crew.power.soc_pct.min >= 0", "fleet.crew.modes.idle <= 2", "up up and away")
+    file.write_text("steady_state:\n" + "".join(f"  - {one}\n" for one in steady))
+    done = twin("judge", counted, "--thresholds", file)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"{file}:2:5: {steady[0]} always holds\n" in done.stderr
+    assert f"{file}:3:5: {steady[1]} always holds\n" in done.stderr
+    assert f"{file}:4:5: {steady[2]!r} is no condition" in done.stderr
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:

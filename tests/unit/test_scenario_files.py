@@ -323,6 +323,11 @@ def test_what_could_only_hold_by_accident_is_refused(
         ("steady_state: [publish.refused >= 0]", "8:16: publish.refused >= 0 always holds"),
         ("steady_state: [broker.up <= 1]", "always holds"),
         ("events: [{when: broker.up > 1, do: {fault: registrar.kill}}]", "can never hold"),
+        ("steady_state: [fleet.scouts.power.soc_pct.p10 >= 0]", "8:16: fleet.scouts.power"),
+        ("steady_state: [fleet.scouts.power.soc_pct.max <= 100]", "always holds"),
+        ("steady_state: [fleet.scouts.thermal.core_degc.min > -274]", "always holds"),
+        ("steady_state: [fleet.scouts.modes.active <= 3]", "always holds"),
+        ("steady_state: [fleet.scouts.modes.active > 3]", "can never hold"),
         ("expect: [{audit: {code: 101, min: 0}}]", "at least 0 always holds"),
         ("expect: [{audit: {code: 101, per_bot: {min: 0}}}]", "at least 0 always holds"),
         ("expect: [{on: qiki.events.v1.state, min: 0}]", "at least 0 always holds"),
@@ -341,7 +346,8 @@ def test_what_is_settled_before_the_run_is_refused(
     [
         "thresholds: {events: [count>0, count<=1M], publish_unknown: [rate<100%, rate>=0.5]}",
         "thresholds: {consumer_backlog: [max<=0, min==0], events: [rate<=1]}",
-        "steady_state: [publish.refused < 1, broker.up >= 1, fleet.scouts.power.soc_pct.p10 >= 0]",
+        "steady_state: [publish.refused < 1, broker.up >= 1, fleet.scouts.power.soc_pct.p10 > 0]",
+        "steady_state: [fleet.scouts.thermal.core_degc.min >= 0, fleet.scouts.modes.error < 1]",
         "expect: [{audit: {code: 101, min: 0, max: 5}}, {audit: {code: 101, count: 0}}]",
     ],
 )

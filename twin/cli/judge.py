@@ -1,15 +1,17 @@
 """`twin judge`: judges a recorded run again, by its own criteria or by others."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from twin.errors import InputError, UsageError
+from twin.errors import InputError, TwinError, UsageError
 from twin.report.html import write_report
 from twin.report.junit import write_junit
 from twin.report.terminal import print_result
-from twin.scenario.language.foregone import check_foregone
+from twin.scenario.language.foregone import check_foregone, check_steady_state
+from twin.scenario.language.model import Scenario
 from twin.spec.load import load_document
 from twin.spec.parse import parse
 from twin.verdict.foregone import foregone_threshold
@@ -65,7 +67,8 @@ def _criteria(run_dir: Path, file: str, added: list[str]) -> Criteria | None:
     if file:
         document = load_document(file)
         given = parse(Criteria, document)
-        if problems := [*check_foregone(document, given)]:
+        steady = check_steady_state(document, given, _bots(run_dir))
+        if problems := [*check_foregone(document, given), *steady]:
             raise InputError(problems)
         changes = {name: getattr(given, name) for name in given.model_fields_set}
         criteria = criteria.model_copy(update=changes)
@@ -79,6 +82,15 @@ def _criteria(run_dir: Path, file: str, added: list[str]) -> Criteria | None:
         raise UsageError(str(error)) from error
     frozen = {name: tuple(terms) for name, terms in merged.items()}
     return criteria.model_copy(update={"thresholds": frozen})
+
+
+def _bots(run_dir: Path) -> Mapping[str, int]:
+    """Return how many bots each group of the recorded scenario had; none where that is not kept."""
+    try:
+        scenario = parse(Scenario, load_document(str(run_dir / "scenario.yaml")))
+    except TwinError:
+        return {}
+    return {name: fleet.count for name, fleet in scenario.fleet.items()}
 
 
 def _split(text: str) -> tuple[str, str]:

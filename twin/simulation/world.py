@@ -1,7 +1,9 @@
 """The world: a shard of the fleet in simulated time, from physics to events ready to be sent."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 
 import numpy as np
 
@@ -21,16 +23,18 @@ from twin.simulation.squad import Exit, Squad
 
 __all__ = ["SNAPSHOT", "World"]
 
-SNAPSHOT = (
-    "power.soc_pct",
-    "power.bus_v",
-    "thermal.core_degc",
-    "thermal.battery_degc",
-    "motion.speed_mps",
-    "compute.cpu_pct",
-    "comms.queued_items",
+SNAPSHOT: Mapping[str, tuple[float, float]] = MappingProxyType(
+    {
+        "power.soc_pct": (0.0, 100.0),
+        "power.bus_v": (0.0, math.inf),
+        "thermal.core_degc": (-273.15, math.inf),
+        "thermal.battery_degc": (-273.15, math.inf),
+        "motion.speed_mps": (0.0, math.inf),
+        "compute.cpu_pct": (0.0, 100.0),
+        "comms.queued_items": (0.0, math.inf),
+    }
 )
-"""What a snapshot tells of every group, if nothing else is asked for."""
+"""What a snapshot tells of every group, if nothing else is asked for: lowest and highest value."""
 
 
 class World:

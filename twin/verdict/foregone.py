@@ -8,18 +8,18 @@ from twin.verdict.thresholds import Kind, Threshold
 __all__ = ["admits_everything", "foregone", "foregone_threshold"]
 
 
-def foregone(compare: str, limit: float, high: float = math.inf) -> str:
-    """Say what becomes of `value compare limit` for every value from 0 to `high`, "" if it varies.
+def foregone(compare: str, limit: float, high: float = math.inf, low: float = 0.0) -> str:
+    """Say what becomes of `value compare limit` for all from `low` to `high`, "" if it varies.
 
     `compare` is one of < <= > >= == !=.
     """
     always, never = {
-        "<": (high < limit, limit <= 0),
-        "<=": (high <= limit, limit < 0),
-        ">": (limit < 0, high <= limit),
-        ">=": (limit <= 0, high < limit),
-        "==": (False, not 0 <= limit <= high),
-        "!=": (not 0 <= limit <= high, False),
+        "<": (high < limit, limit <= low),
+        "<=": (high <= limit, limit < low),
+        ">": (limit < low, high <= limit),
+        ">=": (limit <= low, high < limit),
+        "==": (False, not low <= limit <= high),
+        "!=": (not low <= limit <= high, False),
     }[compare]
     return "always holds" if always else "can never hold" if never else ""
 

@@ -53,8 +53,8 @@ def rehearse(
     except UsageError as error:
         yield document.problem(("fleet",), str(error), key=True)
         return
-    yield from _conditions(document, scenario, groups, world)
     counted = "fleet" not in spoilt
+    yield from _conditions(document, scenario, groups, world, counted=counted)
     yield from _malfunctions(document, scenario, groups, world, counted=counted)
 
 
@@ -146,8 +146,14 @@ def _clients(document: Document, scenario: Scenario) -> Iterator[Problem]:
 
 
 def _conditions(
-    document: Document, scenario: Scenario, groups: Sequence[FleetGroup], world: World
+    document: Document,
+    scenario: Scenario,
+    groups: Sequence[FleetGroup],
+    world: World,
+    *,
+    counted: bool,
 ) -> Iterator[Problem]:
+    """Look at what is watched; `counted` says that the groups have all their bots."""
     known = [*world.snapshot(), *state_names(watched_roles(scenario), readable_streams(groups))]
     texts: list[tuple[tuple[str | int, ...], str]] = [
         (("steady_state", index), text) for index, text in enumerate(scenario.steady_state)
@@ -155,12 +161,13 @@ def _conditions(
     for index, event in enumerate(scenario.events):
         if event.when is not None:
             texts.append((("events", index, "when"), event.when))
+    bots = {group.name: group.count for group in groups} if counted else {}
     for path, condition in texts:
         metric = parse_condition(condition).metric
         if metric not in known:
             text = f"there is no {metric!r} to watch{did_you_mean(metric, known)}"
             yield document.problem(path, text)
-        elif outcome := foregone_condition(condition):
+        elif outcome := foregone_condition(condition, bots):
             yield document.problem(path, f"{condition} {outcome}")
 
 
