@@ -20,13 +20,22 @@ from twin.events.subjects import SubjectSpace
 from twin.events.topology import StreamDecl, Topology
 from twin.jetstream.api import call
 from twin.jetstream.connection import BrokerOptions, Connection, connect
+from twin.jetstream.formations import MOST
 from twin.jetstream.message import Message
 from twin.jetstream.publisher import Publisher, PublisherSettings
 from twin.jetstream.reconcile import reconcile
 from twin.jetstream.scan import scan
 from twin.jetstream.server import NatsServer
-from twin.jetstream.wire import Delivery
-from twin.verdict.journal import ATTEMPT, OUTCOME, FileJournal, LocalRefusal, Outcome, read_table
+from twin.jetstream.wire import Delivery, Volley
+from twin.verdict.journal import (
+    ATTEMPT,
+    OUTCOME,
+    FileJournal,
+    LocalRefusal,
+    Outcome,
+    Rows,
+    read_table,
+)
 
 Until = Callable[..., Awaitable[None]]
 Opener = Callable[..., AbstractAsyncContextManager["Bench"]]
@@ -222,6 +231,59 @@ async def test_large_events_have_a_smaller_window(server: NatsServer, open_bench
             bench.offer(*small[start : start + 100])
         assert bench.publisher.counts.in_flight > 200
         assert await bench.publisher.flush(20)
+
+
+class Watching:
+    """A journal that looks at the publisher's counts whenever something is settled."""
+
+    def __init__(self) -> None:
+        self.publisher: Publisher | None = None
+        self.seen: list[tuple[int, int]] = []
+
+    def attempted(self, rows: Rows) -> None: ...
+
+    def settled(self, rows: Rows) -> None:
+        assert self.publisher is not None
+        counts = self.publisher.counts
+        self.seen.append((counts.in_flight, counts.waiting))
+
+    def flush(self) -> None: ...
+
+    def sync(self) -> None: ...
+
+
+async def test_successors_leave_before_what_was_stored_is_booked(
+    connection: Connection, open_bench: Opener
+) -> None:
+    """The window is full again when outcomes are recorded: the server need not wait for that."""
+    settings = replace(QUICK, window=64, pipelined=True)
+    journal, sources = Watching(), SourceTable()
+    sources.add("bot-0", "q.bot-0.nav")
+    events = [Event(0, n, n, b"NATS/1.0\r\nNats-Msg-Id: r/%d\r\n" % n, b"x") for n in range(1, 501)]
+    async with Publisher(connection, sources, SubjectSpace(), journal, settings) as publisher:
+        journal.publisher = publisher
+        publisher.offer(events, [time.time_ns()] * len(events))
+        assert await publisher.flush(10)
+        assert publisher.counts.acknowledged == len(events)
+    assert {in_flight for in_flight, waiting in journal.seen if waiting} == {64}
+
+
+async def test_what_may_go_is_sent_in_pieces(
+    connection: Connection, open_bench: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server has the first volley before the last one is put together."""
+    launched: list[int] = []
+    launch = Connection.launch
+
+    def noted(self: Connection, inbox: bytes, volley: Volley) -> bool:
+        launched.append(len(volley.tokens))
+        return launch(self, inbox, volley)
+
+    monkeypatch.setattr(Connection, "launch", noted)
+    async with open_bench(replace(QUICK, pipelined=True)) as bench:
+        bench.offer(*(bench.event(0) for _ in range(2 * MOST + 3)))
+        assert launched == [MOST, MOST, 3]
+        assert await bench.publisher.flush(10)
 
 
 async def test_a_source_has_one_event_in_flight(server: NatsServer, open_bench: Opener) -> None:

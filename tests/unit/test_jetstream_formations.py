@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from twin.jetstream.formations import FEWEST, MOST, Formations
+from twin.jetstream.formations import FEWEST, MOST, MOST_REMEMBERED, Formations
 from twin.jetstream.wire import Stored
 
 S, OTHER = 7, 8
@@ -114,6 +114,15 @@ def test_a_repeat_is_remembered_for_the_event_that_it_was() -> None:
     formations.repeated(BASE, S, 6)
     asked = [(S, 4), (S, 5), (OTHER, 6), (S, 6), (S, 6)]
     assert [formations.was_repeated(*one) for one in asked] == [False, True, False, True, False]
+
+
+def test_no_more_than_so_many_repeats_are_remembered() -> None:
+    """Where all of a long run are duplicates, the oldest are forgotten, the latest are not."""
+    formations, _ = formed([S] * SIZE)
+    for sequence in range(MOST_REMEMBERED + 2):
+        formations.repeated(BASE, S, sequence)
+    asked = (0, 1, 2, MOST_REMEMBERED + 1)
+    assert [formations.was_repeated(S, one) for one in asked] == [False, False, True, True]
 
 
 def test_nobody_flies_together_once_answers_cannot_be_counted() -> None:

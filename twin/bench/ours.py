@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 PREFIX = "bench"
-SLICE = 256
+SLICE = 512
 BATCH = 4000
 BOTS = 1000
 BOOT_NS = 2_000_000_000

@@ -1,6 +1,6 @@
 """An event before it meets a broker, and the table of the sources that emit events."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Final, NamedTuple
@@ -11,11 +11,13 @@ __all__ = [
     "MAX_SEQ",
     "NO_SOURCE",
     "TWIN_SOURCE",
+    "Columns",
     "Digits",
     "Event",
     "Source",
     "SourceTable",
     "attribute",
+    "columns",
     "many",
     "split_event_id",
 ]
@@ -42,6 +44,21 @@ class Event(NamedTuple):
     sim_ns: int
     headers: bytes
     payload: bytes
+
+
+class Columns(NamedTuple):
+    """Events field by field: the n-th of each is of the n-th event."""
+
+    source: Sequence[int]
+    seq: Sequence[int]
+    sim_ns: Sequence[int]
+    headers: Sequence[bytes]
+    payload: Sequence[bytes]
+
+
+def columns(events: Iterable[Event]) -> Columns:
+    """Return the fields of events, of which there is at least one."""
+    return Columns(*zip(*events, strict=True))
 
 
 def many(rows: Iterable[tuple[int, int, int, bytes, bytes]]) -> list[Event]:

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from twin.events.event import Event
+from twin.events.event import Columns
 from twin.jetstream.flights import Flights, Slots
 from twin.jetstream.puback import STREAM_FULL
 from twin.verdict.journal import OUTCOME, LocalRefusal, Outcome, Rows, attempts
@@ -82,9 +82,9 @@ class Account:
         self._recent_ns: deque[npt.NDArray[np.int64]] = deque()
         self._recent = 0
 
-    def offered(self, events: Sequence[Event], intended_ns: Sequence[int], slip_us: int) -> Rows:
+    def offered(self, events: Columns, intended_ns: Sequence[int], slip_us: int) -> Rows:
         """Record attempts, before anything is sent; return their rows."""
-        self.counts.offered += len(events)
+        self.counts.offered += len(events.source)
         rows = attempts(events, intended_ns, min(max(slip_us, 0), _MAX_U4))
         self.journal.attempted(rows)
         return rows

@@ -7,7 +7,6 @@ where they are not as expected, and the public way is used instead.
 """
 
 from collections.abc import Callable, Sequence
-from operator import add
 from typing import Any, Final, cast
 
 from nats.aio.client import Client, __version__
@@ -29,6 +28,7 @@ __all__ = ["FastParser", "FastWire", "attach", "missing_internals"]
 
 SUPPORTED = "2.16."
 MOST_SIZES: Final = 100_000
+SIZE_BITS: Final = 32
 READ_AHEAD: Final = 512 * 1024
 
 
@@ -96,13 +96,12 @@ class FastWire:
 
     def launch(self, inbox: bytes, volley: Volley) -> None:
         """Write events as `send` does; no frame is made on its own, all are joined in one step."""
-        subjects, tokens, headers, closings, payloads = volley
+        subjects, tokens, heads, sizes, headers, closings, payloads = volley
         opening = self._openings.setdefault(inbox, _Openings(inbox)).__getitem__
-        heads = map(add, map(len, headers), map(len, closings))
         pieces = [b""] * (6 * len(subjects))
         pieces[0::6] = map(opening, subjects)
         pieces[1::6] = tokens
-        pieces[2::6] = map(self._sizes.__getitem__, zip(heads, map(len, payloads), strict=True))
+        pieces[2::6] = map(self._sizes.__getitem__, (heads << SIZE_BITS | sizes).tolist())
         pieces[3::6] = headers
         pieces[4::6] = closings
         pieces[5::6] = payloads
@@ -178,14 +177,13 @@ class _Openings(dict[bytes, bytes]):
         return made
 
 
-class _Sizes(dict[tuple[int, int], bytes]):
-    """By sizes of header block and payload: what stands behind the token."""
+class _Sizes(dict[int, bytes]):
+    """By sizes of header block and of all, in one number: what stands behind the token."""
 
-    def __missing__(self, sizes: tuple[int, int]) -> bytes:
+    def __missing__(self, sizes: int) -> bytes:
         if len(self) >= MOST_SIZES:
             self.clear()
-        head, payload = sizes
-        made = self[sizes] = b" %d %d\r\n" % (head, head + payload)
+        made = self[sizes] = b" %d %d\r\n" % (sizes >> SIZE_BITS, sizes & (1 << SIZE_BITS) - 1)
         return made
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from itertools import chain, repeat
 from typing import Final
 
 import numpy as np
@@ -25,8 +26,8 @@ class Flights:
     (when to act next) are on the monotonic clock, in seconds. A slot is used again after its
     event was settled, its token never.
 
-    What is sent of each: `subjects`, `headers`, `closings` (which end the header blocks, see
-    `stamp`) and `payloads`; `size` is that of headers and payload, in bytes.
+    What is sent of each: `headers`, `closings` (which end the header blocks, see `stamp`) and
+    `payloads`; `head` is the size of the whole header block, `size` that of block and payload.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -41,8 +42,8 @@ class Flights:
         self.due = np.zeros(capacity)
         self.doubtful = np.zeros(capacity, np.bool_)
         self.resting = np.zeros(capacity, np.bool_)
+        self.head = np.zeros(capacity, np.int64)
         self.size = np.zeros(capacity, np.int64)
-        self.subjects = np.zeros(capacity, np.object_)
         self.headers = np.zeros(capacity, np.object_)
         self.closings = np.zeros(capacity, np.object_)
         self.payloads = np.zeros(capacity, np.object_)
@@ -65,11 +66,14 @@ class Flights:
     def board(
         self,
         rows: npt.NDArray[np.void],
-        subjects: Sequence[bytes],
+        heads: npt.NDArray[np.int64],
         headers: Sequence[bytes],
         payloads: Sequence[bytes],
     ) -> Slots:
-        """Take events in, by their ATTEMPT rows and what of them is sent; return their slots."""
+        """Take events in, by their ATTEMPT rows and what of them is sent; return their slots.
+
+        `heads` are the sizes of `headers`.
+        """
         left = self._left
         self._left = left - len(rows)
         slots: Slots = self._free[self._left : left][::-1].copy()
@@ -78,10 +82,12 @@ class Flights:
         self.intended_ns[slots] = rows["intended_ns"]
         for column in (self.token, self.tries, self.error, self.doubtful, self.resting):
             column[slots] = 0
-        self.subjects[slots] = subjects
         self.headers[slots] = headers
         self.payloads[slots] = payloads
-        self.closings[slots] = _stamps(rows["intended_ns"].tolist())
+        closings = _stamps(rows["intended_ns"])
+        self.closings[slots] = closings
+        self.head[slots] = heads + _lengths(closings)
+        self.size[slots] = self.head[slots] + rows["size"]
         return slots
 
     def launch(self, slots: Slots, wait_s: float) -> list[bytes]:
@@ -97,7 +103,7 @@ class Flights:
         self.due[slots] = now + wait_s
         self._launched += len(slots)
         self.in_flight += len(slots)
-        return self._tokens(leaders.tolist())
+        return self._tokens(leaders)
 
     def scatter(self, tokens: Slots) -> Slots:
         """Dissolve the formations among these tokens, give each of their events a token of its
@@ -109,14 +115,19 @@ class Flights:
         self.formations.doubt(self.source[slots])
         return slots
 
-    def _tokens(self, slots: Sequence[int]) -> list[bytes]:
+    def _tokens(self, leaders: Slots) -> list[bytes]:
         """Write the tokens of this volley: its number, then the slot with a fixed width."""
-        digits, highest = self._digits, max(slots)
+        digits, highest = self._digits, int(leaders.max())
         if highest >= len(digits):
             width = len(str(self._scale)) - 1
             digits += (b"%0*d" % (width, slot) for slot in range(len(digits), 2 * highest + 1))
         volley = b"%d" % self._volleys
-        return [volley + digits[slot] for slot in slots]
+        starts = np.flatnonzero(np.append(True, leaders[1:] != leaders[:-1]))
+        tokens = [volley + digits[slot] for slot in leaders[starts].tolist()]
+        if len(starts) == len(leaders):
+            return tokens
+        lengths = np.diff(starts, append=len(leaders)).tolist()
+        return list(chain.from_iterable(map(repeat, tokens, lengths)))
 
     def tokens(self, slots: Slots) -> list[bytes]:
         """Return the tokens of events that were sent before, as text."""
@@ -140,19 +151,29 @@ class Flights:
         slots: Slots = np.flatnonzero((self.token != 0) & (self.due <= due_by))
         return slots[np.argsort(self.number[slots])]
 
-    def land(self, slots: Slots) -> None:
-        """Forget settled events and free their slots."""
+    def settle(self, slots: Slots) -> None:
+        """Take settled events out of the air: no token leads to them any more."""
         self.in_flight -= int(np.count_nonzero(self.token[slots]))
         self.token[slots] = 0
+
+    def free(self, slots: Slots) -> None:
+        """Forget settled events."""
         self._free[self._left : self._left + len(slots)] = slots
         self._left += len(slots)
         for column in (self.headers, self.payloads):
             column[slots] = None
 
 
-def _stamps(intended: list[int]) -> bytes | list[bytes]:
+def _stamps(intended: npt.NDArray[np.int64]) -> bytes | list[bytes]:
     """Return the closing of each header block, or the one that all have."""
-    if intended.count(intended[0]) == len(intended):
-        return stamp(intended[0])
-    closing = {at: stamp(at) for at in set(intended)}
-    return [closing[at] for at in intended]
+    if (intended == intended[0]).all():
+        return stamp(int(intended[0]))
+    moments = intended.tolist()
+    closing = {at: stamp(at) for at in set(moments)}
+    return [closing[at] for at in moments]
+
+
+def _lengths(closings: bytes | list[bytes]) -> npt.NDArray[np.int64] | int:
+    if isinstance(closings, bytes):
+        return len(closings)
+    return np.fromiter(map(len, closings), np.int64, len(closings))

@@ -8,21 +8,22 @@ stored, in this order. Any other answer, or none in time, dissolves the formatio
 events are sent again, each with a token of its own, and JetStream tells which it had.
 """
 
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from twin.jetstream.wire import Stored
 
-__all__ = ["FEWEST", "MOST", "Formations", "Slots"]
+__all__ = ["FEWEST", "MOST", "MOST_REMEMBERED", "Formations", "Slots"]
 
+T = TypeVar("T")
 Slots = npt.NDArray[np.int64]
 
-MOST: Final = 128
+MOST: Final = 512
 FEWEST: Final = 8
 _FIRST_SOURCES: Final = 1024
-_MOST_DISSOLVED: Final = 10_000
+MOST_REMEMBERED: Final = 10_000
 
 
 class _Formation:
@@ -66,7 +67,8 @@ class Formations:
         self._flying: dict[int, _Formation] = {}
         self._dissolved: dict[int, None] = {}
         """Lately, the oldest first: late answers to them are still understood."""
-        self._repeats: set[tuple[int, int]] = set()
+        self._repeats: dict[tuple[int, int], None] = {}
+        """By stream and sequence, the oldest first."""
 
     def prove(self, sources: npt.NDArray[np.uint32], streams: Slots) -> None:
         """Let sources take part whose events alone were acknowledged by these streams."""
@@ -119,12 +121,13 @@ class Formations:
     def repeated(self, token: int, stream: int, sequence: int) -> None:
         """Note that the first try of some event of a formation was called a duplicate."""
         if token in self._flying or token in self._dissolved:
-            self._repeats.add((stream, sequence))
+            self._repeats[stream, sequence] = None
+            _forget(self._repeats, MOST_REMEMBERED)
 
     def was_repeated(self, stream: int, sequence: int) -> bool:
         """Whether that event's first try was called a duplicate; asked once."""
         found = (stream, sequence) in self._repeats
-        self._repeats.discard((stream, sequence))
+        self._repeats.pop((stream, sequence), None)
         return found
 
     def __contains__(self, token: int) -> bool:
@@ -136,8 +139,7 @@ class Formations:
             return tokens[:0]
         gone = [token for token in dict.fromkeys(tokens.tolist()) if token in self._flying]
         self._dissolved.update(dict.fromkeys(gone))
-        while len(self._dissolved) > _MOST_DISSOLVED:
-            del self._dissolved[next(iter(self._dissolved))]
+        _forget(self._dissolved, MOST_REMEMBERED)
         return np.concatenate([tokens[:0], *(self._flying.pop(token).slots for token in gone)])
 
     def doubt(self, sources: npt.NDArray[np.uint32]) -> None:
@@ -150,3 +152,9 @@ class Formations:
             grown = np.zeros(2 * highest + 1, np.int64)
             grown[: len(self._streams)] = self._streams
             self._streams = grown
+
+
+def _forget(remembered: dict[T, None], most: int) -> None:
+    """Keep the latest only."""
+    while len(remembered) > most:
+        del remembered[next(iter(remembered))]

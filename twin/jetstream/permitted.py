@@ -12,35 +12,48 @@ from twin.events.subjects import SubjectSpace
 
 __all__ = ["Subjects", "header_sizes"]
 
-_START = np.frombuffer(b"NATS/1.0\r\n", np.uint8)
-_LINE_END = np.frombuffer(b"\r\n", np.uint8)
+_START = b"NATS/1.0\r\n"
+_START_WORD = int.from_bytes(_START[:8], "little")
+_LINE_END = b"\r\n"
+_LINE_END_WORD = int.from_bytes(_LINE_END, "little")
+_EARLY_END = b"\r\n\r\n"
+_FIRST_SOURCES = 1024
 _SUBJECT = re.compile(rb"[^\s.*>]+(\.[^\s.*>]+)*")
 
 
-class Subjects(dict[int, bytes]):
+class Subjects:
     """The subject of each source as it is on the wire."""
 
     def __init__(self, sources: SourceTable, space: SubjectSpace) -> None:
-        super().__init__()
         self._table = sources
         self._space = space
+        self._known: dict[int, bytes] = {}
+        self._column = np.zeros(_FIRST_SOURCES, np.object_)
 
-    def each(self, sources: Iterable[int]) -> list[bytes]:
-        """Return the subject of each source; UsageError for what cannot be published to."""
-        return list(map(self.__getitem__, sources))
+    def meet(self, sources: Iterable[int]) -> None:
+        """Look up the subjects of sources; UsageError for what cannot be published to."""
+        for source in set(sources).difference(self._known):
+            logical = self._table[source].subject
+            subject = self._space.wire(logical).encode()
+            if not _SUBJECT.fullmatch(subject):
+                raise UsageError(f"{logical!r} is not a subject that can be published to.")
+            self._keep(source, subject)
 
-    def __missing__(self, source: int) -> bytes:
-        logical = self._table[source].subject
-        subject = self._space.wire(logical).encode()
-        if not _SUBJECT.fullmatch(subject):
-            raise UsageError(f"{logical!r} is not a subject that can be published to.")
-        self[source] = subject
-        return subject
+    def each(self, sources: npt.NDArray[np.uint32]) -> list[bytes]:
+        """Return the subject of each of these sources, which were met before."""
+        subjects: list[bytes] = self._column[sources].tolist()
+        return subjects
 
     def of(self, subject: str) -> list[int]:
         """Return the known sources of a subject, whose letters' case is not known."""
         wanted = subject.lower().encode()
-        return [source for source, one in self.items() if one.lower() == wanted]
+        return [source for source, one in self._known.items() if one.lower() == wanted]
+
+    def _keep(self, source: int, subject: bytes) -> None:
+        self._known[source] = subject
+        if source >= len(self._column):
+            self._column.resize(2 * source + 1, refcheck=False)
+        self._column[source] = subject
 
 
 def header_sizes(blocks: Sequence[bytes]) -> npt.NDArray[np.int64]:
@@ -49,15 +62,27 @@ def header_sizes(blocks: Sequence[bytes]) -> npt.NDArray[np.int64]:
     All are looked through at once, and one by one where something looks odd.
     """
     sizes = np.fromiter(map(len, blocks), np.int64, len(blocks))
-    text = np.frombuffer(b"".join(blocks), np.uint8)
-    ends = np.cumsum(sizes)
-    if (
-        sizes.min() < len(_START)
-        or (text[(ends - sizes)[:, None] + np.arange(len(_START))] != _START).any()
-        or (text[ends[:, None] - (2, 1)] != _LINE_END).any()
-        or ((text[:-1] == _LINE_END[1]) & (text[1:] == _LINE_END[0])).any()
-    ):
+    if sizes.min() < len(_START) or not _well_formed(b"".join(blocks), sizes):
         for block in blocks:
-            if block[:10] != b"NATS/1.0\r\n" or block[-2:] != b"\r\n" or b"\r\n\r\n" in block:
+            if not block.startswith(_START) or block[-2:] != _LINE_END or _EARLY_END in block:
                 raise UsageError(f"The headers of an event are malformed: {block[:200]!r}")
     return sizes
+
+
+def _well_formed(text: bytes, sizes: npt.NDArray[np.int64]) -> bool:
+    """Tell whether each block of a text begins and ends as it should, and no line is empty."""
+    letters = np.frombuffer(text, np.uint8)
+    ends = np.cumsum(sizes)
+    starts = ends - sizes
+    return bool(
+        (_words(text, "<u8")[starts] == _START_WORD).all()
+        and (_words(text, "<u2")[starts + 8] == _LINE_END_WORD).all()
+        and (_words(text, "<u2")[ends - 2] == _LINE_END_WORD).all()
+        and not ((letters[:-1] == _LINE_END[1]) & (letters[1:] == _LINE_END[0])).any()
+    )
+
+
+def _words(text: bytes, kind: str) -> npt.NDArray[np.uint64]:
+    """View a text as the words that begin at each of its letters."""
+    size = np.dtype(kind).itemsize
+    return np.ndarray((len(text) - size + 1,), kind, text, strides=(1,))

@@ -19,12 +19,13 @@ import numpy as np
 import numpy.typing as npt
 
 from twin.errors import InfrastructureError, UsageError
-from twin.events.event import Event, SourceTable
+from twin.events.event import Event, SourceTable, columns
 from twin.events.subjects import SubjectSpace
 from twin.jetstream.account import Account, PublishCounts, PublishJournal, Quantiles
 from twin.jetstream.backlog import Backlog
 from twin.jetstream.connection import Connection, Subscription
 from twin.jetstream.flights import Flights, Slots
+from twin.jetstream.formations import MOST
 from twin.jetstream.permitted import Subjects, header_sizes
 from twin.jetstream.puback import NO_STREAM, TRANSIENT, PubAck, read_ack
 from twin.jetstream.wire import INTENDED_HEADER, Delivery, Stored, Volley, stamp
@@ -60,7 +61,7 @@ class PublisherSettings:
     the streams' duplicate window. `pipelined` gives up the order per source.
     """
 
-    window: int = 4096
+    window: int = 8192
     window_bytes: int = 16 * 2**20
     backlog: int = 100_000
     ack_wait_s: float = 2.0
@@ -143,10 +144,10 @@ class Publisher:
         self._check()
         if not events:
             return
-        sources, _, _, headers, payloads = zip(*events, strict=True)
-        heads = header_sizes(headers)
-        subjects = self._subjects.each(sources)
-        rows = self._account.offered(events, intended_ns, slip_us)
+        fields = columns(events)
+        heads = header_sizes(fields.headers)
+        self._subjects.meet(fields.source)
+        rows = self._account.offered(fields, intended_ns, slip_us)
         sizes = heads + rows["size"]
         self._largest = max(self._largest, int(sizes.max()))
         usual = float(sizes.sum()) / len(events)
@@ -156,10 +157,9 @@ class Publisher:
             self._account.overflowed(rows[room:])
         if room:
             slots = self._flights.board(
-                rows[:room], subjects[:room], headers[:room], payloads[:room]
+                rows[:room], heads[:room], fields.headers[:room], fields.payload[:room]
             )
-            self._flights.size[slots] = sizes[:room]
-            self._backlog.push(slots.tolist(), sources[:room])
+            self._backlog.push(slots.tolist(), fields.source[:room])
         self._pump()
         self._signal()
 
@@ -247,22 +247,25 @@ class Publisher:
             pass
 
     def _send_waiting(self) -> bool:
-        """Send what may go now in one piece; True when refusals have made way for more."""
+        """Send a volley of what may go now; False when there was none.
+
+        In pieces, so that the server works on the first while the next is put together.
+        """
         free = self._window_left()
         stuck = self._settings.pipelined and self._resting >= self._window()
         if free <= 0 or stuck or not self._connection.up:
             return False
-        waiting = np.array(self._backlog.take(free), np.int64)
-        slots = self._fitting(waiting)
+        waiting = self._backlog.take(min(free, MOST))
+        slots = self._fitting(np.array(waiting, np.int64))
         if len(slots):
             wait_s = self._settings.ack_wait_s * self._jitter.uniform(0.8, 1.2)
             self._send(slots, self._flights.launch(slots, wait_s))
-        return len(slots) < len(waiting)
+        return bool(waiting)
 
     def _fitting(self, waiting: Slots) -> Slots:
         """Return those that the server will take; the others are refused."""
-        largest = self._connection.max_payload - _STAMP_SIZE
-        if self._largest <= largest:
+        largest = self._connection.max_payload
+        if self._largest + _STAMP_SIZE <= largest:
             return waiting
         fits = self._flights.size[waiting] <= largest
         refused = waiting[~fits]
@@ -281,8 +284,10 @@ class Publisher:
     def _send(self, slots: Slots, tokens: list[bytes]) -> None:
         flights = self._flights
         volley = Volley(
-            flights.subjects[slots].tolist(),
+            self._subjects.each(flights.source[slots]),
             tokens,
+            flights.head[slots],
+            flights.size[slots],
             flights.headers[slots].tolist(),
             flights.closings[slots].tolist(),
             flights.payloads[slots].tolist(),
@@ -379,8 +384,12 @@ class Publisher:
     def _acknowledge(
         self, slots: Slots, stream_seq: Slots | int, *, duplicate: bool = False
     ) -> None:
-        self._account.acknowledged(slots, stream_seq, duplicate)
         self._land(slots)
+        try:
+            self._pump()
+        finally:
+            self._account.acknowledged(slots, stream_seq, duplicate)
+            self._flights.free(slots)
 
     def _give_up(self, slots: Slots, unknown: npt.NDArray[np.bool_]) -> None:
         """Settle as unknown or refused; what flew in formation with them goes again, alone."""
@@ -388,6 +397,7 @@ class Publisher:
             scattered = self._flights.scatter(self._flights.token[slots])
             self._account.given_up(slots, unknown)
             self._land(slots)
+            self._flights.free(slots)
             if self._connection.up:
                 self._resend(scattered[~np.isin(scattered, slots)])
 
@@ -396,7 +406,7 @@ class Publisher:
         if self._resting:
             self._resting -= int(np.count_nonzero(self._flights.resting[slots]))
         self._backlog.release(slots.tolist(), self._flights.source[slots].tolist())
-        self._flights.land(slots)
+        self._flights.settle(slots)
 
     def _end(self, slots: Slots) -> None:
         """Give up what was sent: refused if every try was refused, otherwise unknown."""

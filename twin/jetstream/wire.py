@@ -56,11 +56,14 @@ class Volley(NamedTuple):
     """Events to be sent together, column by column, in this order.
 
     `<inbox>.<token>` is where each one's acknowledgement is to go. `headers` lack the end of
-    the block, which `closings` have.
+    the block, which `closings` have. `heads` are the sizes of these blocks, `sizes` those of
+    block and payload.
     """
 
     subjects: Sequence[bytes]
     tokens: Sequence[bytes]
+    heads: npt.NDArray[np.int64]
+    sizes: npt.NDArray[np.int64]
     headers: Sequence[bytes]
     closings: Sequence[bytes]
     payloads: Sequence[bytes]
@@ -129,7 +132,7 @@ class PublicWire:
         self.send(
             [
                 (subject, b"%b.%b" % (inbox, token), headers + closing, payload)
-                for subject, token, headers, closing, payload in zip(*volley, strict=True)
+                for subject, token, _, _, headers, closing, payload in zip(*volley, strict=True)
             ]
         )
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from twin.errors import InfrastructureError
 from twin.events.digest import payload_hashes
-from twin.events.event import NO_SOURCE, Event
+from twin.events.event import NO_SOURCE, Columns
 
 __all__ = [
     "ACK",
@@ -119,10 +119,10 @@ class LocalRefusal(IntEnum):
     """No stream took the subject, on any try."""
 
 
-def attempts(events: Sequence[Event], intended_ns: Sequence[int] | int, slip_us: int) -> Rows:
-    """Return the ATTEMPT rows of events, of which there is at least one."""
-    source, seq, sim_ns, _, payloads = zip(*events, strict=True)
-    rows = np.empty(len(events), ATTEMPT)
+def attempts(events: Columns, intended_ns: Sequence[int] | int, slip_us: int) -> Rows:
+    """Return the ATTEMPT rows of events."""
+    source, seq, sim_ns, _, payloads = events
+    rows = np.empty(len(source), ATTEMPT)
     rows["source"] = source
     rows["seq"] = seq
     rows["hash"] = payload_hashes(payloads)

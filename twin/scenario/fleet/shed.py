@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from twin.events.event import Event
+from twin.events.event import Event, columns
 from twin.verdict.journal import OUTCOME, FileJournal, Outcome, attempts
 
 __all__ = ["ShedLog"]
@@ -24,7 +24,7 @@ class ShedLog:
             return
         now = time.time_ns()
         self.count += len(events)
-        tried = attempts(events, now, 0)
+        tried = attempts(columns(events), now, 0)
         self._journal.attempted(tried)
         settled = np.zeros(len(events), OUTCOME)
         settled["source"], settled["seq"] = tried["source"], tried["seq"]
