@@ -134,6 +134,7 @@ def test_restarts_and_a_slow_registrar_lose_nothing(tmp_path: Path) -> None:
     assert result["reasons"] == []
     slow = result["faults"][0]
     assert int(slow["detail"].split()[1]) > 1
+    assert slow["detail"].endswith(" messages came for it")
 
 
 def test_a_deleted_stream_is_a_loss(tmp_path: Path) -> None:

@@ -1,16 +1,20 @@
 """Faults of a stream on a real nats-server: what they say that they have hit, they have."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
+
 import pytest
 
 from twin.chaos.faultlog import FaultEntry
 from twin.chaos.stream import BreakableStream
 from twin.events.topology import StreamDecl, Topology
-from twin.jetstream.api import stream_info, stream_state, streams_on
+from twin.jetstream.api import call, stream_info, stream_state, streams_on
 from twin.jetstream.connection import Connection
 from twin.jetstream.reconcile import reconcile
 from twin.scenario.faults.bus_faults import break_bus
 from twin.scenario.language.bus_actions import StreamDelete, StreamEvict, StreamFull, StreamPurge
 
+Until = Callable[..., Awaitable[None]]
 STORED = 30
 
 
@@ -46,6 +50,46 @@ async def test_what_is_evicted_is_counted(
     info = await stream_info(connection, "ONE")
     assert info is not None
     assert info.config.max_msgs == -1
+
+
+@pytest.mark.parametrize(
+    ("own", "most", "told"),
+    [
+        ({"max_msgs": STORED}, STORED, ("had no effect", "no message was evicted")),
+        ({"max_msgs": STORED}, STORED + 3, ("had no effect", "no message was evicted")),
+        ({"max_msgs": STORED}, STORED - 4, ("fired", "4 messages evicted")),
+        ({"max_msgs": STORED, "discard": "new"}, STORED - 4, ("fired", "14 messages evicted")),
+        ({"max_msgs_per_subject": STORED}, STORED, ("had no effect", "no message was evicted")),
+        ({"max_msgs_per_subject": STORED}, STORED - 4, ("fired", "4 messages evicted")),
+        (
+            {"max_age": 10**8, "duplicate_window": 10**8},
+            STORED,
+            ("had no effect", "no message was evicted"),
+        ),
+        ({"max_bytes": 30 * 60}, STORED + 99, ("had no effect", "no message was evicted")),
+    ],
+)
+async def test_what_its_own_limits_evict_is_no_effect(  # noqa: PLR0917 - fixtures
+    own: dict[str, object],
+    most: int,
+    told: tuple[str, str],
+    stream: BreakableStream,
+    connection: Connection,
+    until: Until,
+) -> None:
+    """Of a stream that evicts anyway, the fault is credited with what it would have kept."""
+    info = await stream_info(connection, "ONE")
+    assert info is not None
+    config = info.config.model_copy(update={"discard": "old"} | own).model_dump()
+    await call(connection, "STREAM.UPDATE.ONE", config)
+    done = entry("stream.evict")
+    action = StreamEvict(fault="stream.evict", stream="ONE", max_msgs=most, **{"for": "200ms"})
+    fault = asyncio.create_task(break_bus(action, stream, done))
+    await until(lambda: done.fired_wall_ns)
+    for number in range(10):
+        await connection.request("one.a", str(number).encode())
+    await fault
+    assert (done.outcome, done.detail) == told
 
 
 @pytest.mark.parametrize(

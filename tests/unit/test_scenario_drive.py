@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import dataclass
 
 import pytest
 
@@ -195,6 +196,50 @@ async def test_condition_fires_once() -> None:
         await faults.finish()
     assert [[one.condition for one in hit] for hit in hits] == [[], ["fleet.x < 1"], [], [], []]
     assert broker.done == ["pause", "resume"]
+
+
+@dataclass
+class Needed:
+    """Something that a paused process is needed for, with what waits for it in the end."""
+
+    hit: int | None
+    what: str = "publishes waited"
+    standing: bool = False
+
+    async def begin(self) -> None:
+        """The process stands."""
+        self.standing = True
+
+    async def waited(self) -> int | None:
+        """Return what waited."""
+        assert self.standing
+        return self.hit
+
+
+@pytest.mark.parametrize(
+    ("hit", "told"),
+    [
+        (0, ("had no effect", "0 publishes waited")),
+        (3, ("fired", "3 publishes waited")),
+        (None, ("fired", "")),
+    ],
+)
+async def test_a_pause_that_nobody_felt_had_no_effect(
+    hit: int | None, told: tuple[str, str]
+) -> None:
+    """What waits for a process while it stands is the effect, where it is known."""
+    pause = BrokerPause.model_validate({"fault": "broker.pause", "for": "10ms"})
+    async with asyncio.TaskGroup() as group:
+        felt = {"broker": Needed(hit)}
+        event = ScheduledEvent(at="0s", do=pause)
+        faults = FaultRunner((event,), {"broker": Fragile()}, Unbreakable(), group, felt=felt)
+        timeline = Timeline()
+        faults.schedule(timeline, lambda sim_ns: sim_ns)
+        timeline.run_due(0)
+        await faults.finish()
+    [entry] = faults.log.entries
+    assert (entry.outcome, entry.detail) == told
+    assert entry.healed_wall_ns is not None
 
 
 async def test_restart_that_fails_is_a_failed_fault() -> None:

@@ -1,10 +1,19 @@
 """A stream of the run, as something that a fault can fill, shrink or empty."""
 
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from twin.chaos.eviction import evicted_by
 from twin.errors import InfrastructureError
-from twin.jetstream.api import ConsumerConfig, StreamConfig, call, consumer_infos, stream_info
+from twin.jetstream.api import (
+    ConsumerConfig,
+    StreamConfig,
+    StreamState,
+    call,
+    consumer_infos,
+    stream_info,
+)
 from twin.jetstream.connection import Connection
 
 __all__ = ["BreakableStream", "Deleted", "Limited"]
@@ -19,10 +28,11 @@ class Deleted(NamedTuple):
 
 
 class Limited(NamedTuple):
-    """How a stream was before it was limited, and which message was its first."""
+    """How a stream was, and what it held, before it might hold no more than `most` messages."""
 
     config: StreamConfig
-    first_seq: int
+    state: StreamState
+    most: int
 
 
 class BreakableStream:
@@ -52,13 +62,15 @@ class BreakableStream:
         most = max(1, info.state.messages) if messages is None else messages
         changed = {"max_msgs": most, "discard": "old" if evict else "new"}
         await self._update(info.config.model_copy(update=changed))
-        return Limited(info.config, info.state.first_seq)
+        return Limited(info.config, info.state, most)
 
     async def restore(self, before: Limited) -> int:
-        """Undo `limit`; return how many messages are gone since."""
+        """Undo `limit`; return how many messages it has evicted."""
         await self._update(before.config)
         info = await stream_info(self._connection, self.name)
-        return max(0, info.state.first_seq - max(1, before.first_seq)) if info else 0
+        if info is None:
+            return 0
+        return evicted_by(before.most, before.config, before.state, info.state, time.time_ns())
 
     async def purge(self) -> int:
         """Delete all messages; return how many there were."""

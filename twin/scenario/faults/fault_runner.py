@@ -15,6 +15,7 @@ from twin.chaos.network import Proxy
 from twin.chaos.stream import BreakableStream
 from twin.errors import TwinError
 from twin.scenario.faults.bus_faults import break_bus
+from twin.scenario.faults.felt import Felt
 from twin.scenario.faults.message_faults import inject
 from twin.scenario.faults.net_faults import break_network
 from twin.scenario.faults.process_faults import Killable, break_process
@@ -78,10 +79,11 @@ class _Conditional:
 class FaultRunner:
     """Starts the faults of a run; every declared fault is in the log, whether it fires or not.
 
-    Faults of processes are tasks of `group` and last in wall time. Faults of hardware are
-    inputs of the world and heal by the timeline; they have fired once the world says whom
-    they hit. Healing is part of a fault: `finish` waits until each is over, so that nothing
-    stays broken by accident when the run drains.
+    Faults of processes are tasks of `group` and last in wall time. `felt` says by target what
+    waits for a process that stands still. Faults of hardware are inputs of the world and heal
+    by the timeline; they have fired once the world says whom they hit. Healing is part of a
+    fault: `finish` waits until each is over, so that nothing stays broken by accident when the
+    run drains.
     """
 
     def __init__(
@@ -90,13 +92,16 @@ class FaultRunner:
         targets: Mapping[str, Victim],
         world: Breakable,
         group: asyncio.TaskGroup,
+        *,
         seed: int = 0,
+        felt: Mapping[str, Felt] | None = None,
     ) -> None:
         self.log = FaultLog()
         self._targets = targets
         self._world = world
         self._group = group
         self._seed = seed
+        self._felt = felt or {}
         self._tasks: list[asyncio.Task[None]] = []
         self._held: set[str] = set()
         self._unconfirmed: dict[str, FaultEntry] = {}
@@ -215,7 +220,8 @@ class FaultRunner:
         if isinstance(target, Proxy):
             await break_network(cast("NetFault", action), target, entry, self._seed)
             return
-        await break_process(cast("ProcessFault", action), target, entry)
+        felt = self._felt.get(entry.target)
+        await break_process(cast("ProcessFault", action), target, entry, felt)
 
 
 def _target(event: ScheduledEvent) -> str:

@@ -7,6 +7,7 @@ from twin.chaos.disk import BrokerDisk
 from twin.chaos.faultlog import FaultEntry
 from twin.errors import InfrastructureError, ProcessFailed
 from twin.jetstream.server import NatsServer
+from twin.scenario.faults.felt import Felt
 from twin.scenario.language.process_actions import (
     BrokerDiskFull,
     BrokerKill,
@@ -52,28 +53,36 @@ class Killable(Protocol):
 
 
 async def break_process(
-    action: ProcessFault, target: Killable | BrokerDisk, entry: FaultEntry
+    action: ProcessFault,
+    target: Killable | BrokerDisk,
+    entry: FaultEntry,
+    felt: Felt | None = None,
 ) -> None:
-    """Do it, wait as long as it lasts, and undo it."""
+    """Do it, wait as long as it lasts, and undo it.
+
+    `felt` tells whether anybody needed a process that stood still; without it none can say.
+    """
     match action:
         case BrokerDiskFull() if isinstance(target, BrokerDisk):
             await _fill(target, action.for_ / NS_PER_S, entry)
         case _ if not isinstance(target, BrokerDisk):
-            await _break(action, target, entry)
+            await _break(action, target, entry, felt)
         case _:
             raise InfrastructureError(f"{action.fault} cannot be done to a disk")
 
 
-async def _break(action: ProcessFault, target: Killable, entry: FaultEntry) -> None:
+async def _break(
+    action: ProcessFault, target: Killable, entry: FaultEntry, felt: Felt | None
+) -> None:
     match action:
         case BrokerKill() | RegistrarKill() | ServiceKill():
             await target.kill()
             entry.fired()
             await _start_again(target, action.restart_after, entry)
         case BrokerPause() | RegistrarPause() | ServicePause():
-            await _pause(target, action.for_, entry)
+            await _pause(target, action.for_ / NS_PER_S, entry, felt)
         case SlowProcess():
-            await _slow_down(target, action, entry)
+            await _slow_down(target, action, entry, felt)
         case BrokerLameDuck() if isinstance(target, NatsServer):
             await _send_away(target, entry)
             await _start_again(target, action.restart_after, entry)
@@ -97,19 +106,39 @@ async def _start_again(target: Killable, after_ns: int | None, entry: FaultEntry
         entry.healed()
 
 
-async def _pause(target: Killable, for_ns: int, entry: FaultEntry) -> None:
+async def _pause(target: Killable, seconds: float, entry: FaultEntry, felt: Felt | None) -> None:
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    hit = None
     target.pause()
     entry.fired()
     try:
-        await asyncio.sleep(for_ns / NS_PER_S)
+        if felt is not None:
+            await felt.begin()
+        await asyncio.sleep(max(0.0, end - loop.time()))
+        if felt is not None:
+            hit = await felt.waited()
     finally:
         target.resume()
     if not target.running:
         raise ProcessFailed("it ended while it was paused")
+    _over(entry, hit, felt)
+
+
+def _over(entry: FaultEntry, hit: int | None, felt: Felt | None) -> None:
+    """Write down that it is over, and what has felt it, if that is known."""
     entry.healed()
+    if felt is None or hit is None:
+        return
+    if not hit:
+        entry.spared(f"0 {felt.what}")
+        return
+    entry.detail = ", ".join(filter(None, (entry.detail, f"{hit} {felt.what}")))
 
 
-async def _slow_down(target: Killable, action: SlowProcess, entry: FaultEntry) -> None:
+async def _slow_down(
+    target: Killable, action: SlowProcess, entry: FaultEntry, felt: Felt | None
+) -> None:
     """Let it run a part of each turn only, until the time is over."""
     loop = asyncio.get_running_loop()
     end = loop.time() + action.for_ / NS_PER_S
@@ -119,16 +148,19 @@ async def _slow_down(target: Killable, action: SlowProcess, entry: FaultEntry) -
             target.pause()
             if not turns:
                 entry.fired()
+                if felt is not None:
+                    await felt.begin()
             await asyncio.sleep(PERIOD_S * (1 - action.share))
             target.resume()
             await asyncio.sleep(PERIOD_S * action.share)
             turns += 1
+        hit = await felt.waited() if felt is not None else None
     finally:
         target.resume()
     if not target.running:
         raise ProcessFailed("it ended while it was slow")
     entry.detail = f"stopped {turns} times"
-    entry.healed()
+    _over(entry, hit, felt)
 
 
 async def _fill(disk: BrokerDisk, seconds: float, entry: FaultEntry) -> None:

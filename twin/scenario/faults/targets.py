@@ -1,6 +1,6 @@
 """What the faults of a run may act on: only what the run itself has started or made."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -9,14 +9,15 @@ from twin.chaos.stream import BreakableStream
 from twin.events.event import SourceTable
 from twin.events.subjects import SubjectSpace, covers
 from twin.jetstream.connection import Connection, connect
-from twin.jetstream.publisher import Publisher
+from twin.jetstream.publisher import PublishCounts, Publisher
 from twin.scenario.evidence.folder import RunFolder
 from twin.scenario.faults.fault_runner import INJECTOR, Victim, network_of
+from twin.scenario.faults.felt import Deliveries, Felt, Publishes
 from twin.scenario.language.message_actions import MessageFault
 from twin.scenario.plan import Plan
 from twin.scenario.processes.access import Access
 
-__all__ = ["breakable_streams", "injecting", "networks"]
+__all__ = ["breakable_streams", "injecting", "needed", "networks"]
 
 
 def networks(access: Access) -> dict[str, Victim]:
@@ -35,6 +36,18 @@ def breakable_streams(
         ours = any(_takes(subjects, subject) for subject in published)
         told = partial(_refusals, publisher, sources, plan.space, subjects) if ours else None
         found[name.removeprefix(plan.space.stream(""))] = BreakableStream(connection, name, told)
+    return found
+
+
+def needed(
+    plan: Plan, connection: Connection, counts: Callable[[], PublishCounts]
+) -> dict[str, Felt]:
+    """Return what waits for processes of the run while they stand; of services nobody knows."""
+    found: dict[str, Felt] = {}
+    if plan.predicted.total:
+        found["broker"] = Publishes(counts)
+    if durables := [one for one in plan.topology.consumers if one.role == "registrar"]:
+        found["registrar"] = Deliveries(connection, durables)
     return found
 
 

@@ -16,7 +16,7 @@ from twin.scenario.evidence.folder import RunFolder
 from twin.scenario.evidence.monitors import LagMonitor
 from twin.scenario.evidence.publish_metrics import PublishCollector
 from twin.scenario.faults.fault_runner import Victim
-from twin.scenario.faults.targets import breakable_streams, injecting, networks
+from twin.scenario.faults.targets import breakable_streams, injecting, needed, networks
 from twin.scenario.fleet.commands import Commands
 from twin.scenario.fleet.gate import Gate, publisher_settings
 from twin.scenario.fleet.live import Live, Lived, Watch
@@ -85,6 +85,7 @@ class FleetLife:
                     publisher=publisher,
                     outlet=gate or publisher,
                     targets=await self._targets(publisher, sources, stack),
+                    felt=needed(self.plan, self.broker.connection, lambda: publisher.counts),
                     backlog=partial(self.monitor.backlog, self._shown_role()),
                     around=self._around,
                     connected=lambda: self.bots.up,

@@ -17,6 +17,7 @@ from twin.jetstream.publisher import PublishCounts, Publisher
 from twin.report.progress import Snapshot
 from twin.scenario.evidence.folder import RunFolder
 from twin.scenario.faults.fault_runner import FaultRunner, Victim
+from twin.scenario.faults.felt import Felt
 from twin.scenario.fleet.commands import Commands
 from twin.scenario.fleet.drive import Outlet, Timeline, drive
 from twin.scenario.fleet.policies import Policies
@@ -50,6 +51,7 @@ class Live:
     publisher: Publisher
     outlet: Outlet
     targets: Mapping[str, Victim]
+    felt: Mapping[str, Felt]
     backlog: Callable[[], int | None]
     around: Callable[[PublishCounts], dict[str, float]]
     connected: Callable[[], bool]
@@ -74,7 +76,12 @@ class Live:
             ):
                 self._policies = Policies(scenario, self.world, self.publisher)
                 faults = FaultRunner(
-                    scenario.events, self.targets, self.world, group, self.plan.seed
+                    scenario.events,
+                    self.targets,
+                    self.world,
+                    group,
+                    seed=self.plan.seed,
+                    felt=self.felt,
                 )
                 timeline = Timeline()
                 for phase in self.plan.phases:
