@@ -22,17 +22,18 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from twin.bench.rig import block, payload
+from twin.bench.rig import SOURCES, block, payload
 from twin.events.subjects import SubjectSpace
 from twin.jetstream.fastpath import FastParser
 from twin.jetstream.message import Message, messages_of
 from twin.jetstream.wire import Delivery
-from twin.registrar.chain import root, row_leaves
+from twin.registrar.bulk import STRIDE, insert_events
+from twin.registrar.chain import record_leaves, root, row_records
 from twin.registrar.intake import Intake
 from twin.registrar.keyfilter import any_twice, keys_of
 from twin.registrar.record import Row
 from twin.registrar.rules import Classifier, Rules
-from twin.registrar.schema import ROW_COLUMNS, create, insert, open_writer
+from twin.registrar.schema import create, open_writer
 
 READ = 32_768
 BATCH = 5_000
@@ -50,8 +51,8 @@ def frames(count: int) -> bytes:
         place = b"1.%d.%d.1767225600%09d.%d" % (number, number, number, count - number)
         sizes = b"%d %d" % (len(head), len(head) + len(BODY))
         found.append(
-            b"HMSG bench.qiki.telemetry 1 $JS.ACK.BENCH.registrar.%b %b\r\n%b%b\r\n"
-            % (place, sizes, head, BODY)
+            b"HMSG bench.%d 1 $JS.ACK.BENCH.registrar.%b %b\r\n%b%b\r\n"
+            % (number % SOURCES, place, sizes, head, BODY)
         )
     return b"".join(found)
 
@@ -96,18 +97,21 @@ def one_round(buffer: bytes, folder: Path) -> Spent:
         rows = rows_of(messages, intake)
     with open_writer(folder / "steps.sqlite") as db:
         create(db, {"store": "bench", "segment": "1"})
-    statement = insert("events", (*ROW_COLUMNS, "leaf", "kind"))
     for start in range(0, len(rows), BATCH):
         batch = rows[start : start + BATCH]
         with timed(spent, "doubles within the batch"):
             any_twice(keys_of((row.id, row.source) for row in batch))
-        with timed(spent, "chain: leaves and root"):
-            leaves = row_leaves(start + 1, 1, batch)
-            root(leaves)
         db.execute("BEGIN IMMEDIATE")
-        with timed(spent, "insert: table and indexes"):
-            ends = enumerate(zip(batch, leaves, strict=True), start + 1)
-            db.executemany(statement, ((at, 1, *row, leaf, 1) for at, (row, leaf) in ends))
+        leaves: list[bytes] = []
+        for at in range(0, len(batch), STRIDE):
+            with timed(spent, "chain: leaves and root"):
+                records = row_records(start + at + 1, 1, batch[at : at + STRIDE])
+                some = record_leaves(records)
+                leaves += some
+            with timed(spent, "insert: table and indexes"):
+                insert_events(db, records, some, [1] * len(some))
+        with timed(spent, "chain: leaves and root"):
+            root(leaves)
         with timed(spent, "commit: log and sync"):
             db.execute("COMMIT")
     with timed(spent, "checkpoint: log into the database"):

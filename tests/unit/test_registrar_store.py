@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 
 from twin.errors import StoreError
 from twin.registrar import store as store_module
+from twin.registrar.bulk import STRIDE
 from twin.registrar.chain import note_leaf, root, row_leaf
 from twin.registrar.record import Note, Row
 from twin.registrar.rules import Rules
 from twin.registrar.schema import check_sqlite, select
 from twin.registrar.store import Store
+from twin.registrar.verify import verify
 
 RULES = Rules.load()
 HEADERS = "NATS/1.0\r\nce-specversion: 1.0\r\n\r\n"
@@ -94,6 +96,25 @@ def test_a_batch_is_recorded_whole(store: Store, folder: Path) -> None:
         RULES.hash, "1.2.3", 2, 1,
     )  # fmt: skip
     assert store.last_sequences == {"QIKI_EVENTS_V1": 3}
+
+
+@pytest.mark.parametrize("count", [1, STRIDE - 1, STRIDE, STRIDE + 1, 2 * STRIDE + 5])
+def test_a_batch_of_any_size_is_recorded_as_it_is(folder: Path, count: int) -> None:
+    """Every column of every event, its leaf and its kind; those that share a statement or not."""
+    rows = [
+        make_row(seq, code=101 + seq % 7, payload=b"\xff" if seq % 3 else "{}", bot=f"bot-{seq}")
+        for seq in range(1, count + 1)
+    ]
+    with Store(folder, RULES, "1") as store:
+        store.write(rows)
+    kinds = {
+        number["kind"]: (number["type"], number["code"]) for number in rows_of(folder, "kinds")
+    }
+    for at, (stored, row) in enumerate(zip(rows_of(folder), rows, strict=True), 1):
+        expected = {"row": at, "batch": 1, **row._asdict(), "leaf": row_leaf(at, 1, row)}
+        assert kinds[stored.pop("kind")] == (row.type, row.code)
+        assert stored == expected
+    assert verify(folder).good
 
 
 def test_a_redelivered_event_is_recorded_once(store: Store, folder: Path) -> None:

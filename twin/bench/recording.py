@@ -19,7 +19,7 @@ from twin.errors import InfrastructureError
 from twin.events.subjects import SubjectSpace
 from twin.jetstream.api import call
 from twin.jetstream.consumer import PullConsumer
-from twin.registrar.chain import root, row_leaves
+from twin.registrar.chain import record_leaves, root, row_records
 from twin.registrar.intake import Intake
 from twin.registrar.record import Row
 from twin.registrar.rules import Classifier, Rules
@@ -108,7 +108,7 @@ class Turns:
         with rig.clock() as clock:
             for start in range(0, len(rows), BATCH):
                 batch = rows[start : start + BATCH]
-                root(row_leaves(start + 1, 1, batch))
+                root(record_leaves(row_records(start + 1, 1, batch)))
         return Measured.of(len(rows), clock, {})
 
     async def _filled(self, rig: Rig, point: int, load: float) -> int:

@@ -5,14 +5,15 @@ commit, so after a failed one it is of no more use.
 """
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 import apsw
 
-from twin.registrar.chain import Batch, note_leaf, root, row_leaves
+from twin.registrar.bulk import STRIDE, insert_events
+from twin.registrar.chain import Batch, note_leaf, record_leaves, root, row_records
 from twin.registrar.head import Head, latest_tombstone, read_head
 from twin.registrar.keyfilter import KeyFilter, Keys, keys_of
 from twin.registrar.keys import SigningKey
@@ -23,7 +24,6 @@ from twin.registrar.schema import (
     BATCH_COLUMNS,
     CHECKPOINT_COLUMNS,
     NOTE_COLUMNS,
-    ROW_COLUMNS,
     TOMBSTONE_COLUMNS,
     create,
     insert,
@@ -32,7 +32,6 @@ from twin.registrar.statements import Checkpoint, Signed, Tombstone, sign
 
 __all__ = ["Active", "Author", "create_segment"]
 
-INSERT_ROW: Final = insert("events", (*ROW_COLUMNS, "leaf", "kind"))
 KIND: Final = itemgetter(Row._fields.index("type"), Row._fields.index("code"))
 INSERT_KIND: Final = insert("kinds", ("kind", "type", "code"))
 INSERT_NOTE: Final = insert("notes", (*NOTE_COLUMNS, "leaf"))
@@ -109,25 +108,27 @@ class Active:
         return self.tip.batch > self._signed
 
     def insert(self, rows: Sequence[Row]) -> None:
-        """Insert events, none of which is recorded yet, under the next numbers."""
-        first, batch = self.tip.rows + 1, self.tip.batch + 1
-        kinds = self._kinds_of(rows)
-        self._leaves = row_leaves(first, batch, rows)
-        ends = zip(self._leaves, kinds, strict=True)
-        self.db.executemany(
-            INSERT_ROW,
-            (
-                (at, batch, *row, *end)
-                for at, (row, end) in enumerate(zip(rows, ends, strict=True), first)
-            ),
-        )
+        """Insert events, none of which is recorded yet, under the next numbers.
 
-    def _kinds_of(self, rows: Sequence[Row]) -> Iterator[int]:
+        Few at a time, so that what is hashed is still in the processor's cache when it is bound.
+        """
+        first, batch = self.tip.rows + 1, self.tip.batch + 1
+        for at in range(0, len(rows), STRIDE):
+            some = rows[at : at + STRIDE]
+            records = row_records(first + at, batch, some)
+            leaves = record_leaves(records)
+            insert_events(self.db, records, leaves, self._kinds_of(some))
+            self._leaves += leaves
+
+    def _kinds_of(self, rows: Sequence[Row]) -> list[int]:
         """Return the number of each row's (type, code), new ones too."""
-        for one in sorted(set(map(KIND, rows)).difference(self._kinds)):
-            self._kinds[one] = len(self._kinds) + 1
-            self.db.execute(INSERT_KIND, (self._kinds[one], *one))
-        return map(self._kinds.__getitem__, map(KIND, rows))
+        try:
+            return [self._kinds[one] for one in map(KIND, rows)]
+        except KeyError:
+            for one in sorted(set(map(KIND, rows)).difference(self._kinds)):
+                self._kinds[one] = len(self._kinds) + 1
+                self.db.execute(INSERT_KIND, (self._kinds[one], *one))
+            return self._kinds_of(rows)
 
     def holds_any(self, rows: Sequence[Row], keys: Keys) -> bool:
         """Tell whether one of the events is recorded in this segment; exact."""

@@ -9,7 +9,9 @@ writes the format down for those who check it with other tools.
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from itertools import count, repeat
+from operator import add
+from typing import NamedTuple, TypeAlias
 
 import orjson
 
@@ -18,19 +20,24 @@ from twin.registrar.record import Note, Row
 __all__ = [
     "GENESIS",
     "Batch",
+    "Record",
     "Tip",
     "digits",
     "note_leaf",
     "proof",
+    "record_leaves",
     "root",
     "row_leaf",
-    "row_leaves",
+    "row_records",
 ]
 
 GENESIS = "0" * 64
 """What the first batch of a store names as its predecessor."""
 
 BRANCHES = 64
+
+Record: TypeAlias = tuple[str | int | bytes, ...]
+"""What a leaf is made of: the kind of the record, its number, its batch, its fields."""
 
 
 class Batch(NamedTuple):
@@ -76,26 +83,27 @@ class Tip(NamedTuple):
         )
 
 
-def row_leaf(number: int, batch: int, row: Row) -> bytes:
-    """Return the leaf of an event: SHA-256 over `["event",number,batch,...]` in compact JSON.
+def row_records(first: int, batch: int, rows: Iterable[Row]) -> list[Record]:
+    """Return `("event", number, batch, ...)` for each event, numbered from `first` on."""
+    return list(map(add, zip(repeat("event"), count(first), repeat(batch)), rows))
 
-    The array holds the row's fields in order; bytes appear as an array of one text, their
-    hexadecimal digits.
+
+def record_leaves(records: Iterable[Record]) -> list[bytes]:
+    """Return the leaf of each record: SHA-256 over it as an array in compact JSON.
+
+    Bytes appear as an array of one text, their hexadecimal digits.
     """
+    dumps, sha256 = orjson.dumps, hashlib.sha256
+    return [sha256(dumps(record, digits)).digest() for record in records]
+
+
+def row_leaf(number: int, batch: int, row: Row) -> bytes:
+    """Return the leaf of an event, of `["event",number,batch,...]` with its fields in order."""
     return _leaf(("event", number, batch, *row))
 
 
-def row_leaves(first: int, batch: int, rows: Iterable[Row]) -> list[bytes]:
-    """Return the leaves of events that are numbered from `first` on."""
-    dumps, sha256 = orjson.dumps, hashlib.sha256
-    return [
-        sha256(dumps(("event", number, batch, *row), digits)).digest()
-        for number, row in enumerate(rows, first)
-    ]
-
-
 def note_leaf(number: int, batch: int, note: Note) -> bytes:
-    """Return the leaf of a note, `["note",number,batch,...]`, made in the same way."""
+    """Return the leaf of a note, of `["note",number,batch,...]`."""
     return _leaf(("note", number, batch, *note))
 
 

@@ -65,6 +65,8 @@ TOMBSTONE_COLUMNS: Final = ("tombstone", "statement", "signature")
 SAFE_VERSIONS: Final = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
 """First releases of their branches without the WAL defect that two connections can meet."""
 
+ALONE: Final = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_NOMUTEX
+
 
 def insert(table: str, columns: Sequence[str], more: str = "") -> str:
     """Return the statement that inserts one record."""
@@ -118,9 +120,12 @@ def check_sqlite(version: str = apsw.sqlite_lib_version()) -> None:
 
 
 def open_writer(path: Path) -> apsw.Connection:
-    """Open a segment for writing: WAL, every commit synced, checkpoints left to the caller."""
+    """Open a segment for writing: WAL, every commit synced, checkpoints left to the caller.
+
+    Without locks of SQLite's own: it is for one thread at a time, as a Store is.
+    """
     check_sqlite()
-    db = apsw.Connection(str(path))
+    db = apsw.Connection(str(path), ALONE)
     db.set_busy_timeout(10_000)
     db.pragma("page_size", 8192)
     db.pragma("journal_mode", "wal")
