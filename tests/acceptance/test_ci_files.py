@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,19 @@ def test_what_a_workflow_runs_exists(workflow: Path) -> None:
             assert done.returncode == 0, line
             for flag in re.findall(r" (--[a-z-]+)", line):
                 assert flag in done.stdout, line
+
+
+def test_both_sides_of_a_comparison_are_kept() -> None:
+    """Where two versions are measured, the figures of either are uploaded."""
+    [job] = read_document(ROOT / ".github/workflows/benchmark.yml").value["jobs"].values()
+    [written] = [found for step in job["steps"] for found in _json_files(step.get("run", ""))]
+    [kept] = [step["with"]["path"] for step in job["steps"] if "upload" in step.get("uses", "")]
+    for name in (written, Path(written).with_suffix(".base.json").name):
+        assert fnmatch(name, kept), name
+
+
+def _json_files(command: str) -> list[str]:
+    return re.findall(r"--json (\S+)", command)
 
 
 def test_hooks_name_commands_that_are_there() -> None:

@@ -17,18 +17,20 @@ import pytest
 from twin.configs.generate import generate
 from twin.configs.roles import Role, roles
 from twin.configs.topology import space_of, spec_topology
-from twin.jetstream.api import call
+from twin.jetstream.api import call, stream_names
 from twin.jetstream.connection import Connection, connect
 from twin.jetstream.options import BrokerOptions
-from twin.jetstream.reconcile import reconcile
+from twin.jetstream.reconcile import MARK, reconcile
 from twin.jetstream.server import NatsServer
 from twin.jetstream.wire import Delivery
 from twin.lag.monitor import open_sampler, serve_page
 from twin.scenario.processes.registrar_process import RegistrarProcess
+from twin.smoke.broker import round_trip
 from twin.smoke.check import Broken as Wrong
 from twin.smoke.check import Check, Finding, State, run_checks
 from twin.smoke.deployment import CHECKS, Embedded, embedded
-from twin.smoke.site import Site, publish
+from twin.smoke.leftovers import leftovers
+from twin.smoke.site import PROBE_BYTES, Site, publish
 from twin.spec.load import load_spec
 
 SPEC = load_spec("builtin:BotSpec")
@@ -162,7 +164,7 @@ class Deployment:
 
 
 async def test_one_broken_thing_is_one_red_check(tmp_path: Path) -> None:
-    """One live deployment, all of it green; twenty-four things are broken in turn and mended."""
+    """One live deployment, all of it green; twenty-five things are broken in turn and mended."""
     async with Deployment.running(tmp_path) as here:
         findings = await run_checks(CHECKS, here.site)
         assert {one.name: one.state for one in findings if one.state is not State.OK} == {}
@@ -174,7 +176,7 @@ async def test_one_broken_thing_is_one_red_check(tmp_path: Path) -> None:
             assert found == [expected], breaking.__doc__
             seen.add(expected)
         assert seen == {check.name for check in CHECKS}
-        assert len(BREAKINGS) == 24
+        assert len(BREAKINGS) == 25
         assert await here.red() == []
         assert b"TWIN_" not in await call(here.connection, "STREAM.NAMES")
 
@@ -277,6 +279,16 @@ async def clock__shifted(here: Deployment) -> Broken:
     """The broker's clock is five seconds ahead."""
     async with through(here, same, shifted) as broken:
         yield broken
+
+
+async def leftovers__not_to_be_deleted(here: Deployment) -> Broken:
+    """Checks that were killed have left a stream, and it cannot be deleted."""
+    left, delete = probe("smoke-0123abcd"), b"STREAM.DELETE.TWIN_smoke_0123abcd"
+    await here.call(f"STREAM.CREATE.{left['name']}", left)
+    blocked = delete.replace(b"DELETE", b"IGNORE")
+    async with through(here, lambda data: data.replace(delete, blocked), same) as broken:
+        yield broken | {"stale_s": 0.0}
+    await here.call(f"STREAM.DELETE.{left['name']}")
 
 
 async def cloudevents__foreign(here: Deployment) -> Broken:
@@ -389,6 +401,7 @@ BREAKINGS = [
         round_trip__altered,
         duplicates__ids_lost,
         clock__shifted,
+        leftovers__not_to_be_deleted,
         cloudevents__foreign,
         registrar_pages__away,
         registrar_pages__another,
@@ -566,6 +579,79 @@ async def test_what_is_cancelled_meanwhile_leaves_no_stream(server: NatsServer) 
             checks.cancel()
             await asyncio.gather(checks, return_exceptions=True)
         assert b"TWIN_" not in await call(connection, "STREAM.NAMES")
+
+
+def probe(token: str, purpose: str = "trip", **more: object) -> dict[str, object]:
+    """Return the configuration of a stream that checks called `token` make."""
+    return {
+        "name": f"TWIN_{token.replace('-', '_')}_{purpose}",
+        "subjects": [f"twin.{token}.{purpose}"],
+        "max_bytes": PROBE_BYTES,
+        "metadata": {MARK: "1"},
+    } | more
+
+
+async def test_what_killed_checks_have_left_is_deleted_and_nothing_else(
+    server: NatsServer,
+) -> None:
+    """Only streams that are for certain those of checks, and older than any that still run."""
+    left = [probe("smoke-0123abcd"), probe("smoke-0123abcd", "lag")]
+    kept = [
+        probe("smoke-11111111", metadata={}),
+        probe("smoke-22222222", subjects=["theirs.one"]),
+        probe("smoke-33333333", max_bytes=-1),
+        probe("smoke-44444444", "mine"),
+        probe("smoke-myrobot"),
+    ]
+    async with await connect(BrokerOptions(url=server.url), name="test") as connection:
+        assert await leftovers(site_of(connection)) == "none"
+        for config in left + kept:
+            await call(connection, f"STREAM.CREATE.{config['name']}", config)
+        young = await leftovers(site_of(connection))
+        assert young.startswith("none; others check at this moment (TWIN_smoke_0123abcd_lag")
+        told = await leftovers(site_of(connection, stale_s=0.0))
+        assert told == (
+            "deleted what checks that were killed had left: "
+            "TWIN_smoke_0123abcd_lag, TWIN_smoke_0123abcd_trip"
+        )
+        assert await stream_names(connection) == sorted(str(one["name"]) for one in kept)
+
+
+async def test_checks_of_the_same_name_begin_anew(server: NatsServer) -> None:
+    """What checks called `smoke` left, with messages in it, spoils none of the next ones."""
+    async with await connect(BrokerOptions(url=server.url), name="test") as connection:
+        config = probe("smoke", storage="file")
+        await call(connection, f"STREAM.CREATE.{config['name']}", config)
+        await connection.request("twin.smoke.trip", b"old")
+        assert "10 messages" in await round_trip(site_of(connection, token="smoke"))
+        assert await stream_names(connection) == []
+
+
+async def test_leftovers_that_may_not_be_deleted_are_named(tmp_path: Path) -> None:
+    """Who may not look at them is told their names, who may not delete them what to do."""
+    users = """
+        {user: all, password: p}
+        {user: blind, password: p, permissions: {publish: {allow: ["$JS.API.STREAM.NAMES"]}}}
+        {user: shy, password: p, permissions: {publish: {deny: ["$JS.API.STREAM.DELETE.*"]}}}
+    """
+    login = BrokerOptions(user="all", password="p")
+    async with NatsServer(
+        tmp_path / "nats",
+        log=tmp_path / "log",
+        extra_config=f"authorization {{ users: [{users}] }}",
+        probe=login,
+    ) as server:
+        one = probe("smoke-0123abcd")
+        async with await connect(replace(login, url=server.url), name="test") as connection:
+            await call(connection, f"STREAM.CREATE.{one['name']}", one)
+        blind = replace(login, url=server.url, user="blind")
+        async with await connect(blind, name="test") as connection:
+            told = await leftovers(site_of(connection, stale_s=0.0))
+        assert "may not look at TWIN_smoke_0123abcd_trip" in told
+        shy = replace(login, url=server.url, user="shy")
+        async with await connect(shy, name="test") as connection:
+            with pytest.raises(Wrong, match="not to be deleted by this user: TWIN_smoke_0123abcd"):
+                await leftovers(site_of(connection, stale_s=0.0))
 
 
 async def test_a_check_that_does_not_expect_what_it_meets_fails_alone(server: NatsServer) -> None:

@@ -92,6 +92,31 @@ def test_a_comparison_that_is_terminated_leaves_no_checkout_behind(checkout: Pat
     assert not list(checkout.parent.glob("twin-against-*"))
 
 
+def test_a_version_that_is_not_built_in_time_is_told(checkout: Path) -> None:
+    """Other dependencies that take too long to install are exit code 4, no internal error."""
+    (checkout / against.LOCK).write_text("other\n")
+    building = (
+        "from twin.bench import against\n"
+        "from twin.errors import InfrastructureError\n"
+        "against.BUILD_S = 0.01\n"
+        "try:\n"
+        "    with against.other_version('HEAD~1'):\n"
+        "        pass\n"
+        "except InfrastructureError as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys\nsys.path.insert(0, {str(checkout)!r})\n{building}"],
+        cwd=checkout,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout == "the other version was not built in 0.01 s.\n"
+    assert not list((checkout / ".git").glob("worktrees/*"))
+
+
 def test_a_version_that_hangs_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A turn that does not end is exit code 4 with the version's name, no internal error."""
     (tmp_path / "twin").mkdir()

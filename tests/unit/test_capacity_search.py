@@ -73,6 +73,32 @@ async def test_bots_are_whole() -> None:
     assert [round(3 * (edge or 0)) for edge in (answer.passed, answer.failed)] == [10, 11]
 
 
+async def test_what_was_measured_stays_where_a_scenario_ends() -> None:
+    """Beyond 100,000 bots or the highest rate nothing can be tried: that is told, no error."""
+    loaded = load_scenario("builtin:patrol", {"bots": 30_000})
+    tried = []
+
+    async def trial(load: float) -> Trial:
+        tried.append(scaled(loaded, Vary.COUNT, load).groups[0].count)
+        return Trial(load, load)
+
+    answer = await Search(trial, fit=lambda load: fit_count(loaded, load)).run()
+    assert tried == [30_000, 60_000, 100_000]
+    assert (answer.passed, answer.failed) == (pytest.approx(10 / 3), None)
+    assert answer.beyond == "the scenario can have no higher load"
+
+    async def limited(load: float) -> Trial:
+        if load > 4:
+            raise UsageError("no faster than that")
+        return Trial(load, load)
+
+    answer = await Search(limited).run()
+    assert (answer.passed, answer.beyond) == (4.0, "no faster than that")
+    assert [one.load for one in answer.trials] == [1.0, 2.0, 4.0]
+    with pytest.raises(UsageError):
+        await Search(limited, start=8.0).run()
+
+
 def test_only_measured_phases_go_faster() -> None:
     """A warm-up stays as it is; beyond what a rate can be is the user's error."""
     loaded = load_scenario("builtin:patrol")

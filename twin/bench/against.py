@@ -114,7 +114,10 @@ def _interpreter(root: Path, source: Path) -> Path:
 
 
 def _built(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, timeout=BUILD_S, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=BUILD_S, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise InfrastructureError(f"the other version was not built in {BUILD_S:g} s.") from error
     if done.returncode:
         text = done.stderr.decode(errors="replace").strip()
         raise InfrastructureError(f"the other version cannot be built: {text}")
@@ -129,8 +132,8 @@ def _git(root: Path, *arguments: str) -> str:
             timeout=60,
             check=False,
         )
-    except OSError as error:
-        raise InfrastructureError(f"git cannot be started: {error}") from error
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise InfrastructureError(f"git {arguments[0]} cannot be done: {error}") from error
     if done.returncode:
         text = (
             done.stderr.strip() or f"there is no commit {arguments[-1].removesuffix('^{commit}')!r}"

@@ -38,9 +38,13 @@ def scaled(loaded: LoadedScenario, vary: Vary, load: float) -> LoadedScenario:
 
 
 def fit_count(loaded: LoadedScenario, load: float) -> float:
-    """Return the nearest load that makes a whole number of bots."""
-    bots = sum(group.count for group in loaded.scenario.fleet.values())
-    return max(1, round(bots * load)) / bots
+    """Return the nearest load that makes a whole number of bots, and no more than there may be."""
+    counts = [group.count for group in loaded.scenario.fleet.values()]
+    bots = sum(counts)
+    wanted = min(MAX_BOTS, max(1, round(bots * load)))
+    while sum(max(1, round(count * wanted / bots)) for count in counts) > MAX_BOTS:
+        wanted -= 1
+    return wanted / bots
 
 
 def _faster(phase: Phase, load: float) -> Phase:

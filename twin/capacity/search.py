@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from twin.capacity.blame import Limit, Limiter
+from twin.errors import UsageError
 
 __all__ = ["Found", "Search", "Trial"]
 
@@ -35,6 +36,8 @@ class Found:
     passed: float | None = None
     failed: float | None = None
     trials: list[Trial] = field(default_factory=list)
+    beyond: str = ""
+    """Why no higher load could be tried, where nothing else ended the search."""
 
     def at(self, load: float | None) -> list[Trial]:
         """Return the trials at a load."""
@@ -86,15 +89,30 @@ class Search:
         found, load = self.found, self.fit(self.start)
         if await self._clears(load):
             found.passed = load
-            while found.failed is None and load < self.most:
+            while found.failed is None and found.passed < self.most:
                 load = self.fit(min(load * 2, self.most))
-                if await self._clears(load):
-                    found.passed = load
-                else:
-                    found.failed = load
+                if load <= found.passed:
+                    found.beyond = "the scenario can have no higher load"
+                    return
+                await self._climb(load)
+                if found.beyond:
+                    return
             return
         found.failed = load
         await self._descend(self.start / LOWEST_PART)
+
+    async def _climb(self, load: float) -> None:
+        """Try a higher load; what was measured stays though the scenario cannot have it."""
+        found = self.found
+        try:
+            clears = await self._clears(load)
+        except UsageError as error:
+            found.beyond = str(error)
+            return
+        if clears:
+            found.passed = load
+        else:
+            found.failed = load
 
     async def _descend(self, lowest: float) -> None:
         found = self.found

@@ -28,6 +28,7 @@ from twin.verdict.result import write_result
 __all__ = ["find_capacity"]
 
 FOUND, NONE_PASSES, NO_ANSWER = 0, 1, 3
+RAISE = "raise --most"
 
 
 def find_capacity(
@@ -128,7 +129,7 @@ def _whose(limit: Limit) -> str:
 def _sentence(found: Found) -> str:
     limit = found.limit
     if limit is None:
-        return f"INVALID: nothing broke up to {found.passed or 0:.3g}x; raise --most"
+        return f"INVALID: nothing broke up to {found.passed or 0:.3g}x; {found.beyond or RAISE}"
     broke = f"{_whose(limit)} broke at {found.failed or 0:.3g}x: {limit.reason}"
     if not _is_answer(found):
         return f"INVALID: the limit was not the platform's. The {broke}"

@@ -27,6 +27,7 @@ __all__ = [
     "stored_subject",
     "stream_gaps",
     "stream_info",
+    "stream_names",
     "stream_state",
 ]
 
@@ -155,6 +156,7 @@ class _ConsumerPage(_Answer):
 
 
 class _StreamNames(_Answer):
+    total: int = 0
     streams: tuple[str, ...] | None = None
 
 
@@ -246,6 +248,17 @@ async def streams_on(connection: Connection, subject: str) -> tuple[str, ...]:
     """Return the names of the streams whose subjects overlap `subject`."""
     answer = await call(connection, "STREAM.NAMES", {"subject": subject})
     return _StreamNames.model_validate_json(answer).streams or ()
+
+
+async def stream_names(connection: Connection) -> list[str]:
+    """Return the names of all streams, a page at a time."""
+    found: list[str] = []
+    while True:
+        answer = await call(connection, "STREAM.NAMES", {"offset": len(found)})
+        page = _StreamNames.model_validate_json(answer)
+        found += page.streams or ()
+        if not page.streams or len(found) >= page.total:
+            return found
 
 
 async def consumer_info(connection: Connection, stream: str, name: str) -> ConsumerInfo | None:

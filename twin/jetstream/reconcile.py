@@ -147,7 +147,11 @@ async def remove_streams(connection: Connection, names: Iterable[str]) -> list[s
     for name in names:
         info = await stream_info(connection, name)
         if info is not None and MARK in info.config.metadata:
-            await call(connection, f"STREAM.DELETE.{name}")
+            try:
+                await call(connection, f"STREAM.DELETE.{name}")
+            except ApiRefused as refused:
+                if refused.err_code != STREAM_NOT_FOUND:
+                    raise
             removed.append(name)
     return removed
 

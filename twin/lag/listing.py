@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from twin.jetstream.api import ApiRefused, call, call_decoded
+from twin.jetstream.api import ApiRefused, call, call_decoded, stream_names
 from twin.jetstream.connection import Connection
 
 __all__ = [
@@ -100,11 +100,6 @@ class _Page(_Answer):
     missing: tuple[str, ...] | None = None
 
 
-class _Names(_Answer):
-    total: int = 0
-    streams: tuple[str, ...] | None = None
-
-
 class Stored(_Answer):
     """Where and when a message was stored; `time` is RFC 3339 with nanoseconds."""
 
@@ -129,14 +124,7 @@ async def streams(connection: Connection, patterns: tuple[str, ...]) -> list[str
     plain = plain_names(patterns)
     if set(plain) == set(patterns):
         return plain
-    found: list[str] = []
-    while True:
-        answer = _Names.model_validate_json(
-            await call(connection, "STREAM.NAMES", {"offset": len(found)})
-        )
-        found += answer.streams or ()
-        if not answer.streams or len(found) >= answer.total:
-            break
+    found = await stream_names(connection)
     matching = {name for name in found if any(fnmatchcase(name, one) for one in patterns)}
     return sorted(matching.union(plain))
 

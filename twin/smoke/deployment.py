@@ -18,6 +18,7 @@ from twin.jetstream.server import NatsServer
 from twin.processes import ChildProcess, tail
 from twin.smoke import broker, permissions, probe, services
 from twin.smoke.check import Check
+from twin.smoke.leftovers import leftovers
 from twin.smoke.site import Site
 
 __all__ = ["CHECKS", "Embedded", "embedded"]
@@ -39,6 +40,13 @@ CHECKS: Final[tuple[Check[Site], ...]] = (
     ),
     Check("duplicates", "A repeated message id is stored once", broker.duplicates, OWN_STREAM),
     Check("clock", "Clocks agree", broker.clock, OWN_STREAM),
+    Check(
+        "leftovers",
+        "Nothing is left of checks that were killed",
+        leftovers,
+        ("jetstream",),
+        "let this user ask $JS.API.STREAM.NAMES",
+    ),
     Check(
         "cloudevents",
         "Stored messages are conforming CloudEvents",

@@ -38,7 +38,8 @@ class Site:
     """What is checked. `registrar` and `monitor` are base URLs, "" when there is none to check.
 
     `credentials` maps a role of the generated configuration to the options of its user.
-    `token` names everything that the checks make.
+    `token` names everything that the checks make. What they make and is older than `stale_s` is
+    left over: no checks take so long.
     """
 
     connection: Connection
@@ -50,10 +51,13 @@ class Site:
     configs: Path | None = None
     credentials: dict[str, BrokerOptions] = field(default_factory=dict)
     token: str = field(default_factory=random_name)
+    stale_s: float = 120.0
 
     @asynccontextmanager
     async def stream(self, purpose: str) -> AsyncIterator[tuple[str, str]]:
         """Give a stream of our own with one durable, both called so; it is gone afterwards.
+
+        What checks of this name left, as they were killed, is deleted before.
 
         Yields its name and its subject; the durable has the stream's name.
         """
@@ -64,6 +68,7 @@ class Site:
             (ConsumerDecl("smoke", name, name),),
         )
         try:
+            await _to_its_end(remove_streams(self.connection, [name]))
             await _to_its_end(reconcile(self.connection, topology))
             yield name, subject
         finally:
