@@ -54,3 +54,20 @@ def test_a_strange_one_hides_no_other(reply: bytes) -> None:
     good = b"$JS.ACK.S.c.1.2.3.4.5"
     found = list(messages_of([delivery(good), delivery(reply), delivery(good)]))
     assert [one.stream_seq for one in found] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    "tails",
+    [
+        (b"1.2.3.4", b"5.6.7.8.9.10"),
+        (b"1.2.3.4.5.6", b"7.8.9.10"),
+        (b"1.2\n3.4", b"1.2.3.4.5"),
+        (b"1.2.3.4.5\n6",),
+        (b"1.2.3.4.5\n6.7.8.9.10",),
+        (b"1.2.3.4.5.6.7.8.9.10.11",),
+    ],
+)
+def test_numbers_that_only_add_up_are_none(tails: tuple[bytes, ...]) -> None:
+    """Five numbers a message on the whole are not five of each."""
+    deliveries = [delivery(b"$JS.ACK.S.c." + tail) for tail in tails]
+    assert list(messages_of(deliveries)) == one_by_one(deliveries)

@@ -15,6 +15,7 @@ from nats.aio.transport import TcpTransport
 from nats.protocol.parser import Parser
 
 from twin.jetstream.acks import AckPattern
+from twin.jetstream.frames import cut
 from twin.jetstream.wire import (
     Delivery,
     Handler,
@@ -213,6 +214,7 @@ class FastParser(Parser):
         while True:
             for acks in self.acks.values():
                 position = acks.take(buffer, position)
+            position = cut(buffer, position, self.handlers, batches)
             if (end := buffer.find(b"\r\n", position)) < 0:
                 break
             fields = buffer[position:end].split()

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import repeat
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import orjson
 
@@ -17,8 +17,7 @@ _SHORT = re.compile(rb"\$JS\.ACK\." + _TAIL)
 _LONG = re.compile(rb"\$JS\.ACK\.[^.]+\.[^.]+\." + _TAIL + rb"(?:\..*)?")
 _PLACE = re.compile(rb"\$JS\.ACK\.([^.]+)\.[^.]+\.")
 _LINES = b"0123456789.\n"
-
-_Numbers: TypeAlias = tuple[int, int, int, int, int]
+_COUNT = 5
 _new = tuple.__new__
 
 
@@ -85,26 +84,31 @@ def _alike(deliveries: Sequence[Delivery]) -> Iterator[Message] | None:
     if not deliveries or (place := _PLACE.match(deliveries[0][1])) is None:
         return None
     subjects, replies, headers, payloads = zip(*deliveries, strict=True)
-    numbers = _numbers(b"\n".join(replies), place[0])
-    if numbers is None or len(numbers) != len(deliveries):
+    numbers = _numbers(b"\n".join(replies), place[0], len(replies))
+    if numbers is None:
         return None
     stream = repeat(_text(place[1]))
-    columns = zip(*numbers, strict=True)
-    rows = zip(map(_text, subjects), replies, headers, payloads, stream, *columns)  # noqa: B905 - `stream` has no end
+    rows = zip(map(_text, subjects), replies, headers, payloads, stream, *numbers)  # noqa: B905 - `stream` has no end
     return map(_new, repeat(Message), rows)
 
 
-def _numbers(replies: bytes, place: bytes) -> list[_Numbers] | None:
-    """Return the five numbers of each of these lines, None if one is not `place` and they."""
+def _numbers(replies: bytes, place: bytes, count: int) -> list[list[int]] | None:
+    """Return the five numbers of so many lines, by column; None if one is not `place` and they.
+
+    They are read as one array in which a negative number, which no line can hold, ends a line.
+    """
     lines = replies.removeprefix(place).replace(b"\n" + place, b"\n")
     if lines.translate(None, _LINES):
         return None
-    rows = lines.replace(b".", b",").replace(b"\n", b"],[")
+    row = lines.replace(b".", b",").replace(b"\n", b",-1,")
     try:
-        numbers: list[_Numbers] = orjson.loads(b"[[%b]]" % rows)
+        numbers: list[int] = orjson.loads(b"[%b,-1]" % row)
     except orjson.JSONDecodeError:
         return None
-    return numbers if set(map(len, numbers)) == {5} else None
+    ends = numbers[_COUNT :: _COUNT + 1]
+    if len(numbers) != count * (_COUNT + 1) or not ends.count(-1) == count == numbers.count(-1):
+        return None
+    return [numbers[at :: _COUNT + 1] for at in range(_COUNT)]
 
 
 @lru_cache(maxsize=65_536)

@@ -11,8 +11,10 @@ A user's rules come before ours.
 import hashlib
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
+from functools import reduce
+from operator import ge, gt, le, lt
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, TypeAlias
+from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -41,6 +43,9 @@ MAX_PLANS = 100_000
 Scalar: TypeAlias = str | int | float | bool | None
 Json: TypeAlias = "Scalar | list[Json] | dict[str, Json]"
 Test: TypeAlias = Callable[[dict[str, Json]], bool]
+Compare: TypeAlias = Callable[[Json], bool]
+
+NUMBERS: Final = (int, float)
 
 
 class Verdict(NamedTuple):
@@ -69,15 +74,16 @@ class Bounds(_Model):
             raise ValueError("give at least one of min, max, above, below")
         return self
 
-    def test(self, value: Json) -> bool:
-        """Say whether `value` is a number within the bounds."""
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return False
-        return (
-            (self.min is None or value >= self.min)
-            and (self.max is None or value <= self.max)
-            and (self.above is None or value > self.above)
-            and (self.below is None or value < self.below)
+    def compare(self) -> "Compare":
+        """Return what says whether a value is a number within the bounds."""
+        every = ((ge, self.min), (le, self.max), (gt, self.above), (lt, self.below))
+        checks: list[tuple[Callable[[Any, Any], bool], float]]
+        checks = [(holds, bound) for holds, bound in every if bound is not None]
+        if len(checks) == 1:
+            [(holds, bound)] = checks
+            return lambda value: type(value) in NUMBERS and holds(value, bound)
+        return lambda value: (
+            type(value) in NUMBERS and all(holds(value, bound) for holds, bound in checks)
         )
 
 
@@ -108,10 +114,11 @@ class Rule(_Model):
         publish = severity >= Severity.WARN if self.publish is None else self.publish
         return Verdict(self.code, int(severity), publish)
 
-    def tests(self) -> tuple[Test, ...]:
-        """Return the tests of a payload that is an object, all of which must hold."""
+    def test(self) -> Test | None:
+        """Return the test of a payload that is an object; None if it matches any."""
         lacks = (_lacks(self.lacks),) if self.lacks else ()
-        return (*lacks, *(_test(path, wanted) for path, wanted in self.where.items()))
+        tests = (*lacks, *(_test(path, wanted) for path, wanted in self.where.items()))
+        return reduce(_both, tests) if tests else None
 
 
 class RuleFile(_Model):
@@ -142,7 +149,9 @@ class Rules(NamedTuple):
 
 
 class _Step(NamedTuple):
-    tests: tuple[Test, ...]
+    """The verdict on what passes a test, on everything without one."""
+
+    test: Test | None
     verdict: Verdict
 
 
@@ -157,11 +166,8 @@ class Plan(NamedTuple):
         """Return the verdict on parsed JSON."""
         if not isinstance(payload, dict):
             return self.formless
-        for tests, verdict in self.steps:
-            for test in tests:
-                if not test(payload):
-                    break
-            else:
+        for test, verdict in self.steps:
+            if test is None or test(payload):
                 return verdict
         return self.otherwise
 
@@ -173,25 +179,26 @@ class Classifier:
         self._rules = rules.rules
         self._patterns = {rule.subject for rule in rules.rules}
         self._by_type: dict[str, tuple[tuple[Rule, _Step], ...]] = {}
-        self.plans = _Plans(self._plan)
-        """By (type, subject)."""
+        self._by_name = _Plans(self._plan)
+        self.plans = _Plans(lambda kind, subject: self._by_name[kind, platform_subject(subject)])
+        """By (type, logical subject): of one type all bots have the same."""
         self._unknown = Verdict(UNKNOWN_TYPE, int(CODES[UNKNOWN_TYPE].severity), False)
 
     def classify(self, event_type: str, subject: str, payload: Json) -> Verdict:
         """Return the verdict on an event; `subject` is logical, `payload` parsed JSON."""
         return self.plans[event_type, subject].judge(payload)
 
-    def _plan(self, event_type: str, subject: str) -> Plan:
+    def _plan(self, event_type: str, name: str) -> Plan:
+        """Return the plan for a type and a subject as the platform calls it."""
         steps: list[_Step] = []
         otherwise, formless = self._unknown, None
-        name = platform_subject(subject)
         covered = {pattern: subject_matches(pattern, name) for pattern in self._patterns}
         for rule, step in self._of_type(event_type):
             if not covered[rule.subject]:
                 continue
             if not rule.where:
                 formless = formless or step.verdict
-            if not step.tests:
+            if step.test is None:
                 otherwise = step.verdict
                 break
             steps.append(step)
@@ -203,7 +210,7 @@ class Classifier:
             self._by_type.clear()
         if event_type not in self._by_type:
             self._by_type[event_type] = tuple(
-                (rule, _Step(rule.tests(), rule.verdict))
+                (rule, _Step(rule.test(), rule.verdict))
                 for rule in self._rules
                 if fnmatchcase(event_type, rule.type)
             )
@@ -244,14 +251,18 @@ def subject_matches(pattern: str, subject: str) -> bool:
     )
 
 
+def _both(one: Test, other: Test) -> Test:
+    return lambda payload: one(payload) and other(payload)
+
+
 def _lacks(fields: frozenset[str]) -> Test:
     return lambda payload: not fields <= payload.keys()
 
 
 def _test(path: str, wanted: Bounds | tuple[Scalar, ...] | Scalar) -> Test:
-    compare: Callable[[Json], bool]
+    compare: Compare
     if isinstance(wanted, Bounds):
-        compare = wanted.test
+        compare = wanted.compare()
     elif isinstance(wanted, tuple):
         values = tuple(wanted)
         compare = lambda value: value in values  # noqa: E731 - three short ones beside each other
@@ -263,7 +274,7 @@ def _test(path: str, wanted: Bounds | tuple[Scalar, ...] | Scalar) -> Test:
     return lambda payload: _deep(payload, steps, compare)
 
 
-def _deep(payload: Json, steps: list[str], compare: Callable[[Json], bool]) -> bool:
+def _deep(payload: Json, steps: list[str], compare: Compare) -> bool:
     for step in steps:
         if not isinstance(payload, Mapping) or step not in payload:
             return False

@@ -24,8 +24,8 @@ __all__ = ["ServeOptions", "serve"]
 
 T = TypeVar("T")
 Asked: TypeAlias = "asyncio.Future[signal.Signals]"
-GARBAGE: Final = (50_000, 20, 20)
-"""Records by the thousand live for a moment and are no cycles: collect seldom."""
+GARBAGE: Final = (200_000, 20, 20)
+"""Records by the ten thousand live for a moment and are no cycles: collect seldom."""
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
