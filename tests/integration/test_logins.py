@@ -66,16 +66,18 @@ async def test_token(tmp_path: Path) -> None:
 
 
 async def test_user_and_password(tmp_path: Path) -> None:
-    """The right pair, as options or in the URL, where it may be percent-encoded."""
-    config = 'authorization { users: [{user: ann, password: "p@ss/w0rd"}] }'
+    """The right pair, as options or in the URL, percent-encoded there; a password may be empty."""
+    config = """authorization { users: [
+        {user: ann, password: "p@ss/w0rd"}, {user: open, password: ""}] }"""
     mine = BrokerOptions(user="ann", password="p@ss/w0rd")
     async with serving(tmp_path, config, mine) as server:
         assert await round_trip(replace(mine, url=server.url)) == b"there and back"
         in_url = server.url.replace("://", "://ann:p%40ss%2Fw0rd@")
         environ = {"NATS_USER": "bob", "NATS_PASSWORD": "wrong"}
         found = BrokerOptions.resolve(in_url, environ=environ)
-        async with await connect(found, name="test") as connection:
-            assert connection.up
+        for good in (found, BrokerOptions(server.url, user="open")):
+            async with await connect(good, name="test") as connection:
+                assert connection.up
         for wrong in (
             BrokerOptions(),
             BrokerOptions(user="ann", password="wrong"),

@@ -244,6 +244,8 @@ def test_header_names_are_read_in_any_case_and_spelling() -> None:
         (minimal(ce_x="a%0D%0Aevil: 1"), Defect.FORBIDDEN_CHARACTER),
         (minimal(ce_x="a%00"), Defect.FORBIDDEN_CHARACTER),
         (minimal(ce_x="%EF%BF%BF"), Defect.FORBIDDEN_CHARACTER),
+        (minimal(ce_x="%F0%9F%BF%BE"), Defect.FORBIDDEN_CHARACTER),
+        (minimal(ce_x="a%F4%8F%BF%BFb"), Defect.FORBIDDEN_CHARACTER),
         (minimal(CE_ID="2"), Defect.CONFLICTING_ATTRIBUTE),
         (minimal(ce_time="yesterday"), Defect.BAD_TIME),
         (minimal(ce_time="2026-02-30T00:00:00Z"), Defect.BAD_TIME),
@@ -292,7 +294,12 @@ def test_broken_structured_events_are_classified(document: str, defect: Defect) 
 def test_a_null_attribute_is_unset_and_text_data_is_text() -> None:
     """Null means absent; string data of a text type is its bytes, of a JSON type its JSON."""
     document = {"specversion": "1.0", "id": "1", "source": "/", "type": "t", "subject": None}
-    for media, data in (("text/plain", b"hi"), ("application/json", b'"hi"')):
+    for media, data in (
+        ("text/plain", b"hi"),
+        ("application/jsonl", b"hi"),
+        ("application/json", b'"hi"'),
+        ("application/vnd.x_y.v1+json; charset=utf-8", b'"hi"'),
+    ):
         sent = json.dumps({**document, "data": "hi", "datacontenttype": media}).encode()
         found = decode({"Content-Type": "application/CloudEvents+JSON; charset=UTF-8"}, sent)
         assert isinstance(found, CloudEvent)

@@ -48,6 +48,18 @@ def test_a_context_wins_over_the_environment_and_a_url_over_both(tmp_path: Path)
     assert (options.servers, options.user) == (["nats://mine:1"], "u")
 
 
+def test_of_several_logins_in_a_context_the_clis_choice_is_taken(tmp_path: Path) -> None:
+    """As the nats CLI does: the user, else the credentials, else the nkey; never a mixture."""
+    login = {"user": "ann", "password": "p", "creds": "/a.creds", "nkey": "/a.nk"}
+    without: tuple[str, ...] = ()
+    for left in ("user", "creds", "nkey"):
+        fields = {name: value for name, value in login.items() if name not in without}
+        environ = write_context(tmp_path, "lab", **fields)
+        found = BrokerOptions.resolve(context="lab", environ=environ)
+        assert [one for one in ("user", "creds", "nkey") if getattr(found, one)] == [left]
+        without += (left,)
+
+
 def test_a_context_that_cannot_be_used_is_an_error(tmp_path: Path) -> None:
     """Unknown names list the known ones; what we do not support is said, not ignored."""
     environ = write_context(tmp_path, "lab", url="nats://lab:4222")

@@ -19,7 +19,9 @@ STANDARD: Final = (*REQUIRED, *OPTIONAL)
 REQUIRED_SET: Final = frozenset(REQUIRED)
 STANDARD_SET: Final = frozenset(STANDARD)
 RESERVED: Final = frozenset(("data", "data_base64"))
-FORBIDDEN: Final = re.compile("[\0-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+ENDS: Final = "".join(chr(plane << 16 | low) for plane in range(17) for low in (0xFFFE, 0xFFFF))
+"""The last two code points of each plane, which are no characters."""
+FORBIDDEN: Final = re.compile(f"[\0-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef{ENDS}]")
 TIME: Final = (
     r"\d{4}-\d\d-\d\d[Tt](?:[01]\d|2[0-3]):[0-5]\d:(?:[0-5]\d|60)(?:\.\d+)?"
     r"(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)"

@@ -42,7 +42,9 @@ __all__ = [
 STRUCTURED: Final = "application/cloudevents+json"
 FORMATS: Final = (STRUCTURED, "application/cloudevents")
 PREFIXES: Final = ("ce-", "ce_")
-JSON_TYPE: Final = re.compile(r"[a-z]+/(?:[a-z0-9.-]+\+)?json(?:\s*;.*)?", flags=re.IGNORECASE)
+JSON_TYPE: Final = re.compile(
+    r"[a-z0-9!#$&^_.+-]+/(?:[a-z0-9!#$&^_.+-]+\+)?json(?:\s*;.*)?", flags=re.IGNORECASE
+)
 
 
 def decode(headers: bytes | Mapping[str, str] | None, payload: bytes) -> CloudEvent | NonConforming:

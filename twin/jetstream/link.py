@@ -157,7 +157,7 @@ class Link:
                 tls_handshake_first=options.tls_first,
                 tls_hostname=options.tls_hostname or None,
                 user=options.user or None,
-                password=options.password or None,
+                password=options.password or ("" if options.user else None),
                 token=options.token or None,
                 user_credentials=CredentialsFile(options.creds) if options.creds else None,
                 nkeys_seed_str=seed,
