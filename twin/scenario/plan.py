@@ -2,28 +2,25 @@
 
 import re
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate, combinations
+from itertools import accumulate
 
-from twin.configs.topology import with_custom
 from twin.errors import UsageError
-from twin.events.channels import CHANNELS, COMMANDS_STREAM
-from twin.events.streams import build_topology
+from twin.events.channels import CHANNELS
 from twin.events.subjects import SubjectSpace, covers
-from twin.events.topology import ConsumerDecl, StreamDecl, Topology
+from twin.events.topology import Topology
 from twin.jetstream.connection import Connection
 from twin.scenario.evidence.folder import new_run_id
 from twin.scenario.language.bus_actions import StreamDelete
 from twin.scenario.language.load import LoadedScenario
 from twin.scenario.language.model import Pace, Scenario
-from twin.scenario.language.outside import Role, silenced_keys
+from twin.scenario.language.outside import silenced_keys
 from twin.scenario.language.shapes import RateStep
-from twin.scenario.language.values import NS_PER_S
+from twin.scenario.run_topology import StreamSettings, run_topology
 from twin.scenario.shared import Shared, attached, check_shared
 from twin.simulation.fleet import FleetGroup
 from twin.simulation.predict import natural_rate, predict
-from twin.spec.payload.model import overlap
 from twin.verdict.criteria import Guarantees
 from twin.verdict.manifest import Criteria, PhaseWindow, Predicted
 
@@ -56,6 +53,11 @@ class Settings:
     memory_storage: bool = False
     persist_async: bool = False
     duplicate_window_s: float = 120.0
+
+    @property
+    def own_prefix(self) -> bool:
+        """Whether subjects and streams have a prefix: on somebody else's server, unless shared."""
+        return self.shared_server and not self.shared
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,42 +96,23 @@ class Plan:
         pace = settings.pace or scenario.pace
         _check_pace(scenario, pace, settings)
         run_id = new_run_id(scenario.name)
-        if settings.prefix and not PREFIX.fullmatch(settings.prefix):
-            raise UsageError(
-                f"the prefix {settings.prefix!r} is no beginning of a subject: use letters, "
-                "digits, _ and -, in tokens with a dot between them"
-            )
-        ours = settings.shared_server and not settings.shared
-        prefix = settings.prefix or (f"twin_{run_id[-8:]}" if ours else "")
-        space = SubjectSpace(scenario.layout, prefix)
+        space = _space(scenario, settings, run_id)
         steps = rate_steps(scenario, loaded.groups)
-        phases = _windows(scenario, steps)
-        predicted = predict(loaded.groups, space, [(s.duration_ns, s.rate) for s in steps])
-        keys = silenced_keys(scenario.external, tuple(CHANNELS))
-        external = tuple(sorted(space.pattern(CHANNELS[key].subject) for key in keys))
-        predicted = {
-            subject: count
-            for subject, count in predicted.items()
-            if not any(covers(pattern, subject) for pattern in external)
-        }
-        total = sum(predicted.values())
-        expected = Predicted(total=total, by_subject=predicted)
+        external = _external(scenario, space)
+        expected = _expected(loaded.groups, space, steps, external)
         if settings.shared:
             check_shared(settings.shared, scenario, expected, scenario.duration_ns)
-        base = build_topology(
+        topology, recorded = run_topology(
+            scenario,
+            loaded.groups,
             space,
-            max_bytes=max(LEAST_BYTES, total * BYTES_AN_EVENT),
-            duplicate_window_s=settings.duplicate_window_s,
+            StreamSettings(
+                max_bytes=max(LEAST_BYTES, expected.total * BYTES_AN_EVENT),
+                duplicate_window_s=settings.duplicate_window_s,
+                memory_storage=settings.memory_storage,
+                persist_async=settings.persist_async,
+            ),
         )
-        topology = _topology(loaded.groups, base).on_wire(space)
-        kept = tuple(_stored(one, settings) for one in topology.streams)
-        topology = replace(topology, streams=kept)
-        read = {consumer.stream for consumer in topology.consumers}
-        own = _consumers(scenario, topology, space)
-        topology = replace(topology, consumers=topology.consumers + own)
-        if Role.REGISTRAR in scenario.external:
-            own = tuple(one for one in topology.consumers if one.role != "registrar")
-            topology = replace(topology, consumers=own)
         return cls(
             run_id=run_id,
             scenario=scenario,
@@ -138,9 +121,9 @@ class Plan:
             epoch_ns=_epoch_ns(settings),
             space=space,
             topology=topology,
-            recorded=tuple(one.name for one in topology.streams if one.name in read),
+            recorded=recorded,
             external=external,
-            phases=phases,
+            phases=_windows(scenario, steps),
             steps=steps,
             predicted=expected,
             criteria=Criteria(
@@ -150,7 +133,7 @@ class Plan:
                 steady_state=scenario.steady_state,
                 limits=scenario.limits,
             ),
-            owns_streams=ours and not settings.prefix,
+            owns_streams=settings.own_prefix and not settings.prefix,
             shared=settings.shared,
         )
 
@@ -161,81 +144,43 @@ class Plan:
         return replace(self, topology=topology, recorded=names, duplicate_window_s=window_s)
 
 
+def _space(scenario: Scenario, settings: Settings, run_id: str) -> SubjectSpace:
+    if settings.prefix and not PREFIX.fullmatch(settings.prefix):
+        raise UsageError(
+            f"the prefix {settings.prefix!r} is no beginning of a subject: use letters, "
+            "digits, _ and -, in tokens with a dot between them"
+        )
+    fresh = f"twin_{run_id[-8:]}" if settings.own_prefix else ""
+    return SubjectSpace(scenario.layout, settings.prefix or fresh)
+
+
+def _external(scenario: Scenario, space: SubjectSpace) -> tuple[str, ...]:
+    """Return the logical subjects on which somebody else publishes."""
+    keys = silenced_keys(scenario.external, tuple(CHANNELS))
+    return tuple(sorted(space.pattern(CHANNELS[key].subject) for key in keys))
+
+
+def _expected(
+    groups: Sequence[FleetGroup],
+    space: SubjectSpace,
+    steps: Sequence[RateStep],
+    external: Sequence[str],
+) -> Predicted:
+    """Return how many events the twin has to publish, at least."""
+    found = predict(groups, space, [(step.duration_ns, step.rate) for step in steps])
+    own = {
+        subject: count
+        for subject, count in found.items()
+        if not any(covers(pattern, subject) for pattern in external)
+    }
+    return Predicted(total=sum(own.values()), by_subject=own)
+
+
 def _guarantees(scenario: Scenario, settings: Settings) -> Guarantees:
     """Return what has to hold; on streams of others, what they publish is not unexpected."""
     if settings.shared is None:
         return scenario.guarantees
     return scenario.guarantees.model_copy(update={"unexpected": None})
-
-
-def _stored(stream: StreamDecl, settings: Settings) -> StreamDecl:
-    return replace(
-        stream,
-        memory_storage=settings.memory_storage,
-        persist_async=settings.persist_async,
-    )
-
-
-def _topology(groups: Sequence[FleetGroup], base: Topology) -> Topology:
-    """Return the platform's streams and those of custom channels, with their consumers.
-
-    Nobody has to read commands and answers, which are no events of the run. Groups that use
-    one stream share it. UsageError where groups contradict each other.
-    """
-    streams: dict[str, StreamDecl] = {}
-    consumers: dict[tuple[str, str], ConsumerDecl] = {}
-    for group in groups:
-        own = with_custom(base, group.spec)
-        for stream in own.streams:
-            known = streams.setdefault(stream.name, stream)
-            streams[stream.name] = replace(known, subjects=_union(known.subjects, stream.subjects))
-        for one in own.consumers:
-            reader = consumers.setdefault((one.role, one.stream), one)
-            filters = _union(reader.filter_subjects, one.filter_subjects)
-            consumers[one.role, one.stream] = replace(reader, filter_subjects=filters)
-    _check_streams(base, streams.values())
-    read = tuple(one for one in base.consumers if one.stream != COMMANDS_STREAM)
-    return Topology(base.streams + tuple(streams.values()), read + tuple(consumers.values()))
-
-
-def _consumers(
-    scenario: Scenario, topology: Topology, space: SubjectSpace
-) -> tuple[ConsumerDecl, ...]:
-    """Return the scenario's own consumers, as the server sees them."""
-    known = {stream.name for stream in topology.streams}
-    found = []
-    for name, one in scenario.consumers.items():
-        if space.stream(one.stream) not in known:
-            names = ", ".join(sorted(stream.removeprefix(space.stream("")) for stream in known))
-            raise UsageError(f"consumer {name}: no stream is called {one.stream!r}; {names} are")
-        found.append(
-            ConsumerDecl(
-                role=name,
-                stream=space.stream(one.stream),
-                name=name,
-                filter_subjects=tuple(space.wire(subject) for subject in one.subjects),
-                ack_wait_s=one.ack_wait / NS_PER_S,
-                max_deliver=one.max_deliver,
-                max_ack_pending=one.max_ack_pending,
-            )
-        )
-    return tuple(found)
-
-
-def _check_streams(base: Topology, own: Collection[StreamDecl]) -> None:
-    """Refuse what a server would refuse, in words of the specs."""
-    platform = {stream.name for stream in base.streams}
-    for stream in own:
-        if stream.name in platform:
-            raise UsageError(f"a channel's stream cannot be {stream.name}: that is the platform's")
-    subjects = [(subject, stream.name) for stream in own for subject in stream.subjects]
-    for (one, here), (other, there) in combinations(subjects, 2):
-        if overlap(one, other):
-            raise UsageError(f"{one!r} in {here} and {other!r} in {there} overlap: change one")
-
-
-def _union(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(one + other))
 
 
 def _epoch_ns(settings: Settings) -> int:
