@@ -165,18 +165,7 @@ def pieces_command(
         typer.echo(orjson.dumps(turn()))
         return
     console, began_ns = Console(), time.time_ns()
-    with Console(stderr=True).status("measuring") as status:
-        tell = partial(_tell_turn, status, repeats)
-        if against is None:
-            samples: dict[str, list[float]] = {}
-            for number in range(repeats):
-                for name, cost_us in turn().items():
-                    samples.setdefault(name, []).append(cost_us)
-                tell(number + 1)
-            other: dict[str, list[float]] = {}
-        else:
-            with other_version(against) as base:
-                other, samples = turns(base, present_version(), repeats, tell)
+    other, samples = _measured(against, repeats)
     document = partial(
         costs_document,
         "pieces",
@@ -199,6 +188,23 @@ def pieces_command(
         with summary.open("a") as file:
             file.write(f"### Pieces against {against}\n\n{as_markdown(changes)}")
     raise typer.Exit(exit_code(changes))
+
+
+def _measured(
+    against: str | None, repeats: int
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Return the repeats of the other version, none without one, and of this one, by piece."""
+    with Console(stderr=True).status("measuring") as status:
+        tell = partial(_tell_turn, status, repeats)
+        if against is not None:
+            with other_version(against) as base:
+                return turns(base, present_version(), repeats, tell)
+        samples: dict[str, list[float]] = {}
+        for number in range(repeats):
+            for name, cost_us in turn().items():
+                samples.setdefault(name, []).append(cost_us)
+            tell(number + 1)
+        return {}, samples
 
 
 def _tell_turn(status: Status, repeats: int, number: int) -> None:
