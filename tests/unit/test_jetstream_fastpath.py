@@ -131,8 +131,13 @@ def flat(items: list[Any]) -> list[Any]:
     return [one for item in items for one in (item if isinstance(item, list) else [item])]
 
 
+MESSAGE = on_the_wire(9, (b"q.a", b"$JS.ACK.a", b"NATS/1.0\r\nk: v\r\n\r\n", b"x"))
+between = st.just((MESSAGE, None))
+"""A message of a stream, to another subscription of the same connection."""
+
+
 @given(
-    items=st.lists(st.one_of(answers(), controls, rows()), max_size=12).map(flat),
+    items=st.lists(st.one_of(answers(), controls, between, rows()), max_size=12).map(flat),
     cuts=st.lists(st.integers(0, 600), max_size=8),
 )
 async def test_plain_acknowledgements_are_told_from_all_else(
@@ -147,6 +152,7 @@ async def test_plain_acknowledgements_are_told_from_all_else(
     others: list[Delivery] = []
     stored: list[tuple[int, int]] = []
     parser.handlers[b"7"] = others.extend
+    parser.handlers[b"9"] = lambda batch: None
     parser.acks[b"7"] = AckPattern.of("_INBOX.a$.*", b"7", lambda acks: stored.extend(pairs(acks)))
     stream = b"".join(
         item[0] if len(item) == 2 else on_the_wire(7, (b"_INBOX.a$." + item[0], b"", b"", item[1]))

@@ -214,7 +214,10 @@ class FastParser(Parser):
         while True:
             for acks in self.acks.values():
                 position = acks.take(buffer, position)
-            position = cut(buffer, position, self.handlers, batches)
+            after = cut(buffer, position, self.handlers, batches)
+            if after != position:
+                position = after
+                continue  # acknowledgements may stand there
             if (end := buffer.find(b"\r\n", position)) < 0:
                 break
             fields = buffer[position:end].split()
