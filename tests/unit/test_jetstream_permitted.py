@@ -38,7 +38,7 @@ def test_each_source_has_its_subject_however_many_there_are() -> None:
         table.add(f"bot-{number}", f"q.bot-{number}.nav")
     subjects = Subjects(table, SubjectSpace())
     for met in ([7, 7, 3], [4999], [2000, 3]):
-        subjects.meet(met)
+        subjects.meet(np.array(met, np.uint32))
     wanted = np.array([3, 4999, 7, 2000, 7], np.uint32)
     assert subjects.each(wanted) == [b"q.bot-%d.nav" % source for source in wanted.tolist()]
     assert subjects.of("Q.BOT-4999.NAV") == [4999]
@@ -49,4 +49,4 @@ def test_a_subject_that_cannot_be_published_to_is_named() -> None:
     table = SourceTable()
     table.add("bot", "q.*.nav")
     with pytest.raises(UsageError, match=r"'q\.\*\.nav' is not a subject"):
-        Subjects(table, SubjectSpace()).meet([0])
+        Subjects(table, SubjectSpace()).meet(np.zeros(1, np.uint32))

@@ -3,7 +3,11 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
+from struct import pack
 from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from twin.events.subjects import subject_key
 
@@ -49,16 +53,23 @@ class Event(NamedTuple):
 class Columns(NamedTuple):
     """Events field by field: the n-th of each is of the n-th event."""
 
-    source: Sequence[int]
-    seq: Sequence[int]
-    sim_ns: Sequence[int]
+    source: npt.NDArray[np.uint32]
+    seq: npt.NDArray[np.uint32]
+    sim_ns: npt.NDArray[np.int64]
     headers: Sequence[bytes]
     payload: Sequence[bytes]
 
 
 def columns(events: Iterable[Event]) -> Columns:
     """Return the fields of events, of which there is at least one."""
-    return Columns(*zip(*events, strict=True))
+    source, seq, sim_ns, headers, payloads = zip(*events, strict=True)
+    return Columns(
+        np.frombuffer(pack(f"<{len(source)}I", *source), "<u4"),
+        np.frombuffer(pack(f"<{len(seq)}I", *seq), "<u4"),
+        np.frombuffer(pack(f"<{len(sim_ns)}q", *sim_ns), "<i8"),
+        headers,
+        payloads,
+    )
 
 
 def many(rows: Iterable[tuple[int, int, int, bytes, bytes]]) -> list[Event]:

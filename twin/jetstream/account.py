@@ -4,6 +4,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from struct import pack
 from typing import Protocol
 
 import numpy as np
@@ -85,7 +86,8 @@ class Account:
     def offered(self, events: Columns, intended_ns: Sequence[int], slip_us: int) -> Rows:
         """Record attempts, before anything is sent; return their rows."""
         self.counts.offered += len(events.source)
-        rows = attempts(events, intended_ns, min(max(slip_us, 0), _MAX_U4))
+        intended = np.frombuffer(pack(f"<{len(intended_ns)}q", *intended_ns), "<i8")
+        rows = attempts(events, intended, min(max(slip_us, 0), _MAX_U4))
         self.journal.attempted(rows)
         return rows
 

@@ -96,7 +96,8 @@ def _numbers(
     for name in ("token", "seq"):
         column = slice(first.start(name) - first.start(), first.end(name) - first.start())
         digits = lines[:, column] - ord("0")
-        good &= (digits <= 9).all(axis=1)
+        if (digits > 9).any():
+            good &= (digits <= 9).all(axis=1)
         numbers.append(digits @ _POWERS[column.start - column.stop :])
         lines[:, column] = lines[0, column]
     if lines.tobytes() != first[0] * len(lines):

@@ -1,6 +1,5 @@
 """The order in which events may leave."""
 
-from collections import deque
 from collections.abc import Iterable, Sequence
 
 __all__ = ["Backlog"]
@@ -15,7 +14,9 @@ class Backlog:
 
     def __init__(self, *, ordered: bool) -> None:
         self._ordered = ordered
-        self._ready: deque[int] = deque()
+        self._ready: list[int] = []
+        self._gone = 0
+        """How many of `_ready` have left already."""
         self._last: dict[int, int] = {}
         self._next: dict[int, int] = {}
         self._waiting = 0
@@ -40,12 +41,11 @@ class Backlog:
 
     def take(self, count: int) -> list[int]:
         """Take the next events that may be sent, at most `count`."""
-        ready = self._ready
-        if count >= len(ready):
-            taken = list(ready)
-            ready.clear()
-        else:
-            taken = [ready.popleft() for _ in range(count)]
+        taken = self._ready[self._gone : self._gone + count]
+        self._gone += len(taken)
+        if 2 * self._gone >= len(self._ready):
+            del self._ready[: self._gone]
+            self._gone = 0
         self._waiting -= len(taken)
         return taken
 

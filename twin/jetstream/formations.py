@@ -20,7 +20,7 @@ __all__ = ["FEWEST", "MOST", "MOST_REMEMBERED", "Formations", "Slots"]
 T = TypeVar("T")
 Slots = npt.NDArray[np.int64]
 
-MOST: Final = 512
+MOST: Final = 1024
 FEWEST: Final = 8
 _FIRST_SOURCES: Final = 1024
 MOST_REMEMBERED: Final = 10_000

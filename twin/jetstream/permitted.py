@@ -1,7 +1,7 @@
 """What may be sent: subjects and header blocks that mean the same on the wire as here."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -29,10 +29,13 @@ class Subjects:
         self._space = space
         self._known: dict[int, bytes] = {}
         self._column = np.zeros(_FIRST_SOURCES, np.object_)
+        self._met = np.zeros(_FIRST_SOURCES, np.bool_)
 
-    def meet(self, sources: Iterable[int]) -> None:
+    def meet(self, sources: npt.NDArray[np.uint32]) -> None:
         """Look up the subjects of sources; UsageError for what cannot be published to."""
-        for source in set(sources).difference(self._known):
+        if int(sources.max()) < len(self._met) and self._met[sources].all():
+            return
+        for source in set(sources.tolist()).difference(self._known):
             logical = self._table[source].subject
             subject = self._space.wire(logical).encode()
             if not _SUBJECT.fullmatch(subject):
@@ -53,7 +56,9 @@ class Subjects:
         self._known[source] = subject
         if source >= len(self._column):
             self._column.resize(2 * source + 1, refcheck=False)
+            self._met.resize(2 * source + 1, refcheck=False)
         self._column[source] = subject
+        self._met[source] = True
 
 
 def header_sizes(blocks: Sequence[bytes]) -> npt.NDArray[np.int64]:

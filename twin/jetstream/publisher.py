@@ -159,7 +159,7 @@ class Publisher:
             slots = self._flights.board(
                 rows[:room], heads[:room], fields.headers[:room], fields.payload[:room]
             )
-            self._backlog.push(slots.tolist(), fields.source[:room])
+            self._backlog.push(slots.tolist(), fields.source[:room].tolist())
         self._pump()
         self._signal()
 

@@ -6,7 +6,7 @@ line i is `{"bot": ..., "subject": ...}` of source i.
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
@@ -119,7 +119,7 @@ class LocalRefusal(IntEnum):
     """No stream took the subject, on any try."""
 
 
-def attempts(events: Columns, intended_ns: Sequence[int] | int, slip_us: int) -> Rows:
+def attempts(events: Columns, intended_ns: npt.ArrayLike, slip_us: int) -> Rows:
     """Return the ATTEMPT rows of events."""
     source, seq, sim_ns, _, payloads = events
     rows = np.empty(len(source), ATTEMPT)
