@@ -110,3 +110,31 @@ def test_a_page_gets_the_parts_that_it_names_and_keeps_its_prose() -> None:
     for wrong in ([], [bench, bench.model_copy(update={"name": "lag"})]):
         with pytest.raises(UsageError, match=r"scale|lag"):
             rewritten(page, wrong)
+
+
+def test_a_share_is_what_a_part_costs_of_the_same_round_elapsed_and_of_the_processor() -> None:
+    """The store less the one without chain over the store; of the whole, over its recorder."""
+    field = FIELDS["registrar"]
+    turns = {(256, name): [turn(s, 0.5 * s) for s in (10.0, 20.0)] for name in field.contenders}
+    turns[256, "store without chain"] = [turn(8.0, 4.5), turn(15.0, 9.0)]
+    turns[256, "store without chain and dedupe"] = [turn(7.0, 4.0), turn(15.0, 8.0)]
+    recorder = {"client": 1.0, "server": 5.0, "registrar": 20.0}
+    turns[256, "twin"] = [
+        Measured(units=1000, wall_s=30.0, cpu_s=recorder, peak_mib={}) for _ in range(2)
+    ]
+    bench = rounds_document(
+        Rounds(field, turns), began_ns=0, machine={}, versions={}, settings={"rounds": 2}
+    )
+    found = {
+        name.removeprefix("share"): metric.samples
+        for name, metric in bench.metrics.items()
+        if name.startswith("share")
+    }
+    assert found == {
+        "{chain;store alone;bytes=256;elapsed}": pytest.approx((20, 25)),
+        "{chain;store alone;bytes=256;processor}": pytest.approx((10, 10)),
+        "{chain and dedupe;twin;bytes=256;elapsed}": pytest.approx((10, 50 / 3)),
+        "{chain and dedupe;twin;bytes=256;processor}": pytest.approx((5, 10)),
+    }
+    shares = next(sheet for sheet in sheets(bench) if sheet.title.startswith("Shares"))
+    assert shares.rows[0] == ("chain", "store alone", "256 bytes, elapsed", "22.5 % (20.0 to 25.0)")

@@ -3,6 +3,8 @@
 import fcntl
 import hashlib
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -115,6 +117,29 @@ def test_a_batch_of_any_size_is_recorded_as_it_is(folder: Path, count: int) -> N
         assert kinds[stored.pop("kind")] == (row.type, row.code)
         assert stored == expected
     assert verify(folder).good
+
+
+def test_a_connection_has_room_for_the_texts_of_a_statement(tmp_path: Path) -> None:
+    """In a process that made room, SQLite asks for memory for almost nothing that is bound."""
+    program = f"""
+import apsw
+from pathlib import Path
+from twin.registrar.bulk import STRIDE, make_room
+from twin.registrar.schema import create, open_writer
+from twin.registrar.bulk import insert_events
+
+make_room()
+db = open_writer(Path({str(tmp_path / "room.sqlite")!r}))
+create(db, {{}})
+row = ("id", "source", "type", "subject", "stream", *[1] * 6, "bot", 1, 1, "c", "t")
+texts = "h" * 300, "p" * 300
+for first in range(0, 10 * STRIDE, STRIDE):
+    records = [("event", first + at, 1, *row, *texts) for at in range(STRIDE)]
+    insert_events(db, records, [bytes(32)] * STRIDE, [1] * STRIDE)
+print(db.status(apsw.SQLITE_DBSTATUS_LOOKASIDE_MISS_FULL)[1])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert int(done.stdout) < STRIDE
 
 
 def test_a_redelivered_event_is_recorded_once(store: Store, folder: Path) -> None:

@@ -9,7 +9,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from twin.bench import flows, looks, plain_flow
 from twin.bench.measured import Measured, quantile_ms
@@ -17,12 +17,22 @@ from twin.bench.recording import Fill, Turns, of_bytes, of_fleet
 from twin.bench.rig import Rig
 from twin.errors import ProcessFailed
 
-__all__ = ["FIELDS", "Contender", "Field", "Measure", "Rounds", "measure"]
+__all__ = ["FIELDS", "Contender", "Field", "Measure", "Rounds", "Share", "Spent", "measure"]
 
 Contender: TypeAlias = Callable[[Rig, int, float], Awaitable[Measured]]
 """Takes its turn at a point (bots, bytes, consumers) with some load (seconds, messages, looks)."""
 Measure: TypeAlias = Literal["rate", "cpu", "p50", "p95", "p99"]
+Spent: TypeAlias = Literal["elapsed", "processor"]
 TURN_S: Final = 180.0
+
+
+class Share(NamedTuple):
+    """What a part costs: a contender less the one that lacks it, over what another takes."""
+
+    part: str
+    whole: str
+    lacking: str
+    over: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +49,13 @@ class Field:
     unit: str
     contenders: Mapping[str, Contender]
     compared: tuple[Measure, ...]
+    shares: tuple[Share, ...] = ()
+
+
+SHARES: Final = (
+    Share("chain", "store alone", "store without chain", "store alone"),
+    Share("chain and dedupe", "store alone", "store without chain and dedupe", "twin"),
+)
 
 
 def _recording(fill: Fill) -> Mapping[str, Contender]:
@@ -47,6 +64,8 @@ def _recording(fill: Fill) -> Mapping[str, Contender]:
         "twin": turns.registrar,
         "nats-py fetch, JSON lines, no sync": turns.lines,
         "store alone": turns.store,
+        "store without chain": turns.unchained,
+        "store without chain and dedupe": turns.trusting,
         "executemany alone, no chain": turns.executemany,
         "chain alone": turns.chain,
     }
@@ -108,6 +127,7 @@ FIELDS: Final = {
             unit="event",
             contenders=_recording(of_bytes),
             compared=("rate", "cpu"),
+            shares=SHARES,
         ),
         Field(
             name="registrar-fleet",
@@ -120,6 +140,7 @@ FIELDS: Final = {
             unit="event",
             contenders=_recording(of_fleet),
             compared=("rate", "cpu"),
+            shares=SHARES,
         ),
         Field(
             name="lag",
@@ -156,6 +177,15 @@ class Rounds:
         if measure == "cpu":
             return tuple(turn.cpu_us() for turn in turns)
         return tuple(quantile_ms(turn.latencies, float(measure[1:])) for turn in turns)
+
+    def costs(self, point: int, contender: str, measure: Spent) -> tuple[float, ...]:
+        """Return what a unit took in each round, in us: elapsed, or of the recorder's processor."""
+        turns = self.turns[point, contender]
+        if measure == "elapsed":
+            return tuple(1e6 / turn.rate for turn in turns)
+        return tuple(
+            turn.cpu_us("registrar" if "registrar" in turn.cpu_s else "client") for turn in turns
+        )
 
     @property
     def nats_server(self) -> str:

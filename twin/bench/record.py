@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from twin.bench.fields import Field, Measure, Rounds
+from twin.bench.fields import Field, Measure, Rounds, Spent
 from twin.bench.measured import merged
 from twin.report.compare import Bench, Metric
 from twin.scenario.evidence.facts import machine, versions
@@ -10,6 +10,7 @@ from twin.scenario.evidence.facts import machine, versions
 __all__ = ["costs_document", "rounds_document"]
 
 UNITS = {"cpu": "us", "p50": "ms", "p95": "ms", "p99": "ms"}
+SPENT: tuple[Spent, ...] = ("elapsed", "processor")
 LATENCIES: tuple[Measure, ...] = ("p50", "p95", "p99")
 
 
@@ -22,7 +23,8 @@ def rounds_document(
     settings: dict[str, str | int | float],
 ) -> Bench:
     """Return what was measured. A metric is called after what it is of, from wide to narrow:
-    `rate{twin;bots=10}`, `cpu{twin;bots=10;server}`, `ratio{twin;nats-py;bots=10;cpu}`.
+    `rate{twin;bots=10}`, `cpu{twin;bots=10;server}`, `ratio{twin;nats-py;bots=10;cpu}`,
+    `share{chain;store alone;bytes=256;elapsed}`.
     """
     metrics: dict[str, Metric] = {}
     histograms: dict[str, str] = {}
@@ -33,6 +35,7 @@ def rounds_document(
             encoded = (turn.latencies for turn in rounds.turns[point, name])
             histograms[f"latency{{{at}}}"] = merged(encoded)
     metrics |= dict(_ratios(rounds))
+    metrics |= dict(_shares(rounds))
     return Bench(
         name=rounds.field.name,
         began_ns=began_ns,
@@ -96,3 +99,18 @@ def _ratios(rounds: Rounds) -> Iterator[tuple[str, Metric]]:
                 samples = tuple(one / two for one, two in zip(over, under, strict=True))
                 named = f"ratio{{{ours};{other};{field.point}={point};{measure}}}"
                 yield named, Metric(unit="", better="higher", samples=samples)
+
+
+def _shares(rounds: Rounds) -> Iterator[tuple[str, Metric]]:
+    """Yield what parts cost in each round, by elapsed and by processor time, in percent."""
+    field: Field = rounds.field
+    for point in dict.fromkeys(point for point, _ in rounds.places()):
+        for share in field.shares:
+            for measure in SPENT:
+                costs = (rounds.costs(point, name, measure) for name in share[1:])
+                samples = tuple(
+                    100 * (whole - lacking) / over
+                    for whole, lacking, over in zip(*costs, strict=True)
+                )
+                named = f"share{{{share.part};{share.over};{field.point}={point};{measure}}}"
+                yield named, Metric(unit="%", better="lower", samples=samples)

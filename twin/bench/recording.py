@@ -13,12 +13,14 @@ from typing import Final, TypeAlias
 import apsw
 
 from twin.bench import nats_py, ours
+from twin.bench.ablated import TrustingStore, unchained
 from twin.bench.measured import Measured
 from twin.bench.rig import STREAM, Rig, block, payload
 from twin.errors import InfrastructureError
 from twin.events.subjects import SubjectSpace
 from twin.jetstream.api import call
 from twin.jetstream.consumer import PullConsumer
+from twin.registrar.bulk import make_room
 from twin.registrar.chain import record_leaves, root, row_records
 from twin.registrar.intake import Intake
 from twin.registrar.record import Row
@@ -84,12 +86,19 @@ class Turns:
 
     async def store(self, rig: Rig, point: int, load: float) -> Measured:
         """The store alone with the same rows: deduplicated, chained, signed, synced."""
-        rows, folder = await self._rows(rig, point, load), rig.folder / "store"
-        with Store(folder, Rules.load(), "bench") as store, rig.clock() as clock:
-            for start in range(0, len(rows), BATCH):
-                store.write(rows[start : start + BATCH])
-                store.tidy()
-        return _sized(Measured.of(len(rows), clock, {}), folder)
+        return _stored(rig, Store, await self._rows(rig, point, load))
+
+    async def unchained(self, rig: Rig, point: int, load: float) -> Measured:
+        """The same store, but nothing is hashed."""
+        rows = await self._rows(rig, point, load)
+        with unchained():
+            return _stored(rig, Store, rows)
+
+    async def trusting(self, rig: Rig, point: int, load: float) -> Measured:
+        """The same store, but nothing is hashed and nothing is looked up."""
+        rows = await self._rows(rig, point, load)
+        with unchained():
+            return _stored(rig, TrustingStore, rows)
 
     async def executemany(self, rig: Rig, point: int, load: float) -> Measured:
         """The same rows, table, indexes and synced commits without chain or deduplication."""
@@ -120,6 +129,7 @@ class Turns:
 
     async def _rows(self, rig: Rig, point: int, load: float) -> Sequence[Row]:
         """Return what the registrar would record of the stream."""
+        make_room()
         count = await self._filled(rig, point, load)
         intake = Intake(Classifier(Rules.load()), SubjectSpace(prefix=ours.PREFIX))
         rows: list[Row] = []
@@ -135,6 +145,15 @@ class Turns:
                 rows += found
                 consumer.ack(messages)
         return rows
+
+
+def _stored(rig: Rig, kind: type[Store], rows: Sequence[Row]) -> Measured:
+    folder = rig.folder / "store"
+    with kind(folder, Rules.load(), "bench") as store, rig.clock() as clock:
+        for start in range(0, len(rows), BATCH):
+            store.write(rows[start : start + BATCH])
+            store.tidy()
+    return _sized(Measured.of(len(rows), clock, {}), folder)
 
 
 def _insert(db: apsw.Connection, rows: Sequence[Row]) -> None:

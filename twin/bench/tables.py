@@ -33,17 +33,19 @@ class Sheet:
 
 
 def sheets(bench: Bench) -> list[Sheet]:
-    """Return the tables of a document: contenders, then ratios, then whatever else it has."""
+    """Return the tables of a document: contenders, ratios, shares, then whatever else it has."""
     named = {key: _split(key) for key in bench.metrics}
     rates = [of for kind, of in named.values() if kind == "rate"]
     ratios = [key for key, (kind, _) in named.items() if kind == "ratio"]
+    shares = [key for key, (kind, _) in named.items() if kind == "share"]
     rest = {
         key: bench.metrics[key]
         for key, (kind, of) in named.items()
-        if kind != "ratio" and not _belongs(of, rates)
+        if kind not in {"ratio", "share"} and not _belongs(of, rates)
     }
     found = [_contenders(bench, rates)] if rates else []
     found += [_ratios(bench, ratios)] if ratios else []
+    found += [_shares(bench, shares)] if shares else []
     return [*found, *([_rest(rest)] if rest else [])]
 
 
@@ -95,6 +97,18 @@ def _ratios(bench: Bench, names: Sequence[str]) -> Sheet:
         one, other, *rest = _split(name)[1].split(";")
         ratio = interval(bench.metrics[name].samples)
         sheet.rows.append((one, other, _place(";".join(rest)), ratio))
+    return sheet
+
+
+def _shares(bench: Bench, names: Sequence[str]) -> Sheet:
+    sheet = Sheet("Shares, medians (least to most)", ("part", "of", "at", "share"))
+    for name in names:
+        part, over, *rest = _split(name)[1].split(";")
+        samples = bench.metrics[name].samples
+        share = f"{statistics.median(samples):.1f} %"
+        if len(samples) > 1:
+            share += f" ({min(samples):.1f} to {max(samples):.1f})"
+        sheet.rows.append((part, over, _place(";".join(rest)), share))
     return sheet
 
 

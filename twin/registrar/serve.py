@@ -14,6 +14,7 @@ import orjson
 
 from twin.errors import InfrastructureError
 from twin.jetstream.connection import BrokerOptions, connect
+from twin.registrar.bulk import make_room
 from twin.registrar.http import Address, HttpServer, make_app
 from twin.registrar.metrics import RegistrarMetrics
 from twin.registrar.service import Registrar, RegistrarOptions, first_of_group
@@ -43,11 +44,13 @@ class ServeOptions:
 async def serve(options: ServeOptions) -> signal.Signals:
     """Record until SIGTERM or SIGINT, which is returned once everything taken is recorded.
 
-    Waits for ever for a broker that is not there. StoreError when the store fails.
+    Waits for ever for a broker that is not there. StoreError when the store fails. The process
+    is its own: it must have no database open yet.
     """
     what = options.registrar
     gc.freeze()
     gc.set_threshold(*GARBAGE)
+    make_room()
     metrics = RegistrarMetrics(what.version)
     state = _State()
     with _signals() as asked:
