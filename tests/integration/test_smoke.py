@@ -500,7 +500,10 @@ async def test_every_generated_role_has_what_it_needs_and_nothing_more(tmp_path:
 
 
 async def test_trying_permissions_asks_jetstream_for_nothing(tmp_path: Path) -> None:
-    """The role smoke may delete streams of its own: that is tried, and deletes none of them."""
+    """The role smoke may delete streams of its own: that is tried, and deletes none of them.
+
+    What it may publish on is tried too, and heard by nobody there.
+    """
     known = {role.user: role for role in roles(SPEC, TOPOLOGY)}
     admin = BrokerOptions(user="admin", password="secret")
     server = NatsServer(
@@ -513,8 +516,13 @@ async def test_trying_permissions_asks_jetstream_for_nothing(tmp_path: Path) -> 
         await reconcile(connection, TOPOLOGY)
         smoke = {"smoke": BrokerOptions(server.url, user="smoke", password="secret")}
         asked = replace(site_of(connection), credentials=smoke, token="smoke")
+        heard: list[Delivery] = []
+        for subject in ("qiki.>", "twin.>"):
+            await connection.subscribe(subject, heard.extend)
         async with asked.stream("lag") as (stream, _):
             findings = await run_checks([CHECKS[0], CHECKS[-1]], asked)
+            await connection.flush()
+            assert heard == []
             assert stream.encode() in await call(connection, "STREAM.NAMES")
     assert not red(findings)
 

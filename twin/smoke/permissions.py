@@ -7,14 +7,12 @@ from twin.configs.roles import Role, roles
 from twin.events.subjects import covers
 from twin.jetstream.connection import Connection, connect
 from twin.jetstream.options import BrokerOptions
-from twin.jetstream.permits import NO_REQUEST, complained, concrete, refusals
+from twin.jetstream.permits import NO_REQUEST, NOBODY, complained, concrete, refusals
 from twin.smoke.check import Broken, NotChecked
 from twin.smoke.site import Site
 
 __all__ = ["permissions"]
 
-HARMLESS = b"NATS/1.0\r\nNats-Expected-Stream: none-of-them\r\n\r\n"
-"""A stream refuses to store what expects another stream, after permissions were looked at."""
 NEVER = (".MSG.NEXT.", "$JS.ACK.", ".commands.")
 """Trying these would take a message from a consumer, or move a bot."""
 POWERS = (
@@ -103,11 +101,11 @@ def _only_theirs(role: Role, others: Sequence[Role], token: str) -> list[str]:
 
 
 async def _refused(connection: Connection, publish: list[str], subscribe: list[str]) -> list[str]:
-    """Try subjects; return what the server said against it. JetStream is asked for nothing."""
+    """Try subjects; return what the server said against it. Nobody hears, or does, anything."""
     harmless = [
         (subject.encode(), b"", b"", NO_REQUEST)
         if subject.startswith("$JS.")
-        else (subject.encode(), b"", HARMLESS, b"")
+        else (subject.encode(), *NOBODY)
         for subject in publish
     ]
     return await refusals(connection, harmless, subscribe)
