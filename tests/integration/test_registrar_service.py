@@ -6,13 +6,15 @@ import os
 import shutil
 import signal
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from base64 import b64decode
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import apsw
 import orjson
@@ -29,10 +31,13 @@ from twin.jetstream.connection import BrokerOptions, Connection, connect
 from twin.jetstream.reconcile import reconcile
 from twin.jetstream.server import NatsServer
 from twin.processes import ChildProcess
+from twin.registrar import service as service_module
 from twin.registrar.anchor import fetch_anchors, with_anchors
 from twin.registrar.consumers import durables_of, reconciling
 from twin.registrar.metrics import RegistrarMetrics
+from twin.registrar.record import Row
 from twin.registrar.service import Registrar, RegistrarOptions
+from twin.registrar.store import Store, Written
 from twin.registrar.thread import StoreThread
 from twin.registrar.verify import store_id, verify
 
@@ -399,6 +404,41 @@ async def test_a_slow_commit_is_no_reason_to_deliver_again(
         await drained(connection)
         assert service.events() == list(range(1, 31))
         assert service.metric("registrar_redelivered_total 0.0")
+
+
+async def test_more_is_taken_while_the_disk_is_waited_for(
+    tmp_path: Path, server: NatsServer, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is inserted makes room, but it is acknowledged only when it is synced."""
+    waiting, synced = threading.Event(), threading.Event()
+    write = Store.write
+
+    def slow(store: Store, rows: Sequence[Row], *args: Any, **more: Any) -> Written:
+        tell = more.pop("syncing", bool)
+
+        def syncing() -> None:
+            tell()
+            if rows:
+                waiting.set()
+                synced.wait(DEADLINE_S)
+
+        return write(store, rows, *args, **more, syncing=syncing)
+
+    monkeypatch.setattr(Store, "write", slow)
+    monkeypatch.setattr(service_module, "MAX_HELD", 1)
+    async with serving(tmp_path, server.url) as service:
+        try:
+            await publish(connection, range(1, 2))
+            await until(waiting.is_set, "the commit to reach the disk")
+            await publish(connection, range(2, 3))
+            await until(lambda: service.metric("registrar_queue_messages 2.0"), "more to be taken")
+            info = await consumer_info(connection, STREAM, "registrar")
+            assert info is not None
+            assert (info.num_ack_pending, service.events()) == (2, [])
+        finally:
+            synced.set()
+        await drained(connection)
+        assert service.events() == [1, 2]
 
 
 async def test_a_failing_store_ends_the_process_and_acknowledges_nothing(

@@ -385,3 +385,14 @@ def test_the_root_depends_on_every_leaf_and_their_order() -> None:
     changed = [*leaves[:150], b"\xff" * 32, *leaves[151:]]
     roots = {root(one) for one in (leaves, swapped, changed, leaves[:-1], [], leaves[:1])}
     assert len(roots) == 6
+
+
+def test_it_says_when_only_the_disk_is_waited_for(tmp_path: Path) -> None:
+    """Then all of a batch is inserted and nothing of it is to be seen from outside yet."""
+    seen: list[int] = []
+    with Store(tmp_path, RULES, "1") as store:
+        store.write([make_row(1)])
+        rows = [make_row(2), make_row(3)]
+        written = store.write(rows, syncing=lambda: seen.append(len(rows_of(tmp_path))))
+        assert (seen, len(written.rows)) == ([1], 2)
+        assert len(rows_of(tmp_path)) == 3

@@ -1,9 +1,9 @@
 """The registrar: from durable consumers into the store, acknowledged only when durable.
 
 One reader per consumer takes batches and decodes them; one writer merges what waits into a
-commit on the store's own thread, then acknowledges. When MAX_HELD messages are on their way
-readers stop taking, and JetStream keeps the rest. What is held longer than a third of its ack
-wait is signalled to be in progress.
+commit on the store's own thread, then acknowledges. When MAX_HELD messages are on their way,
+beside those that wait for the disk only, readers stop taking, and JetStream keeps the rest.
+What is held longer than a third of its ack wait is signalled to be in progress.
 """
 
 import asyncio
@@ -43,8 +43,8 @@ from twin.registrar.thread import StoreThread
 
 __all__ = ["Registrar", "RegistrarOptions", "first_of_group"]
 
-MAX_HELD: Final = 20_000
-COMMIT_ROWS: Final = 10_000
+MAX_HELD: Final = 12_000
+COMMIT_ROWS: Final = 6_000
 WAIT_S: Final = 0.2
 BURST: Final = 500
 RETRY_S: Final = 0.25
@@ -71,7 +71,7 @@ class RegistrarOptions:
     prepare: Prepare
     space: SubjectSpace = field(default_factory=SubjectSpace)
     rules: Rules = field(default_factory=Rules.load)
-    batch: int = 1_000
+    batch: int = 2_000
     max_payload: int = MAX_PAYLOAD
     fan_out: bool = True
     anchor: bool = True
@@ -123,6 +123,7 @@ class Registrar:
         self._anchor = Anchor(connection, options.space, metrics)
         self._queue: asyncio.Queue[_Taken | None] = asyncio.Queue()
         self._held: set[_Taken] = set()
+        self._syncing = 0
         self._room = asyncio.Event()
         self._room.set()
         self._own_notes: list[Note] = []
@@ -264,10 +265,15 @@ class Registrar:
         self._held.discard(taken)
         self._count_held()
 
+    def _make_room(self, group: Sequence[_Taken]) -> None:
+        """Let more be taken and decoded while the disk is at work on what is inserted."""
+        self._syncing = sum(map(len, group))
+        self._count_held()
+
     def _count_held(self) -> None:
         held = sum(map(len, self._held))
         self._metrics.queue.set(held)
-        if held < MAX_HELD:
+        if held - self._syncing < MAX_HELD:
             self._room.set()
         else:
             self._room.clear()
@@ -297,7 +303,10 @@ class Registrar:
         notes = [note for one in records for note in one.notes] + self._own_notes
         self._own_notes = []
         started = time.perf_counter()
-        written = await self._store.write(rows, notes, covered=self._gaps.floors)
+        written = await self._store.write(
+            rows, notes, covered=self._gaps.floors, syncing=lambda: self._make_room(group)
+        )
+        self._syncing = 0
         self._metrics.commit.observe(time.perf_counter() - started)
         self._account(written)
         for taken in group:

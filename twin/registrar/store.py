@@ -7,7 +7,7 @@ afterwards. After a StoreError nothing of the batch is recorded and the store ta
 import math
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import groupby
@@ -177,11 +177,13 @@ class Store:
         *,
         seal: bool = False,
         covered: Mapping[str, int] = MappingProxyType({}),
+        syncing: Callable[[], object] = bool,
     ) -> Written:
         """Record what is new of a batch, durably; `sift` says what is not new.
 
         With `seal` a checkpoint is signed over it, also if none is due. `covered` is up to where
-        every sequence of a stream is accounted for.
+        every sequence of a stream is accounted for. `syncing` is called when all is inserted and
+        only the disk is waited for.
         """
         self._roll_if_due()
         active = self._active
@@ -198,6 +200,7 @@ class Store:
             }
             active.cover({**covered, **lost})
             signed = self._sign_if_due(seal)
+            syncing()
         if sifted.notes:
             self._closings = []
         return Written(sifted.rows, sifted.notes, sifted.redelivered, sifted.high, signed)

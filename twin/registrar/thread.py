@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Self, TypeVar
@@ -39,9 +40,13 @@ class StoreThread:
         *,
         seal: bool = False,
         covered: Mapping[str, int] = MappingProxyType({}),
+        syncing: Callable[[], object] = bool,
     ) -> Written:
-        """Return when the batch is durable; see `Store.write`."""
-        return await self._call(lambda store: store.write(rows, notes, seal=seal, covered=covered))
+        """Return when the batch is durable; see `Store.write`. `syncing` is called here."""
+        tell = partial(asyncio.get_running_loop().call_soon_threadsafe, syncing)
+        return await self._call(
+            lambda store: store.write(rows, notes, seal=seal, covered=covered, syncing=tell)
+        )
 
     async def account(self, stream: str) -> tuple[int, list[int]]:
         """See `Store.account`."""
