@@ -27,7 +27,7 @@ from twin.events.subjects import SubjectSpace
 from twin.jetstream.fastpath import FastParser
 from twin.jetstream.message import Message, messages_of
 from twin.jetstream.wire import Delivery
-from twin.registrar.bulk import STRIDE, insert_events
+from twin.registrar.bulk import STRIDE, insert_events, make_room
 from twin.registrar.chain import record_leaves, root, row_records
 from twin.registrar.intake import Intake
 from twin.registrar.keyfilter import any_twice, keys_of
@@ -147,6 +147,7 @@ def test_rows(benchmark: Any, buffer: bytes) -> None:
 
 def main(count: int) -> None:
     """Measure and print."""
+    make_room()
     buffer = frames(count)
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)

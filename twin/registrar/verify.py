@@ -6,19 +6,14 @@ the key. Checkpoints that were kept elsewhere (`anchors`) show both.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
-from itertools import chain
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
 import apsw
-import numpy as np
 import orjson
 
 from twin.registrar.archive import file_digest
 from twin.registrar.chain import Batch, Tip, note_leaf, root, row_leaf
-from twin.registrar.codes import CODES, Severity, category
-from twin.registrar.keyfilter import keys_of
 from twin.registrar.record import Note, Row
 from twin.registrar.schema import (
     BATCH_COLUMNS,
@@ -31,22 +26,13 @@ from twin.registrar.schema import (
     segment_number,
     segments,
     select,
-    tables,
 )
+from twin.registrar.soundness import contradictions, defects
 from twin.registrar.statements import FIRST, Signed, Tombstone, read_checkpoint, read_tombstone
 
 __all__ = ["Break", "Verification", "store_id", "stored_checkpoints", "verify"]
 
 CLOSED: Final = 733
-WRONG_KIND: Final = (
-    "SELECT row FROM events e LEFT JOIN kinds k USING (kind) "
-    "WHERE k.type IS NOT e.type OR k.code IS NOT e.code ORDER BY row LIMIT 1"
-)
-LOST_RULES: Final = (
-    "SELECT rules FROM batches WHERE rules NOT IN (SELECT hash FROM rules) "
-    "GROUP BY rules ORDER BY min(batch)"
-)
-EVERY_KEY: Final = "SELECT row, id, source FROM events ORDER BY row"
 Columns: TypeAlias = tuple[object, ...]
 
 
@@ -266,8 +252,7 @@ class _Walk:
 
     def _content(self, db: apsw.Connection) -> None:
         before = len(self._found.breaks)
-        checks = (_damage(db), _schema_changes(db, self._schema), _rule_changes(db), _renamed(db))
-        for message in chain.from_iterable(checks):
+        for message in defects(db, self._schema):
             self._break(0, message)
         leaf = ("leaf",) if self._schema > 1 else ()
         rows = _Records(db.execute(select((*ROW_COLUMNS, *leaf), "FROM events ORDER BY row")))
@@ -290,12 +275,7 @@ class _Walk:
             if count := left.rest():
                 self._break(0, f"{count} {table} after the last batch belong to no batch")
         if len(self._found.breaks) == before:
-            for (name,) in db.execute(LOST_RULES):
-                self._break(0, f"the text of the rules {name[:12]} is missing")
-        if self._schema > 2 and len(self._found.breaks) == before:
-            for (row,) in db.execute(WRONG_KIND):
-                self._break(0, f"the kind of row {row} is not that of its type and code")
-            for message in _doubled(db):
+            for message in contradictions(db, self._schema):
                 self._break(0, message)
 
     def _batch(
@@ -401,48 +381,3 @@ def _difference(kind: str, numbers: list[object], expected: range) -> str:
             f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         )
     return f"{kind}s were inserted before {kind} {expected.start}"
-
-
-def _damage(db: apsw.Connection) -> Iterator[str]:
-    for (message,) in db.execute("PRAGMA integrity_check(10)"):
-        if message != "ok":
-            yield f"SQLite finds damage: {message}"
-
-
-def _schema_changes(db: apsw.Connection, version: int) -> Iterator[str]:
-    with apsw.Connection(":memory:") as pattern:
-        pattern.execute(tables(version))
-        ours, theirs = (
-            dict(one.execute("SELECT name, sql FROM sqlite_schema")) for one in (pattern, db)
-        )
-    for name in sorted({*ours, *theirs}):
-        if ours.get(name) != theirs.get(name):
-            yield f"the definition of {name} was changed"
-
-
-def _rule_changes(db: apsw.Connection) -> Iterator[str]:
-    for name, text in db.execute("SELECT hash, text FROM rules"):
-        if not isinstance(text, str) or sha256(text.encode()).hexdigest() != name:
-            yield f"the text of the rules {name[:12]} was changed"
-
-
-def _renamed(db: apsw.Connection) -> Iterator[str]:
-    """Yield codes and severities that have not the name that we know them by."""
-    codes = {code.number: (code.name, category(code.number)) for code in CODES.values()}
-    for number, *told in db.execute("SELECT code, name, category FROM codes"):
-        if codes.get(number, tuple(told)) != tuple(told):
-            yield f"the name of the code {number} was changed"
-    if dict(db.execute("SELECT severity, name FROM severities")) != {
-        int(level): level.name for level in Severity
-    }:
-        yield "the names of the severities were changed"
-
-
-def _doubled(db: apsw.Connection) -> Iterator[str]:
-    """Yield rows whose event stands in the segment already: no index forbids that."""
-    keys = np.sort(keys_of(db.execute("SELECT id, source FROM events")))
-    twice = set(keys[1:][keys[1:] == keys[:-1]].tolist())
-    first: dict[tuple[str, str], int] = {}
-    for row, *identity in db.execute(EVERY_KEY) if twice else ():
-        if hash(key := (identity[0], identity[1])) in twice and first.setdefault(key, row) != row:
-            yield f"row {row} is the event of row {first[key]} again"
