@@ -9,36 +9,54 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 import nats
 from nats.js import JetStreamContext
 from nats.js.api import PubAck
 
-from twin.bench.rig import PAYLOAD_BYTES, SOURCES, STREAM, Clock, Rig, Turn, header_fields, payload
+from twin.bench.rig import (
+    PAYLOAD_BYTES,
+    SOURCES,
+    STREAM,
+    Clock,
+    ReadyMade,
+    Rig,
+    Turn,
+    header_fields,
+    payload,
+)
 from twin.errors import InfrastructureError
 
-__all__ = ["async_and_fetch", "fetch", "fetch_lines", "one_by_one", "publish_async"]
+__all__ = ["async_and_fetch", "fetch", "fetch_lines", "one_by_one", "publish_async", "ready_made"]
 
 WINDOW = 4000
 FETCH = 1000
 
+Ready: TypeAlias = Callable[[str, int], list[ReadyMade]]
+"""Makes so many messages of a run."""
 
-async def publish_async(rig: Rig, count: int, run: str, *, size: int = PAYLOAD_BYTES) -> Turn:
-    """publish_async with a window of 4,000; ready-made payload and dictionaries of headers."""
-    fields = [header_fields(run, n) for n in range(count)]
+
+def ready_made(run: str, count: int, size: int = PAYLOAD_BYTES) -> list[ReadyMade]:
+    """Return the events of 2,000 sources that everybody publishes."""
+    body = payload(size)
+    return [ReadyMade(f"bench.{n % SOURCES}", header_fields(run, n), body) for n in range(count)]
+
+
+async def publish_async(rig: Rig, count: int, run: str, *, ready: Ready = ready_made) -> Turn:
+    """publish_async with a window of 4,000; ready-made payloads and dictionaries of headers."""
+    messages = ready(run, count)
     client = await nats.connect(rig.server.url)
     with rig.clock() as clock:
-        await _publish_all(
-            client.jetstream(publish_async_max_pending=WINDOW), payload(size), fields
-        )
+        await _publish_all(client.jetstream(publish_async_max_pending=WINDOW), messages)
     await client.close()
     return Turn(count, clock)
 
 
-async def _publish_all(js: JetStreamContext, body: bytes, fields: list[dict[str, str]]) -> None:
+async def _publish_all(js: JetStreamContext, messages: list[ReadyMade]) -> None:
     futures: list[asyncio.Future[PubAck]] = [
-        await js.publish_async(f"bench.{n % SOURCES}", body, headers=dict(one))
-        for n, one in enumerate(fields)
+        await js.publish_async(subject, body, headers=dict(fields))
+        for subject, fields, body in messages
     ]
     await js.publish_async_completed()
     if not all(future.done() and not future.exception() for future in futures):
@@ -107,10 +125,10 @@ async def fetch_lines(rig: Rig, count: int, durable: str, path: Path) -> Clock:
     return clock
 
 
-async def async_and_fetch(rig: Rig, count: int, run: str) -> Turn:
+async def async_and_fetch(rig: Rig, count: int, run: str, *, ready: Ready = ready_made) -> Turn:
     """publish_async here and fetch in another process, at once."""
     await rig.durable(run)
-    fields = [header_fields(run, n) for n in range(count)]
+    messages = ready(run, count)
     reader = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "twin.bench.nats_py", rig.server.url, run, str(count)),
         stdout=asyncio.subprocess.PIPE,
@@ -120,9 +138,7 @@ async def async_and_fetch(rig: Rig, count: int, run: str) -> Turn:
             raise InfrastructureError("The fetching process did not start.")
         client = await nats.connect(rig.server.url)
         with rig.clock(reader=reader.pid) as clock:
-            await _publish_all(
-                client.jetstream(publish_async_max_pending=WINDOW), payload(), fields
-            )
+            await _publish_all(client.jetstream(publish_async_max_pending=WINDOW), messages)
             if await reader.stdout.readline() != b"done\n":
                 raise InfrastructureError("The fetching process did not finish.")
         await client.close()

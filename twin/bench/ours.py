@@ -9,9 +9,19 @@ from pathlib import Path
 
 import orjson
 
-from twin.bench.rig import PAYLOAD_BYTES, SOURCES, STREAM, Rig, Turn, block, payload
+from twin.bench.rig import (
+    PAYLOAD_BYTES,
+    SOURCES,
+    STREAM,
+    ReadyMade,
+    Rig,
+    Turn,
+    block,
+    payload,
+)
 from twin.errors import InfrastructureError
 from twin.events.event import Event, SourceTable, many
+from twin.events.headers import header_lines
 from twin.events.subjects import SubjectSpace
 from twin.jetstream.api import consumer_info
 from twin.jetstream.connection import Connection
@@ -30,6 +40,7 @@ __all__ = [
     "acknowledged",
     "audit",
     "consume",
+    "emitted",
     "encode",
     "fleet",
     "publish",
@@ -216,6 +227,20 @@ def fleet(run: str, bots: int = BOTS) -> tuple[World, list[Event], SourceTable]:
     world.run_until(BOOT_NS)
     emitted.clear()
     return world, emitted, sources
+
+
+def emitted(run: str, count: int) -> list[ReadyMade]:
+    """Return the first `count` messages that a fleet publishes."""
+    world, events, sources = fleet(run)
+    messages: list[ReadyMade] = []
+    space = SubjectSpace(prefix=PREFIX)
+    while len(messages) < count:
+        world.step()
+        for source, _, _, headers, body in events:
+            fields = dict(header_lines(headers))
+            messages.append(ReadyMade(space.wire(sources[source].subject), fields, body))
+        events.clear()
+    return messages[:count]
 
 
 async def _emit(world: World, emitted: list[Event], out: Publisher, count: int) -> None:

@@ -10,6 +10,7 @@ import os
 import sqlite3
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import nats
@@ -83,7 +84,8 @@ async def scale(rig: Rig, bots: int, messages: float) -> Measured:
 async def published(rig: Rig, size: int, messages: float) -> Measured:
     """Ready-made payloads of `size` bytes by publish_async."""
     await rig.fresh()
-    turn = await nats_py.publish_async(rig, round(messages), RUN, size=size)
+    ready = partial(nats_py.ready_made, size=size)
+    turn = await nats_py.publish_async(rig, round(messages), RUN, ready=ready)
     return Measured.of(turn.messages, turn.clock, {"server": rig.server.pid})
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from twin.errors import ProcessFailed
 from twin.events.topology import ConsumerDecl, StreamDecl, Topology
@@ -22,6 +23,7 @@ __all__ = [
     "STREAM",
     "SUBJECTS",
     "Clock",
+    "ReadyMade",
     "Rig",
     "Turn",
     "block",
@@ -61,6 +63,14 @@ class Turn:
     def cpu_us(self) -> dict[str, float]:
         """Processor time per message and party, in microseconds."""
         return {name: 1e6 * spent / self.messages for name, spent in self.clock.cpu_s.items()}
+
+
+class ReadyMade(NamedTuple):
+    """A message as one hands it to a client: subject, headers by name, payload."""
+
+    subject: str
+    headers: dict[str, str]
+    payload: bytes
 
 
 class Rig:

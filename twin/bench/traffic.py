@@ -43,10 +43,10 @@ FLOORS = (
     Floor("twin, ordered", "nats-py publish_async", 4.0),
     Floor("twin, pipelined", "nats-py one by one", 30.0),
     Floor("twin, pipelined", "raw socket, no accounts", 0.8),
-    Floor("twin, simulated", "nats-py publish_async", 3.0),
+    Floor("twin, simulated", "nats-py publish_async, fleet", 3.0),
     Floor("twin, encoded", "libnats js_PublishMsgAsync", 1.2),
     Floor("twin, fetched", "nats-py fetch(1000)", 8.0),
-    Floor("twin, audited", "nats-py publish_async + fetch", 2.0),
+    Floor("twin, audited", "nats-py publish_async + fetch, fleet", 2.0),
 )
 
 
@@ -82,6 +82,12 @@ def contenders(only: Iterable[str], libnats: LibNats | None) -> list[Contender]:
     wanted = set(only)
     every = [
         Contender("publish", "nats-py publish_async", nats_py.publish_async, 1 / 3),
+        Contender(
+            "publish",
+            "nats-py publish_async, fleet",
+            partial(nats_py.publish_async, ready=ours.emitted),
+            1 / 3,
+        ),
         Contender("publish", "nats-py one by one", nats_py.one_by_one, 1 / 20),
         Contender("publish", "raw socket, no accounts", raw_socket),
         Contender("publish", "twin, ordered", ours.publish),
@@ -95,10 +101,16 @@ def contenders(only: Iterable[str], libnats: LibNats | None) -> list[Contender]:
             "consume", "twin, fetched, public API", partial(ours.consume, wire="public"), 1 / 3
         ),
         Contender("audit", "nats-py publish_async + fetch", nats_py.async_and_fetch, 1 / 3),
+        Contender(
+            "audit",
+            "nats-py publish_async + fetch, fleet",
+            partial(nats_py.async_and_fetch, ready=ours.emitted),
+            1 / 3,
+        ),
         Contender("audit", "twin, audited", ours.audit),
     ]
     if libnats is not None:
-        every.insert(2, Contender("publish", "libnats js_PublishMsgAsync", libnats.publish))
+        every.insert(3, Contender("publish", "libnats js_PublishMsgAsync", libnats.publish))
     return [one for one in every if not wanted or one.group in wanted]
 
 
@@ -111,12 +123,14 @@ async def measure(
 ) -> Outcome:
     """Let everybody take turns; after each, the stream holds exactly what was published.
 
-    Raises InfrastructureError when it does not. `tell` hears whose turn it is.
+    Raises InfrastructureError when it does not. `tell` hears whose turn it is. Every other
+    round goes backwards: what a turn leaves to the next (files to be written and deleted, a
+    server's garbage) falls on both sides of a ratio.
     """
     field = list(field)
     turns: dict[str, list[Turn]] = {one.name: [] for one in field}
     for number in range(rounds):
-        for place, one in enumerate(field):
+        for place, one in enumerate(field if number % 2 == 0 else reversed(field)):
             tell(f"round {number + 1} of {rounds}: {one.name}")
             count = max(1, round(messages * one.part))
             await rig.fresh()
