@@ -5,17 +5,15 @@ and nothing is carried over. Rounds go through all points and contenders; ratios
 turns of the same round.
 """
 
-import asyncio
-import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from twin.bench import flows, looks, plain_flow
+from twin.bench.children import said_by
 from twin.bench.measured import Measured, quantile_ms
 from twin.bench.recording import Fill, Turns, of_bytes, of_fleet
 from twin.bench.rig import Rig
-from twin.errors import ProcessFailed
 
 __all__ = ["FIELDS", "Contender", "Field", "Measure", "Rounds", "Share", "Spent", "measure"]
 
@@ -23,7 +21,6 @@ Contender: TypeAlias = Callable[[Rig, int, float], Awaitable[Measured]]
 """Takes its turn at a point (bots, bytes, consumers) with some load (seconds, messages, looks)."""
 Measure: TypeAlias = Literal["rate", "cpu", "p50", "p95", "p99"]
 Spent: TypeAlias = Literal["elapsed", "processor"]
-TURN_S: Final = 180.0
 
 
 class Share(NamedTuple):
@@ -210,20 +207,6 @@ async def measure(
 
 
 async def _turn(field: Field, name: str, point: int, load: float) -> Measured:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "twin.bench.apart", field.name, name, str(point), str(load)),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(TURN_S):
-            output, error = await process.communicate()
-    except TimeoutError:
-        raise ProcessFailed(f"{name} has not finished its turn in {TURN_S:g} s") from None
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode:
-        raise ProcessFailed(f"{name} at {point} {field.point}: {error.decode().strip()}")
+    words = (field.name, name, point, load)
+    output = await said_by("twin.bench.apart", *words, whose=f"{name} at {point} {field.point}")
     return Measured.model_validate_json(output)

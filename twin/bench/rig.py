@@ -25,6 +25,7 @@ __all__ = [
     "Clock",
     "ReadyMade",
     "Rig",
+    "Served",
     "Turn",
     "block",
     "header_fields",
@@ -73,10 +74,18 @@ class ReadyMade(NamedTuple):
     payload: bytes
 
 
+class Served(NamedTuple):
+    """A nats-server that another process of ours has started."""
+
+    url: str
+    port: int
+    pid: int
+
+
 class Rig:
     """A nats-server with one stream, made anew before each turn, and a folder for files."""
 
-    def __init__(self, server: NatsServer, folder: Path) -> None:
+    def __init__(self, server: NatsServer | Served, folder: Path) -> None:
         self.server = server
         self.folder = folder
 

@@ -22,6 +22,7 @@ from twin.events.event import Event, SourceTable
 from twin.events.subjects import SubjectSpace
 from twin.jetstream.publisher import Publisher, PublisherSettings
 from twin.jetstream.scan import scan
+from twin.jetstream.server import NatsServer
 from twin.registrar.export import export_observed
 from twin.verdict.journal import ATTEMPT, COPY, OUTCOME, FileJournal, Outcome, read_table
 
@@ -153,11 +154,14 @@ class SoakResult:
         )
 
 
-async def soak(rig: Rig, events: int, kills: int, tell: Callable[[str], None]) -> SoakResult:
+async def soak(
+    server: NatsServer, folder: Path, events: int, kills: int, tell: Callable[[str], None]
+) -> SoakResult:
     """Publish `events`, killing the broker `kills` times at even distances; count everything.
 
     The registrar, a process of its own, records all of it. `tell` hears how far it is.
     """
+    rig = Rig(server, folder)
     await rig.fresh()
     await rig.durable(DURABLE)
     journal, sources = rig.folder / "journal", SourceTable()
@@ -171,7 +175,7 @@ async def soak(rig: Rig, events: int, kills: int, tell: Callable[[str], None]) -
             with FileJournal(journal) as kept:
                 space = SubjectSpace(prefix=PREFIX)
                 async with Publisher(connection, sources, space, kept, SETTINGS) as out:
-                    downtime, memory = await _publish(rig, out, events, kills, tell)
+                    downtime, memory = await _publish(server, out, events, kills, tell)
                     counts = out.counts
             published = time.monotonic()
             tell("waiting for the registrar")
@@ -206,13 +210,13 @@ async def soak(rig: Rig, events: int, kills: int, tell: Callable[[str], None]) -
 
 
 async def _publish(
-    rig: Rig, out: Publisher, events: int, kills: int, tell: Callable[[str], None]
+    server: NatsServer, out: Publisher, events: int, kills: int, tell: Callable[[str], None]
 ) -> tuple[list[float], Memory]:
     """Offer everything and flush; return how long each restart took, and the memory used."""
     memory, downtime = Memory(), list[float]()
     due = [events * (number + 1) // (kills + 1) for number in range(kills)]
     sampler = asyncio.create_task(_sample(memory, out, events, tell))
-    breaker = asyncio.create_task(_break(rig, out, due, downtime))
+    breaker = asyncio.create_task(_break(server, out, due, downtime))
     try:
         for start in range(0, events, SLICE):
             await out.room()
@@ -239,13 +243,13 @@ def _event(number: int) -> Event:
     return Event(source, seq, number, f"NATS/1.0\r\n{lines}".encode(), body)
 
 
-async def _break(rig: Rig, out: Publisher, due: list[int], downtime: list[float]) -> None:
+async def _break(server: NatsServer, out: Publisher, due: list[int], downtime: list[float]) -> None:
     for count in due:
         while out.counts.acknowledged < count:  # noqa: ASYNC110 - the publisher counts, no event
             await asyncio.sleep(0.01)
         began = time.monotonic()
-        await rig.server.kill()
-        await rig.server.start()
+        await server.kill()
+        await server.start()
         downtime.append(time.monotonic() - began)
 
 

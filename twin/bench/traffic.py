@@ -10,10 +10,13 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+import orjson
+
 from twin.bench import nats_py, ours
+from twin.bench.children import said_by
 from twin.bench.libnats import LibNats
 from twin.bench.raw import raw_socket
-from twin.bench.rig import Rig, Turn
+from twin.bench.rig import Clock, Rig, Turn
 from twin.errors import InfrastructureError
 
 __all__ = ["FLOORS", "Contender", "Floor", "Outcome", "contenders", "measure"]
@@ -21,12 +24,16 @@ __all__ = ["FLOORS", "Contender", "Floor", "Outcome", "contenders", "measure"]
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """One way to do what its group is about; slow ones get a part of the messages only."""
+    """One way to do what its group is about; slow ones get a part of the messages only.
+
+    `apart`: its turns need a process of their own; otherwise it starts one itself.
+    """
 
     group: str
     name: str
     run: Callable[[Rig, int, str], Awaitable[Turn]]
     part: float = 1.0
+    apart: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +117,9 @@ def contenders(only: Iterable[str], libnats: LibNats | None) -> list[Contender]:
         Contender("audit", "twin, audited", ours.audit),
     ]
     if libnats is not None:
-        every.insert(3, Contender("publish", "libnats js_PublishMsgAsync", libnats.publish))
+        every.insert(
+            3, Contender("publish", "libnats js_PublishMsgAsync", libnats.publish, apart=False)
+        )
     return [one for one in every if not wanted or one.group in wanted]
 
 
@@ -134,8 +143,16 @@ async def measure(
             tell(f"round {number + 1} of {rounds}: {one.name}")
             count = max(1, round(messages * one.part))
             await rig.fresh()
-            turn = await one.run(rig, count, f"{time.time_ns()}-{number}-{place}")
+            take = partial(_turn_apart, one.name) if one.apart else one.run
+            turn = await take(rig, count, f"{time.time_ns()}-{number}-{place}")
             if (stored := await rig.stored()) != count:
                 raise InfrastructureError(f"{one.name}: {stored} stored of {count}.")
             turns[one.name].append(turn)
     return Outcome({name: tuple(taken) for name, taken in turns.items()})
+
+
+async def _turn_apart(name: str, rig: Rig, count: int, run: str) -> Turn:
+    server = rig.server
+    words = (name, count, run, rig.folder, server.url, server.port, server.pid)
+    output = await said_by("twin.bench.traffic_turn", *words, whose=name)
+    return Turn(count, Clock(**orjson.loads(output)))

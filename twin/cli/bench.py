@@ -252,4 +252,4 @@ async def _soak(events: int, kills: int) -> SoakResult:
         server = NatsServer(folder / "nats", log=folder / "nats-server.log", ready_s=READY_S)
         async with server:
             with Console(stderr=True).status("starting") as status:
-                return await soak(Rig(server, folder), events, kills, status.update)
+                return await soak(server, folder, events, kills, status.update)
