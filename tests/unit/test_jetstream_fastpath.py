@@ -39,9 +39,13 @@ class Recorder:
 
 
 tokens = st.text("abc.XYZ_$-0123456789", min_size=1, max_size=20).map(str.encode)
+subjects = st.text("ab.9\v\f\x1c\x85\xa0", min_size=1, max_size=9).map(str.encode)
+"""A server takes whatever has no space, tab or line end."""
 payloads = st.binary(max_size=60)
 headers = st.binary(max_size=30).map(lambda b: b"NATS/1.0\r\nk: " + b + b"\r\n\r\n")
-messages = st.tuples(tokens, st.one_of(st.just(b""), tokens), st.just(b"") | headers, payloads)
+messages = st.tuples(
+    tokens | subjects, st.one_of(st.just(b""), tokens), st.just(b"") | headers, payloads
+)
 controls = st.sampled_from(
     [
         (b"PING\r\n", "PING"),

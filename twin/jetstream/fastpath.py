@@ -220,8 +220,8 @@ class FastParser(Parser):
                 continue  # acknowledgements may stand there
             if (end := buffer.find(b"\r\n", position)) < 0:
                 break
-            fields = buffer[position:end].split()
-            kind = fields[0] if fields else b""
+            fields = buffer[position:end].split(b" ")  # a subject may hold other blanks
+            kind = fields[0]
             start = end + 2
             if kind == b"HMSG":
                 middle, stop = start + int(fields[-2]), start + int(fields[-1])
