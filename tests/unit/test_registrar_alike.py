@@ -1,17 +1,20 @@
 """Messages that are read together are recorded as each would be by itself."""
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from twin.events.subjects import SubjectSpace
 from twin.jetstream.message import Message
+from twin.registrar import alike
 from twin.registrar.content import content_of, contents_of
 from twin.registrar.envelope import NotAnEvent
 from twin.registrar.intake import Intake
 from twin.registrar.record import Note
 from twin.registrar.records import Event, Records
-from twin.registrar.rules import Classifier, Rules
+from twin.registrar.rules import Classifier, Json, Rules
 from twin.registrar.times import EventTimes, parse_ns
 
 RULES = Rules.load()
@@ -89,14 +92,14 @@ def block(fields: dict[str, str] = USUAL, **changes: str) -> bytes:
     return f"NATS/1.0\r\n{lines}\r\n".encode()
 
 
-def new_intake() -> Intake:
+def new_intake(max_payload: int = 900) -> Intake:
     """Return an intake that has seen nothing."""
-    return Intake(Classifier(RULES), SubjectSpace(prefix="lab"), max_payload=900)
+    return Intake(Classifier(RULES), SubjectSpace(prefix="lab"), max_payload)
 
 
-def taught() -> Intake:
+def taught(max_payload: int = 900) -> Intake:
     """Return an intake that knows the shapes."""
-    intake = new_intake()
+    intake = new_intake(max_payload)
     for fields in SHAPES:
         for subject in SUBJECTS:
             for n in range(5):
@@ -189,6 +192,26 @@ def test_the_usual_is_read_together(monkeypatch: pytest.MonkeyPatch) -> None:
     records = intake.take_all(messages, 1)
     assert (len(records.rows), [note.stream_seq for note in records.notes]) == (999, [501])
     assert 1 <= len(longs) <= 8
+
+
+def test_large_payloads_are_read_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What JSON says takes many times its size: never that of a whole batch of large payloads."""
+    sizes: list[int] = []
+
+    def counted(payloads: Sequence[bytes]) -> list[Json]:
+        sizes.append(sum(map(len, payloads)))
+        return contents_of(payloads)
+
+    monkeypatch.setattr(alike, "contents_of", counted)
+    intake, large = taught(10_000), b'"%b"' % (b"x" * 9_000)
+    messages = [
+        Message((STATE, b"$JS.ACK.S.reg.1.%d.%d.1.1" % (n, n), block(**{"ce-id": f"e/{n}"}), large))
+        for n in range(1, 501)
+    ]
+    rows = intake.take_all(messages, 1).rows
+    assert [(row.stream_seq, row.id) for row in rows] == [(n, f"e/{n}") for n in range(1, 501)]
+    assert sum(sizes) >= len(messages) * len(large), "they are read together still"
+    assert max(sizes) <= 4 * 1024 * 1024
 
 
 def each_or_none(found: list[bytes]) -> list[object] | None:

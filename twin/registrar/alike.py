@@ -26,6 +26,9 @@ _new = tuple.__new__
 
 ABSENT: Final = repeat("")
 
+MOST_BYTES: Final = 4 * 1024 * 1024
+"""Bytes of payloads that are read at once: what JSON says may take thirty times its size."""
+
 
 class Rows(NamedTuple):
     """Rows, and of each whether it is to be fanned out as an audit record."""
@@ -52,6 +55,8 @@ class Alike:
         columns = zip(*messages, strict=True)
         _, _, headers, payloads, streams, deliveries, sequences, _, stream_ns, _ = columns
         if max(map(len, headers)) > MAX_HEADERS or max(map(len, payloads)) > self._max_payload:
+            return None
+        if sum(map(len, payloads)) > MOST_BYTES:
             return None
         try:
             values = shape.columns(headers)
