@@ -14,13 +14,16 @@ def evicted_by(
     """Return how many messages are gone because there might be no more than `most` meanwhile.
 
     `config` are the stream's own limits. Where what they evict cannot be worked out, only what
-    had to go at once counts. `after_ns` is the wall time of `after`.
+    had to go at once counts. By bytes it is estimated, so that never more counts than `most`
+    alone would have evicted. `after_ns` is the wall time of `after`.
     """
     came = max(0, after.last_seq - before.last_seq)
-    gone = max(0, before.messages + came - after.messages)
+    would = before.messages + came
+    gone = max(0, would - after.messages)
     own = _by_own_limits(config, before, after, came, after_ns)
-    at_once = min(gone, max(0, before.messages - most))
-    return at_once if own is None else max(0, gone - own)
+    if own is None:
+        return min(gone, max(0, before.messages - most))
+    return max(0, min(gone - own, would - most))
 
 
 def _by_own_limits(
