@@ -222,6 +222,30 @@ async def test_acknowledgements_of_several_streams_are_read_together(broken: int
     assert len(taken) == (1 if broken in {None, 0, 199} else 2)
 
 
+async def test_acknowledgements_of_two_subscriptions_come_in_bulk_and_in_order() -> None:
+    """However two publishers' answers take turns in what was read, each gets its own as sent."""
+    parser = FastParser(Recorder())  # type: ignore[arg-type]
+    stored: dict[bytes, list[tuple[int, int]]] = {b"7": [], b"8": []}
+
+    def into(came: list[tuple[int, int]]) -> Callable[[Stored], None]:
+        return lambda acks: came.extend(pairs(acks))
+
+    others: list[Delivery] = []
+    for sid, came in stored.items():
+        parser.handlers[sid] = others.extend
+        parser.acks[sid] = AckPattern.of(f"_INBOX.{sid.decode()}.*", sid, into(came))
+    sids = [7 + n // 3 % 2 for n in range(60)]
+    lines = (
+        on_the_wire(sid, (b"_INBOX.%d.1" % sid, b"", b"", b'{"stream":"S", "seq":%d}' % n))
+        for n, sid in enumerate(sids)
+    )
+    await parser.parse(b"".join(lines))
+    assert not others
+    assert stored == {
+        b"%d" % one: [(1, n) for n, sid in enumerate(sids) if sid == one] for one in (7, 8)
+    }
+
+
 async def test_a_reset_forgets_half_a_message() -> None:
     """What the old connection left unfinished does not run into the new one."""
     client = Recorder()

@@ -212,11 +212,11 @@ class FastParser(Parser):
         position = 0
         batches: dict[bytes, list[Delivery]] = {}
         while True:
+            before = position
             for acks in self.acks.values():
                 position = acks.take(buffer, position)
-            after = cut(buffer, position, self.handlers, batches)
-            if after != position:
-                position = after
+            position = cut(buffer, position, self.handlers, batches)
+            if position != before:
                 continue  # acknowledgements may stand there
             if (end := buffer.find(b"\r\n", position)) < 0:
                 break
