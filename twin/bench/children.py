@@ -31,5 +31,11 @@ async def said_by(module: str, *words: object, whose: str) -> bytes:
             process.kill()
             await process.wait()
     if process.returncode:
-        raise ProcessFailed(f"{whose}: {error.decode().strip()}")
+        raise ProcessFailed(f"{whose}: {_why(error)}")
     return output
+
+
+def _why(error: bytes) -> str:
+    """Return what a process has said of its failure; of a traceback the last line."""
+    text = error.decode(errors="replace").strip()
+    return text.splitlines()[-1] if "Traceback (most recent call last)" in text else text

@@ -1,0 +1,14 @@
+"""Turns in processes of their own: how one that fails says why."""
+
+import pytest
+
+from twin.bench.children import said_by
+from twin.errors import ProcessFailed
+
+
+async def test_a_turn_that_breaks_down_says_why_without_a_traceback() -> None:
+    """What nats-py raises in its turn is nobody's usage error, and nobody's puzzle either."""
+    with pytest.raises(ProcessFailed) as failed:
+        await said_by("twin.bench.traffic_turn", whose="nats-py fetch(1000)")
+
+    assert str(failed.value).startswith("nats-py fetch(1000): ValueError: not enough values")
