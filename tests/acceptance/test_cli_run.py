@@ -44,9 +44,9 @@ from twin.registrar import service
 class Skipping(service.Intake):
     counter = itertools.count(1)
 
-    def take(self, message, received_ns):
-        taken = super().take(message, received_ns)
-        return None if next(self.counter) % 50 == 0 else taken
+    def take_all(self, messages, received_ns):
+        kept = [message for message in messages if next(self.counter) % 50]
+        return super().take_all(kept, received_ns)
 
 service.Intake = Skipping
 run()

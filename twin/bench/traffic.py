@@ -50,9 +50,11 @@ FLOORS = (
     Floor("twin, ordered", "nats-py publish_async", 4.0),
     Floor("twin, pipelined", "nats-py one by one", 30.0),
     Floor("twin, pipelined", "raw socket, no accounts", 0.8),
+    Floor("twin, simulated", "nats-py publish_async", 3.0),
     Floor("twin, simulated", "nats-py publish_async, fleet", 3.0),
     Floor("twin, encoded", "libnats js_PublishMsgAsync", 1.2),
     Floor("twin, fetched", "nats-py fetch(1000)", 8.0),
+    Floor("twin, audited", "nats-py publish_async + fetch", 2.0),
     Floor("twin, audited", "nats-py publish_async + fetch, fleet", 2.0),
 )
 

@@ -188,5 +188,8 @@ async def _unwrapped_task_group() -> AsyncIterator[asyncio.TaskGroup]:
     try:
         async with asyncio.TaskGroup() as group:
             yield group
-    except* TwinError as errors:
-        raise errors.exceptions[0] from None
+    except ExceptionGroup as errors:
+        ours, others = errors.split(TwinError)
+        if ours is None or others is not None:
+            raise
+        raise ours.exceptions[0] from None
