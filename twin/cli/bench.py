@@ -115,8 +115,8 @@ async def _traffic(messages: int, rounds: int, only: list[str], as_json: Path | 
     settings = {"messages": messages, "rounds": rounds, "payload_bytes": PAYLOAD_BYTES}
     console.print(
         f"{messages:,} messages a turn, {rounds} rounds in turns, {PAYLOAD_BYTES} bytes, "
-        "7 CloudEvents headers and Nats-Msg-Id\n(of a fleet what it sends), file storage, all acknowledged and counted "
-        "in the stream (slow contenders get a part of the messages)."
+        "7 CloudEvents headers and Nats-Msg-Id\n(of a fleet what it sends), file storage, "
+        "all acknowledged and counted in the stream (slow contenders get a part of the messages)."
     )
     console.print(rate_table(field, outcome))
     console.print(floor_table(outcome))
