@@ -49,7 +49,7 @@ bench-docs: $(STAMP) ## record every benchmark on this machine and write docs/be
 	$(BIN)/twin bench pieces --repeats 10 --json $(RECORDED)/pieces.json
 	-$(BIN)/python benchmarks/bench_planes.py --json $(RECORDED)/planes.json
 	-$(BIN)/python benchmarks/bench_encode.py --json $(RECORDED)/encode.json
-	$(BIN)/twin bench traffic --messages 100000 --rounds 7 --json $(RECORDED)/traffic.json
+	$(BIN)/twin bench traffic --messages 100000 --rounds 5 --json $(RECORDED)/traffic.json
 	$(BIN)/twin bench flow --json $(RECORDED)/flow.json
 	$(BIN)/twin bench scale --json $(RECORDED)/scale.json
 	$(BIN)/twin bench payload --json $(RECORDED)/payload.json
