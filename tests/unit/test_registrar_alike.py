@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from registrar_rig import PLAIN
 
 from twin.events.subjects import SubjectSpace
 from twin.jetstream.message import Message
@@ -18,20 +19,10 @@ from twin.registrar.rules import Classifier, Json, Rules
 from twin.registrar.times import EventTimes, parse_ns
 
 RULES = Rules.load()
-USUAL = {
-    "ce-specversion": "1.0",
-    "ce-id": "bot-1/events.v1.state/7",
-    "ce-source": "urn:twin:r1:bot-1",
-    "ce-type": "qiki.events.v1.StateChange",
-    "ce-time": "2026-01-01T00:00:00.250Z",
-    "ce-datacontenttype": "application/json",
-    "Nats-Msg-Id": "r1/bot-1/events.v1.state/7",
-    "Twin-Intended-Ns": "1767225600000000001",
-}
-TRACED = USUAL | {"traceparent": f"00-{'a' * 32}-{'b' * 16}-01", "correlation-id": "c-1"}
-TIMELESS = {name: value for name, value in USUAL.items() if name != "ce-time"}
-OPAQUE = USUAL | {"ce-datacontenttype": "image/png"}
-SHAPES = (USUAL, TRACED, TIMELESS, OPAQUE)
+TRACED = PLAIN | {"traceparent": f"00-{'a' * 32}-{'b' * 16}-01", "correlation-id": "c-1"}
+TIMELESS = {name: value for name, value in PLAIN.items() if name != "ce-time"}
+OPAQUE = PLAIN | {"ce-datacontenttype": "image/png"}
+SHAPES = (PLAIN, TRACED, TIMELESS, OPAQUE)
 STATE, AUDIT = b"lab.qiki.events.v1.state", b"lab.qiki.events.v1.audit"
 SUBJECTS = (STATE, AUDIT, b"lab.qiki.telemetry", b"lab.qiki.fleet.v1.bot-9.radar")
 
@@ -86,7 +77,7 @@ def batches(draw: st.DrawFn) -> list[Message]:
     ]
 
 
-def block(fields: dict[str, str] = USUAL, **changes: str) -> bytes:
+def block(fields: dict[str, str] = PLAIN, **changes: str) -> bytes:
     """Return a header block."""
     lines = "".join(f"{name}: {value}\r\n" for name, value in (fields | changes).items())
     return f"NATS/1.0\r\n{lines}\r\n".encode()

@@ -4,6 +4,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from registrar_rig import PLAIN
 
 from twin.events.cloudevents import CloudEvent, decode, encode_binary, encode_structured
 from twin.events.subjects import SubjectSpace
@@ -17,16 +18,6 @@ from twin.registrar.times import format_ns, parse_ns
 
 INTAKE = Intake(Classifier(Rules.load()), SubjectSpace(prefix="lab"), max_payload=10_000)
 READER = Reader()
-PLAIN = {
-    "ce-specversion": "1.0",
-    "ce-id": "bot-1/events.v1.state/7",
-    "ce-source": "urn:twin:r1:bot-1",
-    "ce-type": "qiki.events.v1.StateChange",
-    "ce-time": "2026-01-01T00:00:00.250Z",
-    "ce-datacontenttype": "application/json",
-    "Nats-Msg-Id": "r1/bot-1/events.v1.state/7",
-    "Twin-Intended-Ns": "1767225600000000001",
-}
 
 
 def block(**changes: str | None) -> bytes:
