@@ -29,9 +29,9 @@ async def connection(server: NatsServer) -> AsyncIterator[Connection]:
 
 @pytest.fixture
 def until() -> Callable[..., Awaitable[None]]:
-    """Wait for a condition: `await until(lambda: thing.done, deadline_s=5)`."""
+    """Wait for a condition: `await until(lambda: thing.done)`, however slow the machine is."""
 
-    async def wait(condition: Callable[[], object], deadline_s: float = 5.0) -> None:
+    async def wait(condition: Callable[[], object], deadline_s: float = 30.0) -> None:
         async with asyncio.timeout(deadline_s):
             while not condition():  # noqa: ASYNC110 - any condition, not only one with an Event
                 await asyncio.sleep(0.005)

@@ -62,9 +62,9 @@ async def test_samples_tell_how_long_messages_were_held(
     async with AckSampling(connection, [(3, MINE)], path, ours=False) as sampling:
         assert (await config(connection))["sample_freq"] == "100%"
         async with PullConsumer(connection, "S", "mine", batch=10) as consumer:
-            messages = await consumer.next_batch(2.0)
+            messages = await consumer.next_batch(10.0)
             while len(messages) < 5:
-                messages += await consumer.next_batch(2.0)
+                messages += await consumer.next_batch(10.0)
             await asyncio.sleep(HELD_S)
             consumer.ack(messages)
             await connection.flush()

@@ -57,7 +57,7 @@ async def test_lame_duck_announces_itself_and_ends(
     """A server in lame duck mode tells its clients and then goes."""
     server.lame_duck()
     await until(lambda: any(event.kind == "lame_duck" for event in connection.events))
-    assert await asyncio.wait_for(server.wait(), 15) == 0
+    assert await asyncio.wait_for(server.wait(), 60) == 0
 
 
 async def test_a_server_that_ends_at_once_shows_its_log(tmp_path: Path) -> None:
