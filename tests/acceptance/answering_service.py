@@ -25,7 +25,7 @@ async def main(bad: bool) -> None:
         fault = seen % 7 if bad else 0
         body = json.dumps({"of": message.headers["ce-id"], "kind": "answer"}).encode()
         if fault == DELAYED:
-            await asyncio.sleep(1.5)
+            await asyncio.sleep(3.5)
         for _ in range({DROPPED: 0, DOUBLED: 2}.get(fault, 1)):
             await client.publish("answers.telemetry", body)
 

@@ -17,6 +17,7 @@ schema_version: 1
 name: guarded
 fleet: {crew: {count: 2}}
 phases: [{name: all, duration: 2s}]
+limits: {max_slip_p99_ms: 10000}
 """
 
 

@@ -60,7 +60,7 @@ async def test_a_check_that_is_terminated_leaves_nothing_behind(server: NatsServ
     async with await connect(BrokerOptions(url=server.url), name="test") as connection:
         await reconcile(connection, spec_topology(load_spec("builtin:BotSpec")))
         child = await asyncio.create_subprocess_exec(TWIN, "smoke", "--nats", server.url)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while b"TWIN_" not in await call(connection, "STREAM.NAMES"):
                 pass
         child.terminate()

@@ -37,7 +37,7 @@ def written(folder: Path, events: str, more: str = "") -> Path:
     file.write_text(
         "schema_version: 1\nname: short\nfleet: {scouts: {count: 5, spec: 'builtin:scout'}}\n"
         "phases: [{name: boot, duration: 3s, measure: false}, {name: steady, duration: 4s}]\n"
-        "limits: {max_slip_p99_ms: 1000}\ndrain_timeout: 6s\n"
+        "limits: {max_slip_p99_ms: 10000}\ndrain_timeout: 6s\n"
         f"events:\n{events}\n{more}\n"
     )
     return file

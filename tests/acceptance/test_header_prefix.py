@@ -18,6 +18,7 @@ phases: [{name: all, duration: 3s}]
 header_prefix: ce_
 observers: {copy: {stream: QIKI_TELEMETRY_V1, key: id, subjects: [qiki.telemetry]}}
 guarantees: {lost: 0, duplicates: 0, unexpected: 0}
+limits: {max_slip_p99_ms: 10000}
 """
 
 

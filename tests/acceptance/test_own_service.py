@@ -33,7 +33,7 @@ observers:
   copies: {stream: COPIES, subjects: [qiki.telemetry]}
 events:
   - {at: 2s, do: {fault: service.restart, service: copier}}
-limits: {max_slip_p99_ms: 2000}
+limits: {max_slip_p99_ms: 10000}
 """
 STALE = """
 schema_version: 1

@@ -22,6 +22,7 @@ SCENARIO = """schema_version: 1
 name: audited
 fleet: {crew: {count: 3}}
 phases: [{name: steady, duration: 4s}]
+limits: {max_slip_p99_ms: 10000}
 """
 pytestmark = [pytest.mark.external]
 

@@ -21,7 +21,7 @@ expect:
     where: {payload.kind: answer}
     per: qiki.telemetry
     match: {payload.of: header.ce-id}
-    within: 1s
+    within: 3s
   - {on: answers.telemetry, after: qiki.telemetry, match: {payload.of: header.ce-id}}
 """
 SCENARIO = """
@@ -31,6 +31,7 @@ include: [pieces/answers.yaml]
 parameters: {mode: good, undo: 0, least: 0}
 fleet: {patrol: {count: 3}}
 phases: [{name: steady, duration: 8s}]
+limits: {max_slip_p99_ms: 10000}
 events: [{at: 4s, do: {fault: power.eclipse, for: 1s}}]
 steady_state: [broker.up == 1, "publish.acknowledged > ${least}"]
 rollbacks: [{run: [python, answering_service.py, undo, "${undo}"]}]

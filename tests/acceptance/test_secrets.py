@@ -23,7 +23,7 @@ schema_version: 1
 name: quiet
 fleet: {crew: {count: 1}}
 phases: [{name: all, duration: 2s}]
-limits: {max_slip_p99_ms: 2000}
+limits: {max_slip_p99_ms: 10000}
 services:
   mine:
     command: [python, -c, "import time; print('up', flush=True); time.sleep(60)"]
