@@ -6,10 +6,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from twin.jetstream.connection import BrokerOptions, Connection, connect
 from twin.jetstream.server import NatsServer
 
+settings.register_profile("explore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("same", settings.get_profile("explore"), derandomize=True)
+settings.load_profile("same")  # each run tries the same; --hypothesis-profile=explore others
 signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start background jobs deaf to it
 
 

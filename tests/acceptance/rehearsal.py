@@ -9,7 +9,6 @@ a service counts as up when its own health check says so.
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import yaml
+from free_ports import free_ports
 
 from twin.jetstream.server import find_nats_server
 
@@ -47,9 +47,12 @@ class Rehearsal:
         """Read compose.yaml; `programs` are images of others, by service, that are here too."""
         text = VARIABLE.sub(r"\1", (root / "compose.yaml").read_text())
         made = cls(yaml.safe_load(text), root, folder, programs)
-        for name, service in made.services.items():
-            for port in [*service.get("expose", []), *service.get("ports", [])]:
-                made.ports[name, str(port).rpartition(":")[2]] = _free_port()
+        declared = [
+            (name, str(port).rpartition(":")[2])
+            for name, service in made.services.items()
+            for port in [*service.get("expose", []), *service.get("ports", [])]
+        ]
+        made.ports.update(zip(declared, free_ports(len(declared)), strict=True))
         return made
 
     @property
@@ -242,9 +245,3 @@ class Rehearsal:
 
 def _seconds(text: str) -> float:
     return float(text.removesuffix("s"))
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])

@@ -1,12 +1,12 @@
 """Lag of a replicated consumer in a cluster: the leader's view, through any server."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from free_ports import free_ports
 
 from twin.jetstream.api import call
 from twin.jetstream.connection import connect
@@ -16,15 +16,6 @@ from twin.lag.sample import ConsumerSample
 from twin.lag.sampler import LagSampler
 
 SERVERS = 3
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 @pytest.fixture
@@ -56,10 +47,10 @@ async def test_the_leader_is_asked_through_any_server(cluster: list[NatsServer])
             for server in cluster
         ]
         stream = {"name": "S", "subjects": ["s.>"], "num_replicas": SERVERS}
-        await call(connections[0], "STREAM.CREATE.S", stream, timeout_s=20.0)
+        await call(connections[0], "STREAM.CREATE.S", stream, timeout_s=40.0)
         config = {"name": "C", "durable_name": "C", "ack_policy": "explicit"}
         body = {"stream_name": "S", "config": config}
-        await call(connections[0], "CONSUMER.CREATE.S.C", body, timeout_s=20.0)
+        await call(connections[0], "CONSUMER.CREATE.S.C", body, timeout_s=40.0)
         for _ in range(7):
             await connections[0].request("s.a", b"x")
         samplers = [
@@ -68,17 +59,19 @@ async def test_the_leader_is_asked_through_any_server(cluster: list[NatsServer])
         ]
 
         async def look(sampler: LagSampler) -> ConsumerSample | None:
-            found = await sampler.sample(5.0)
+            found = await sampler.sample(20.0)
             return found[0] if found else None
 
-        seen = [await look(sampler) for sampler in samplers]
-        assert [one and one.backlog for one in seen] == [7] * SERVERS
+        seen: list[ConsumerSample | None] = []
+        async with asyncio.timeout(60):  # a replica may have the last message a little later
+            while [one and one.backlog for one in seen] != [7] * SERVERS:
+                seen = [await look(sampler) for sampler in samplers]
         leaders = {one.leader for one in seen if one}
         assert len(leaders) == 1
         leader = next(server for server in cluster if server.name in leaders)
         await leader.kill()
         left = next(i for i, server in enumerate(cluster) if server is not leader)
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(90):
             while True:
                 one = await look(samplers[left])
                 assert one is not None

@@ -43,7 +43,7 @@ from twin.registrar.verify import store_id, verify
 
 STATE = "qiki.events.v1.state"
 STREAM = "QIKI_EVENTS_V1"
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 PLATFORM = SubjectSpace()
 FLEET = SubjectSpace(Layout.FLEET, "lab")
 TOPOLOGY = build_topology(PLATFORM, ack_wait_s=1.0)
@@ -103,7 +103,7 @@ class Recorded:
         if not path.exists():
             return []
         db = apsw.Connection(str(path), apsw.SQLITE_OPEN_READONLY)
-        db.set_busy_timeout(5000)
+        db.set_busy_timeout(30_000)
         try:
             return list(db.execute(query))
         except apsw.SQLError:
@@ -121,7 +121,7 @@ class Recorded:
     def blocked(self) -> Iterator[None]:
         """Meanwhile keep the registrar from committing."""
         db = apsw.Connection(str(self.store / "segment-000001.sqlite"))
-        db.set_busy_timeout(5000)
+        db.set_busy_timeout(30_000)
         db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -166,7 +166,7 @@ class Process(Recorded):
         """Return status and body of an HTTP answer."""
         url = json.loads(self.announce.read_text())["http"]
         try:
-            with urllib.request.urlopen(f"{url}{path}", timeout=5) as answer:  # noqa: S310
+            with urllib.request.urlopen(f"{url}{path}", timeout=30) as answer:  # noqa: S310
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -222,7 +222,7 @@ async def serving(
             await service.consuming.wait()
         yield Embedded(options.store, service, metrics)
         service.stop()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(DEADLINE_S):
             await running
 
 
@@ -591,7 +591,7 @@ async def test_it_may_start_before_the_broker_and_its_streams(
             assert 'registrar_events_total{code="299",severity="INFO"} 50.0' in text
         assert service.events() == list(range(1, 51))
         assert json.loads(service.announce.read_text())["pid"] == child.pid
-        assert await child.terminate(grace_s=5.0) == 0
+        assert await child.terminate(grace_s=DEADLINE_S) == 0
     assert len(service.notes(731)) == 1
 
 
@@ -605,7 +605,7 @@ async def test_it_can_be_stopped_while_it_waits_for_the_broker(
         await until(lambda: bool(service.rows("SELECT * FROM meta")), "the store")
         await until(lambda: _handles(child.pid, number), "its signal handlers")
         os.kill(child.pid, number)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(DEADLINE_S):
             assert await child.wait() == code
 
 

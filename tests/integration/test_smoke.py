@@ -106,7 +106,7 @@ def without_ids(data: bytes) -> bytes:
 def status_of(url: str) -> int:
     """Return the status with which a page answers."""
     try:
-        with urllib.request.urlopen(url, timeout=2.0) as answer:  # noqa: S310 - our own
+        with urllib.request.urlopen(url, timeout=20.0) as answer:  # noqa: S310 - our own
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
@@ -153,7 +153,7 @@ class Deployment:
     async def readiness(self, wanted: int) -> None:
         """Wait until the registrar says whether it consumes."""
         url = f"{self.site.registrar}/readyz"
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while await asyncio.to_thread(status_of, url) != wanted:
                 pass
 
@@ -357,7 +357,7 @@ async def monitor__blind(here: Deployment) -> Broken:
     """The monitor watches other streams."""
     admin = here.login("admin")
     async with open_sampler(admin, ["OTHER_*"], 0.2) as sampler:
-        await sampler.sample(1.0)
+        await sampler.sample(20.0)
         with serve_page(sampler, "127.0.0.1", 0) as url:
             yield {"monitor": url.removesuffix("/metrics")}
 
