@@ -2,17 +2,16 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
-TWIN = Path(sys.executable).with_name("twin")
+from in_process import twin_here
+
 STEADY = [1.0, 1.02, 0.99, 1.01, 1.0, 0.98]
 
 
 def twin(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run the real command line."""
-    command = [str(TWIN), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    """Run the command."""
+    return twin_here(Path(), *arguments)
 
 
 def result(path: Path, factor: float = 1.0, **more: object) -> Path:

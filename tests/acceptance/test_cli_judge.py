@@ -3,10 +3,10 @@
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from in_process import twin_here
 from verdict_folder import healthy
 
 SCENARIO = """\
@@ -15,13 +15,11 @@ name: synthetic
 fleet: {crew: {count: 2}}
 phases: [{name: all, duration: 10s}]
 """
-TWIN = Path(sys.executable).with_name("twin")
 
 
 def twin(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run the real command line."""
-    command = [str(TWIN), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    """Run the command."""
+    return twin_here(Path(), *arguments)
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from in_process import twin_here
 
 from twin.events.streams import build_topology
 from twin.events.subjects import SubjectSpace
@@ -252,7 +253,7 @@ def test_broken_files_give_positions_and_exit_2(project: Path) -> None:
 def test_contradicting_flags_exit_2(project: Path, arguments: list[str], said: str) -> None:
     """What cannot be meant is refused with one message and leaves no folder."""
     change(project, "thresholds: {publish_latency: [p(99)<10s]}")
-    run = twin(project, "run", "scenarios/tiny.yaml", *arguments)
+    run = twin_here(project, "run", "scenarios/tiny.yaml", *arguments)
     assert (run.returncode, run.stdout) == (2, "")
     assert said in run.stderr
     assert not (project / "runs").exists()

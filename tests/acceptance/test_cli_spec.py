@@ -2,22 +2,18 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from in_process import twin_here
 
 ROOT = Path(__file__).parent.parent.parent
-TWIN = Path(sys.executable).with_name("twin")
 NAMES = sorted(path.stem for path in (ROOT / "specs").glob("*.yaml"))
 
 
 def twin(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run the real command line."""
-    command = [str(TWIN), *map(str, arguments)]
-    return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
-    )
+    """Run the command."""
+    return twin_here(ROOT, *arguments)
 
 
 def test_configs_are_written_and_checked(tmp_path: Path) -> None:

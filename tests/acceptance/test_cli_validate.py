@@ -2,19 +2,17 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from in_process import twin_here
 
 ROOT = Path(__file__).parent.parent.parent
-TWIN = Path(sys.executable).with_name("twin")
 
 
 def twin(*arguments: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    """Run the real command line."""
-    command = [str(TWIN), *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
+    """Run the command."""
+    return twin_here(cwd, *arguments)
 
 
 def test_everything_that_we_ship_is_valid() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from in_process import twin_here
 
 HERE = Path(__file__).parent
 COPIER = """
@@ -159,12 +160,6 @@ def test_mistakes_are_found_before_anything_starts(
     file = tmp_path / "scenario.yaml"
     head = INTRUDER.partition("services:")[0]
     file.write_text(f"{head}{change}\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "twin", "validate", str(file)],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    done = twin_here(tmp_path, "validate", file)
     assert done.returncode == 2
     assert message in done.stdout
