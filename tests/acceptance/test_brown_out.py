@@ -48,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cwd=where,
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=240,
         check=False,
     )
     assert run.returncode == 0, run.stdout + run.stderr
@@ -62,7 +62,7 @@ def audited(folder: Path) -> Iterator[dict[str, Any]]:
         [*TWIN, "registrar", "query", "--store", store, "--format", "json", "--limit", "100000"],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=True,
     )
     return map(json.loads, found.stdout.splitlines())
@@ -131,7 +131,7 @@ def test_what_waits_in_an_outbox_at_the_end_is_counted_as_held(tmp_path: Path) -
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert run.returncode == 0, run.stdout + run.stderr

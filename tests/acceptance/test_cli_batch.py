@@ -39,7 +39,7 @@ def twin_run(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=240,
         check=False,
     )
 

@@ -25,7 +25,7 @@ def twin(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         env={"COLUMNS": "120", "PATH": "/usr/bin:/bin", "TMPDIR": str(cwd)},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=240,
         check=False,
     )
 
@@ -123,7 +123,7 @@ def test_benchmarks_of_pieces_run_beside_their_alternatives() -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

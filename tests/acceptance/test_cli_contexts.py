@@ -66,5 +66,5 @@ async def test_every_command_takes_all_of_a_context(tmp_path: Path) -> None:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
             )
-            output, _ = await asyncio.wait_for(done.communicate(), 60)
+            output, _ = await asyncio.wait_for(done.communicate(), 240)
             assert done.returncode == 0, f"{words}\n{output.decode()}"

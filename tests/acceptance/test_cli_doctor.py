@@ -62,7 +62,7 @@ def twin(
     """Run the real command line."""
     command = [str(TWIN), *map(str, arguments)]
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=90, check=False, cwd=cwd, env=env
+        command, capture_output=True, text=True, timeout=240, check=False, cwd=cwd, env=env
     )
 
 
@@ -138,7 +138,7 @@ async def test_the_snippet_makes_it_green_and_a_run_pass_and_the_registrar_recor
         serve = ("registrar", "serve", "--store", audit, "--nats", login(server, "poor"))
         recording = started(*serve, "--prefix", "twin", "--announce", tmp_path / "up.json")
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(120):
                 while not (tmp_path / "up.json").exists():
                     assert recording.poll() is None
                     await asyncio.sleep(0.1)

@@ -73,7 +73,7 @@ def twin(
         env={**os.environ, **(env or {})},
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=240,
         check=False,
     )
 
@@ -182,7 +182,7 @@ def test_lost_output_changes_no_verdict(project: Path) -> None:
             cwd=project,
             stdout=full,
             stderr=full,
-            timeout=90,
+            timeout=240,
             check=False,
         )
     assert run.returncode == 0
@@ -207,7 +207,7 @@ def test_registrar_that_skips_events_fails(project: Path) -> None:
         cwd=project,
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=240,
         check=False,
     )
     assert run.stdout.splitlines()[-1].startswith("FAIL"), run.stdout + run.stderr
@@ -354,7 +354,7 @@ def test_interrupted_run_stops_everything_and_exits_130(
     """Ctrl-C and SIGTERM end the run, its children, and say so."""
     process = started()
     process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=240)
     assert process.returncode == 130
     assert "nterrupted" in errors
     assert "Traceback" not in errors

@@ -145,7 +145,7 @@ async def test_a_run_among_others_events(
     )
     await asyncio.wait_for(begun.wait(), 60)
     await connection.request("qiki.events.v1.theirs", b"theirs, meanwhile")
-    output, _ = await asyncio.wait_for(done.communicate(), 60)
+    output, _ = await asyncio.wait_for(done.communicate(), 240)
     assert done.returncode == 0, output.decode()
     assert await configurations(connection) == before
     result = orjson.loads((tmp_path / "runs" / "last" / "result.json").read_bytes())
@@ -163,7 +163,7 @@ async def test_a_subject_that_no_stream_stores_is_a_conflict(
     done = await asyncio.create_subprocess_exec(
         *shared(server.url), cwd=tmp_path, stderr=asyncio.subprocess.PIPE
     )
-    _, said = await asyncio.wait_for(done.communicate(), 60)
+    _, said = await asyncio.wait_for(done.communicate(), 240)
     assert done.returncode == 4
     assert "No stream on the server stores qiki.telemetry" in said.decode()
     assert not (tmp_path / "runs").exists()
@@ -180,7 +180,7 @@ async def test_a_cap_ends_the_run(
     done = await asyncio.create_subprocess_exec(
         *shared(server.url, cap, limit), cwd=tmp_path, stderr=asyncio.subprocess.PIPE
     )
-    _, said = await asyncio.wait_for(done.communicate(), 60)
+    _, said = await asyncio.wait_for(done.communicate(), 240)
     assert done.returncode == 4
     assert f"{cap} " in said.decode()
     assert "is reached" in said.decode()
@@ -239,7 +239,7 @@ async def test_a_lowered_limit_of_our_own_needs_permission(
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
-        output, _ = await asyncio.wait_for(done.communicate(), 60)
+        output, _ = await asyncio.wait_for(done.communicate(), 240)
         return done.returncode, output.decode()
 
     code, said = await run()

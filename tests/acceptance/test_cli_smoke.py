@@ -21,7 +21,7 @@ TWIN = Path(sys.executable).with_name("twin")
 def twin(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run the real command line."""
     command = [str(TWIN), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
 
 
 def test_a_deployment_of_our_own_is_green(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ async def test_a_check_that_is_terminated_leaves_nothing_behind(server: NatsServ
     async with await connect(BrokerOptions(url=server.url), name="test") as connection:
         await reconcile(connection, spec_topology(load_spec("builtin:BotSpec")))
         child = await asyncio.create_subprocess_exec(TWIN, "smoke", "--nats", server.url)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while b"TWIN_" not in await call(connection, "STREAM.NAMES"):
                 pass
         child.terminate()

@@ -80,7 +80,7 @@ async def test_commands_change_bots_and_are_answered_during_a_run(
             lambda: all(one["comms"]["plane_profile"] == "spoof" for one in latest.values())
         )
         assert not latest[OTHER]["power"]["nbl_active"]
-        output, _ = await asyncio.wait_for(run.communicate(), 60)
+        output, _ = await asyncio.wait_for(run.communicate(), 240)
     finally:
         if run.returncode is None:
             run.kill()

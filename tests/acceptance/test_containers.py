@@ -112,7 +112,7 @@ def test_each_user_may_do_its_work_and_no_more(stack: Rehearsal, checkout: Path)
         env={**stack.environment("smoke"), "XDG_CONFIG_HOME": str(checkout / "deploy" / "secrets")},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     found = {one["name"]: one for one in json.loads(done.stdout)}

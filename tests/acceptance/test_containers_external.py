@@ -38,7 +38,7 @@ def compose(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]"
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
 

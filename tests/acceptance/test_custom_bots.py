@@ -42,9 +42,9 @@ async def test_foreign_consumer_reads_what_the_run_has_accounted_for(
         stderr=asyncio.subprocess.STDOUT,
     )
     try:
-        said, _ = await asyncio.wait_for(run.communicate(), 60)
+        said, _ = await asyncio.wait_for(run.communicate(), 240)
         assert run.returncode == 0, said.decode()
-        out, _ = await asyncio.wait_for(reader.communicate(), 60)
+        out, _ = await asyncio.wait_for(reader.communicate(), 240)
     finally:
         for process in (run, reader):
             if process.returncode is None:

@@ -76,7 +76,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
             cwd=folder,
             check=True,
             capture_output=True,
-            timeout=120,
+            timeout=240,
         )
     run = (folder / "runs" / "last").resolve()
     shutil.copytree(run / "registrar", folder / "audit")
@@ -84,7 +84,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("page", [p for p in PAGES if commands(p)], ids=lambda p: p.name)
 def test_commands_of_a_page_run_as_written(page: Path, project: Path, tmp_path: Path) -> None:
     """Each command ends with 0, or with the exit code that its comment announces."""
@@ -113,7 +113,7 @@ def test_commands_of_a_page_run_as_written(page: Path, project: Path, tmp_path: 
             env={**os.environ, "PATH": path},
             capture_output=True,
             text=True,
-            timeout=180,
+            timeout=240,
             check=False,
         )
         assert done.returncode == expected, f"{line}\n{done.stdout}{done.stderr}"

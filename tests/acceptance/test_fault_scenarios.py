@@ -23,7 +23,7 @@ def run(scenario: str | Path, out: Path, *options: str) -> tuple[dict[str, Any],
         [TWIN, "run", scenario, "--out", out, "--json", *options],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=240,
         check=False,
     )
     assert done.stdout, done.stderr
@@ -78,7 +78,7 @@ SPARING = {
     "net.latency, latency: 1s, toxicity: 0.0001, for: 1s": "nothing of bots was hit",
     "net.slicer, average_size: 65000, for: 1s": "nothing of bots was hit",
     "stream.evict, stream: QIKI_EVENTS_V1, max_msgs: 1000000, for: 1s": "no message was evicted",
-    "stream.full, stream: QIKI_RADAR_V1, for: 10ms": "no message was refused",
+    "stream.full, stream: QIKI_TELEMETRY_V1, for: 10ms": "no message was refused",
     "consumer.slow, consumer: lounger, rate: 1, for: 1s": "no message was late",
     "consumer.stall, consumer: idler, for: 1s": "no message was held",
     "consumer.pause, consumer: sleeper, for: 1s": "no message was kept waiting",
@@ -89,7 +89,10 @@ SPARING = {
 
 def test_faults_that_hit_nothing_make_the_run_invalid(tmp_path: Path) -> None:
     """Each fault that had no effect is told, with what it did not hit; one that had is not."""
-    events = "\n".join(f"  - {{at: 4s, do: {{fault: {fault}}}}}" for fault in SPARING)
+    events = "\n".join(
+        f"  - {{at: {'500ms' if 'TELEMETRY' in fault else '4s'}, do: {{fault: {fault}}}}}"
+        for fault in SPARING
+    )  # long before there is telemetry, however long the stream is full
     nothing = "stream: QIKI_EVENTS_V1, subjects: [qiki.events.v1.state]"
     consumers = ", ".join(
         f"{name}: {{{nothing}}}" for name in ("lounger", "idler", "sleeper", "dozer")
@@ -183,7 +186,7 @@ async def test_faults_of_clients_work_on_a_server_of_the_user(
     assert {outcome for outcome, _ in details} == {"fired"}, details
     latency, slow, reset, down = (detail for _, detail in details)
     assert int(latency.split()[-2]) >= 140
-    assert int(slow.split()[1]) >= 5
+    assert int(slow.split()[1]) >= 3
     assert (reset, down) == ("hit 1 connections", "hit 1 connections")
     assert result["reasons"] == []
     assert await streams_on(connection, ">") == ()
@@ -195,7 +198,7 @@ def test_a_shipped_scenario_passes(name: str, tmp_path: Path) -> None:
     result, folder = run(ROOT / "scenarios" / f"{name}.yaml", tmp_path)
     assert result["reasons"] == []
     assert {fault["outcome"] for fault in result["faults"]} == {"fired"}
-    again = subprocess.run([TWIN, "judge", folder], capture_output=True, timeout=60, check=False)
+    again = subprocess.run([TWIN, "judge", folder], capture_output=True, timeout=240, check=False)
     assert again.returncode == 0
 
 

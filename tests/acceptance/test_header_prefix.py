@@ -43,5 +43,5 @@ async def test_a_run_in_the_platforms_spelling(tmp_path: Path, server: NatsServe
 
 async def _finished(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: ASYNC221 - nothing else is going on
-        command, cwd=folder, capture_output=True, text=True, timeout=60, check=False
+        command, cwd=folder, capture_output=True, text=True, timeout=240, check=False
     )

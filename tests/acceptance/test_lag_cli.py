@@ -37,7 +37,7 @@ def lag(server: NatsServer, *args: str) -> "subprocess.CompletedProcess[str]":
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=240,
     )
 
 
@@ -139,7 +139,7 @@ def test_bad_address_is_bad_usage(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=240,
         cwd=tmp_path,
     )
     assert done.returncode == 2

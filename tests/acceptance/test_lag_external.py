@@ -27,7 +27,7 @@ def promtool(*args: str, page: bytes = b"") -> "subprocess.CompletedProcess[byte
     found = shutil.which("promtool", path=path)
     assert found, "promtool is missing: run .ci/tools"
     return subprocess.run(
-        [found, *args], input=page, capture_output=True, check=False, timeout=60, cwd=RULES
+        [found, *args], input=page, capture_output=True, check=False, timeout=240, cwd=RULES
     )
 
 

@@ -39,7 +39,7 @@ async def test_a_lag_scenario_shows_its_status_and_passes(path: Path, tmp_path: 
             [TWIN, "run", path, "--out", tmp_path, "--json"],
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=240,
             check=False,
         )
     result = json.loads(done.stdout)
@@ -175,7 +175,7 @@ def test_a_policy_halves_the_flood(tmp_path: Path) -> None:
                 *("--var", "bots=25"),
             ],
             capture_output=True,
-            timeout=110,
+            timeout=240,
             check=False,
         )
         assert done.returncode == 0, done.stdout

@@ -53,6 +53,6 @@ def test_metrics_of_a_run_follow_the_conventions(promtool: str, tmp_path: Path) 
         run.terminate()
         run.wait(30)
     checked = subprocess.run(
-        [promtool, "check", "metrics"], input=page, capture_output=True, check=False, timeout=30
+        [promtool, "check", "metrics"], input=page, capture_output=True, check=False, timeout=120
     )
     assert (checked.returncode, checked.stderr) == (0, b""), checked.stderr.decode()

@@ -65,7 +65,7 @@ def run(scenario: str, folder: Path) -> tuple[int, dict[str, Any], Path]:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=240,
         check=False,
     )
     assert done.stdout, done.stderr

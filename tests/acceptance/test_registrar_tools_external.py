@@ -36,7 +36,7 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["run", "audited.yaml", "--out", "runs"],
         ["registrar", "export", "--store", "runs/last/registrar", "-o", "audit.parquet"],
     ):
-        subprocess.run([TWIN, *command], cwd=folder, check=True, timeout=100, capture_output=True)
+        subprocess.run([TWIN, *command], cwd=folder, check=True, timeout=240, capture_output=True)
     (folder / "audit").symlink_to("runs/last/registrar")
     return folder
 
@@ -58,7 +58,7 @@ def test_other_tools_read_a_store(command: str, audited: Path) -> None:
         env=os.environ | {"PYTHONPATH": str(PYTHON), "HOME": str(audited)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")

@@ -66,7 +66,7 @@ def start(project: Path, *arguments: str) -> "subprocess.Popen[str]":
 def run(project: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
     """Run to the end; return the exit code and the result."""
     process = start(project, *arguments)
-    out, err = process.communicate(timeout=100)
+    out, err = process.communicate(timeout=240)
     assert out, err
     return process.returncode, json.loads(out)
 
@@ -109,6 +109,6 @@ def test_rollbacks_run_when_the_run_is_interrupted(project: Path) -> None:
     while not (log.exists() and log.stat().st_size) and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=240)
     assert process.returncode == 130
     assert (project / "undone").exists()

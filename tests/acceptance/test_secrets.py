@@ -79,7 +79,7 @@ class Watched:
             stderr=asyncio.subprocess.PIPE,
         )
         talking = asyncio.create_task(process.communicate())
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while not talking.done():
                 self.calls |= set(command_lines(process.pid))
                 if stop_when and stop_when.exists():  # noqa: ASYNC240 - at once
@@ -127,7 +127,7 @@ async def everything(watched: Watched, repeat: int) -> dict[str, int]:
     }
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", ["token", "url", "nkey", "creds"])
 async def test_no_secret_is_found_anywhere(kind: str, tmp_path: Path) -> None:
     """Not in output, files or command lines, whether the login is let in or not."""

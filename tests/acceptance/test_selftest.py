@@ -16,7 +16,7 @@ def selftest(*arguments: str) -> "subprocess.CompletedProcess[str]":
         [sys.executable, "-m", "twin", "selftest", *arguments],
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=240,
         check=False,
     )
 

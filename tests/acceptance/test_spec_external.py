@@ -12,7 +12,7 @@ from twin.configs.asyncapi import asyncapi
 from twin.spec.builtin import builtin_names
 from twin.spec.load import load_spec
 
-pytestmark = [pytest.mark.external, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.external, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parent.parent.parent
 PROJECT = ROOT / "tests" / "external" / "node"

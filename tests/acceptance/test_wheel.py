@@ -16,7 +16,7 @@ def test_wheel_starts_a_project_and_runs_its_scenario(tmp_path: Path) -> None:
         cwd=ROOT,
         check=True,
         capture_output=True,
-        timeout=60,
+        timeout=240,
     )
     [wheel] = tmp_path.glob("*.whl")
     unpacked, project = tmp_path / "site", tmp_path / "project"
@@ -35,7 +35,7 @@ def test_wheel_starts_a_project_and_runs_its_scenario(tmp_path: Path) -> None:
             env=env,
             capture_output=True,
             text=True,
-            timeout=90,
+            timeout=240,
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr

@@ -100,7 +100,7 @@ BATCH_STEPS = [step for step in STEPS if "rotation" not in step and "tombstone" 
 
 
 @pytest.mark.parametrize("campaign", ROUNDS)
-@pytest.mark.timeout(3600 if LONG else 240)
+@pytest.mark.timeout(3600 if LONG else 600)
 async def test_killed_at_each_step_it_loses_and_doubles_nothing(
     tmp_path: Path, server: NatsServer, connection: Connection, campaign: int
 ) -> None:
@@ -119,7 +119,7 @@ async def test_killed_at_each_step_it_loses_and_doubles_nothing(
 
 
 @pytest.mark.parametrize("campaign", ROUNDS)
-@pytest.mark.timeout(3600 if LONG else 240)
+@pytest.mark.timeout(3600 if LONG else 600)
 async def test_killed_while_it_rotates_it_loses_and_doubles_nothing(
     tmp_path: Path, server: NatsServer, connection: Connection, campaign: int
 ) -> None:
@@ -142,7 +142,7 @@ async def test_killed_while_it_rotates_it_loses_and_doubles_nothing(
 
 
 @pytest.mark.parametrize("campaign", ROUNDS)
-@pytest.mark.timeout(3600 if LONG else 240)
+@pytest.mark.timeout(3600 if LONG else 600)
 async def test_broker_and_registrar_killed_together_lose_nothing(
     tmp_path: Path, server: NatsServer, connection: Connection, campaign: int
 ) -> None:

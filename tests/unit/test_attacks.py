@@ -96,7 +96,7 @@ def test_yaml_bombs_are_refused_quickly_wherever_yaml_is_read(tmp_path: Path, ki
     (tmp_path / "spec.yaml").write_text(BOMBS[kind])
     with pytest.raises(InputError):
         load_spec(tmp_path / "spec.yaml")
-    assert time.process_time() - began < 5
+    assert time.process_time() - began < 25
 
 
 @pytest.mark.parametrize("char", ["\r", "\n", "\0", "\r\nNats-Msg-Id: forged"])

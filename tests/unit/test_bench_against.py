@@ -63,7 +63,7 @@ def test_each_side_runs_its_own_code(checkout: Path, tmp_path: Path, place: str)
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=True,
     )
     assert json.loads(found.stdout) == [{"piece": [1.0, 1.0]}, {"piece": [2.0, 2.0]}]
@@ -84,7 +84,7 @@ def test_a_comparison_that_is_terminated_leaves_no_checkout_behind(checkout: Pat
         env={**os.environ, "TMPDIR": str(checkout.parent)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert "KeyboardInterrupt" in done.stderr
@@ -110,7 +110,7 @@ def test_a_version_that_is_not_built_in_time_is_told(checkout: Path) -> None:
         cwd=checkout,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=True,
     )
     assert done.stdout == "the other version was not built in 0.01 s.\n"

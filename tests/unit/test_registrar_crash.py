@@ -211,7 +211,7 @@ def test_a_full_file_system_ends_the_store_and_nothing_else(tmp_path: Path) -> N
         pytest.skip("there is no unshare on this machine")
     done = subprocess.run(
         [unshare, "-rm", "sh", "-c", mount, TMPFS],
-        capture_output=True, text=True, timeout=100, check=False, cwd=Path(__file__).parent,
+        capture_output=True, text=True, timeout=240, check=False, cwd=Path(__file__).parent,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
     )  # fmt: skip
     if "unshare" in done.stderr or "mount:" in done.stderr:

@@ -55,7 +55,7 @@ def offline(pack: Path, folder: Path, *more: str) -> tuple[int, str]:
     program = f"{blocked}; exec(compile(open(sys.argv[0]).read(), sys.argv[0], 'exec'))"
     done = subprocess.run(
         [sys.executable, "-c", program, str(verifier), str(pack), *more],
-        capture_output=True, text=True, timeout=60, check=False, cwd=folder,
+        capture_output=True, text=True, timeout=240, check=False, cwd=folder,
     )  # fmt: skip
     assert not done.stderr
     return done.returncode, done.stdout
@@ -156,7 +156,7 @@ def test_a_cut_pack_is_refused(pack: Path, tmp_path: Path) -> None:
         (verifier / "verify.py").write_bytes(content.read("verify.py"))
     done = subprocess.run(
         [sys.executable, str(verifier / "verify.py"), str(half)],
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout.startswith("REFUSED"), done.stderr) == (1, True, "")
 

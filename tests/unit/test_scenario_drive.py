@@ -135,7 +135,7 @@ async def test_fast_pace_waits_for_room_only() -> None:
     )
     assert len(bucket.offers) == 500
     assert bucket.rooms >= 500
-    assert time.monotonic() - before < 5
+    assert time.monotonic() - before < 60
 
 
 async def test_timeline_runs_before_the_events_of_its_instant() -> None:

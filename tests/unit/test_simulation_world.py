@@ -235,11 +235,11 @@ def test_unknown_names_are_refused_with_a_hint(spec: BotSpec) -> None:
 
 
 def test_fifty_bots_are_cheap(spec: BotSpec) -> None:
-    """Fifty bots for twenty simulated seconds take well under two seconds of processor."""
+    """Fifty bots for twenty simulated seconds take half a second of processor, or some more."""
     run, before = Run([FleetGroup("patrol", spec, 50)]), time.process_time()
     run.until(20)
     assert len(run.events) > 12_000
-    assert time.process_time() - before < 2
+    assert time.process_time() - before < 5
 
 
 def test_custom_bots_speak_on_their_own_channels_only() -> None:
