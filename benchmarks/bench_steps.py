@@ -106,10 +106,9 @@ def one_round(buffer: bytes, folder: Path) -> Spent:
         for at in range(0, len(batch), STRIDE):
             with timed(spent, "chain: leaves and root"):
                 records = row_records(start + at + 1, 1, batch[at : at + STRIDE])
-                some = record_leaves(records)
-                leaves += some
+                leaves += record_leaves(records).leaves
             with timed(spent, "insert: table and indexes"):
-                insert_events(db, records, some, [1] * len(some))
+                insert_events(db, records, [1] * len(records))
         with timed(spent, "chain: leaves and root"):
             root(leaves)
         with timed(spent, "commit: log and sync"):

@@ -5,12 +5,13 @@ from pathlib import Path
 from test_registrar_store import RULES, make_row, rows_of
 
 from twin.bench.ablated import TrustingStore, unchained
+from twin.registrar.chain import MARK
 from twin.registrar.store import Store
 from twin.registrar.verify import verify
 
 
 def test_without_its_chain_a_store_keeps_all_but_hashes(tmp_path: Path) -> None:
-    """The same rows, recognised when they come again; leaves and roots are empty, once only."""
+    """The same rows, recognised when they come again; no marks, empty roots, in there only."""
     rows = [make_row(seq) for seq in range(1, 121)]
     for name in ("whole", "lacking", "after"):
         with Store(tmp_path / name, RULES, "1") as store:
@@ -21,9 +22,12 @@ def test_without_its_chain_a_store_keeps_all_but_hashes(tmp_path: Path) -> None:
             else:
                 store.write(rows)
     whole, lacking = rows_of(tmp_path / "whole"), rows_of(tmp_path / "lacking")
-    assert {one.pop("leaf") for one in lacking} == {b""}
-    assert len({one.pop("leaf") for one in whole}) == len(rows)
     assert lacking == whole
+    for name, size in (("whole", MARK * len(rows)), ("lacking", 0)):
+        assert [len(str(one["root"])) for one in rows_of(tmp_path / name, "batches")] == [
+            64 if size else 0
+        ]
+        assert [len(bytes(one["marks"])) for one in rows_of(tmp_path / name, "marks")] == [size]
     assert verify(tmp_path / "after").good
     assert not verify(tmp_path / "lacking").good
 

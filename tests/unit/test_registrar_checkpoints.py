@@ -9,10 +9,9 @@ import pytest
 from test_registrar_store import RULES, make_row
 
 from twin.errors import StoreError
-from twin.registrar.chain import Batch, root, row_leaf
+from twin.registrar.chain import Batch, record_leaves, root
 from twin.registrar.keys import KEY_FILE, SigningKey
 from twin.registrar.limits import Limits
-from twin.registrar.record import Row
 from twin.registrar.statements import Signed
 from twin.registrar.store import Store
 from twin.registrar.verify import Verification, verify
@@ -49,7 +48,7 @@ def changed(folder: Path, *statements: str) -> None:
 
 def without_batches(folder: Path, first: int) -> None:
     """Cut the end off cleanly, with its links and its checkpoints."""
-    tables = ("events", "batches", "checkpoints")
+    tables = ("events", "marks", "batches", "checkpoints")
     changed(folder, *(f"DELETE FROM {table} WHERE batch >= {first}" for table in tables))
 
 
@@ -61,9 +60,9 @@ def rewritten(folder: Path, first: int) -> None:
         batch = Batch(*record[:-1])
         before = db.execute("SELECT hash FROM batches WHERE batch = ?", (batch.batch - 1,)).get
         rows = list(db.execute("SELECT * FROM events WHERE batch = ?", (batch.batch,)))
-        leaves = [row_leaf(one[0], one[1], Row(*one[2:20])) for one in rows]
-        for one, leaf in zip(rows, leaves, strict=True):
-            db.execute("UPDATE events SET leaf = ? WHERE row = ?", (leaf, one[0]))
+        leaves, marks = record_leaves([one[:20] for one in rows])
+        found = (b"".join(marks), batch.batch)
+        db.execute("UPDATE marks SET marks = ? WHERE batch = ?", found)
         forged = batch._replace(root=root(leaves), previous=before)
         db.execute(
             "UPDATE batches SET root = ?, previous = ?, hash = ? WHERE batch = ?",

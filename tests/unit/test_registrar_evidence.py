@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from test_registrar_query import run
+from test_registrar_segments import made
 from test_registrar_store import RULES, make_note, make_row
 
 from twin.registrar.limits import Limits
@@ -74,9 +75,28 @@ def test_a_pack_is_checked_alone(pack: Path, store: Path, tmp_path: Path) -> Non
     with zipfile.ZipFile(pack) as content:
         assert len(content.read("verify.py").splitlines()) < 200
         records = [json.loads(line) for line in content.read("records.jsonl").splitlines()]
-    assert [one["leaf"][1] for one in records if one["leaf"][0] == "event"] == [
-        1, 3, 70, 140, 210, 280, 300,
-    ]  # fmt: skip
+    shared = [(one["rows"], len(one["leaf"])) for one in records if "rows" in one]
+    assert shared == [([1], 1), ([3], 1), *[([row], 8) for row in range(70, 281, 70)], ([300], 1)]
+    assert [one["leaf"][:2] for one in records if "rows" not in one] == [["note", 1]]
+
+
+def test_a_pack_of_segments_of_two_schemas_is_checked(tmp_path: Path) -> None:
+    """Events with a leaf of their own, and those that share one, each with its neighbours."""
+    folder = made(3, tmp_path / "store")
+    with Store(folder, RULES, "1") as opened:
+        opened.write([make_row(number, code=602) for number in range(21, 32)], [make_note("p/2")])
+    out = tmp_path / "F.zip"
+    assert run("evidence", "--store", folder, "--code", "602", "--range", "9xx", "-o", out)[0] == 0
+    code, output = offline(out, tmp_path / "elsewhere")
+    assert (code, output.startswith("14 records are what store")) == (0, True), output
+    with zipfile.ZipFile(out) as content:
+        records = [json.loads(line) for line in content.read("records.jsonl").splitlines()]
+    alone = [one["leaf"][:2] for one in records if "rows" not in one]
+    assert alone == [["event", 5], ["note", 1], ["note", 2]]
+    assert [one["rows"] for one in records if "rows" in one] == [
+        [*range(10, 18)],
+        [*range(18, 21)],
+    ]
 
 
 def edit(name: str, old: bytes, new: bytes) -> Change:
@@ -115,7 +135,10 @@ def moved(files: dict[str, bytes]) -> None:
 TAMPERED: dict[str, tuple[Change, str]] = {
     "an edited event": (edit("records.jsonl", b'"bot-1",602', b'"bot-2",602'), "event 1 is not"),
     "an edited note": (edit("records.jsonl", b'\\"x\\"', b'\\"y\\"'), "note 1 is not"),
-    "another number": (edit("records.jsonl", b'["event",70,', b'["event",71,'), "event 71 is not"),
+    "another number": (edit("records.jsonl", b"[70,4,", b"[71,4,"), "event 70 is not"),
+    "an edited neighbour": (edit("records.jsonl", b"[69,4,", b"[68,4,"), "event 70 is not"),
+    "another claim": (edit("records.jsonl", b'"rows":[70]', b'"rows":[7]'), "event 7 has another"),
+    "more claims": (edit("records.jsonl", b'"rows":[70]', b'"rows":[70,71]'), "has 9"),
     "a record less": (cut("records.jsonl", 0), "claims 8 records and has 7"),
     "a record twice": (twice, "event 1 is in the pack twice"),
     "another's proof": (moved, "is not what was recorded"),

@@ -27,7 +27,6 @@ EACH = Limits(segment_bytes=1)
 """A segment a batch."""
 
 V1 = Path(__file__).parents[1] / "data" / "registrar_store_v1.sql"
-V2 = V1.with_name("registrar_store_v2.sql")
 
 
 def filled(folder: Path, batches: int, limits: Limits = EACH) -> Path:
@@ -35,6 +34,18 @@ def filled(folder: Path, batches: int, limits: Limits = EACH) -> Path:
     with Store(folder, RULES, "1", limits) as store:
         for start in range(1, batches * 5 + 1, 5):
             store.write([make_row(number) for number in range(start, start + 5)])
+    return folder
+
+
+def made(schema: int, folder: Path) -> Path:
+    """Make a signed store of an older schema: nine events and a note in three batches."""
+    folder.mkdir()
+    sample = V1.with_name(f"registrar_store_v{schema}.sql")
+    db = apsw.Connection(str(folder / "segment-000001.sqlite"))
+    db.execute(sample.read_text(encoding="utf-8"))
+    db.close()
+    (folder / KEY_FILE).write_bytes(sample.with_suffix(".pem").read_bytes())
+    (folder / KEY_FILE).chmod(0o600)
     return folder
 
 
@@ -305,15 +316,10 @@ def test_intervals_are_sets(spans: list[tuple[int, int]]) -> None:
     assert {n for first, last in known for n in range(first, last + 1)} == held - {*range(16)}
 
 
-def test_a_store_of_schema_2_is_read_and_continued(tmp_path: Path) -> None:
-    """A signed store with other indexes is verified, queried, and goes on in a new segment."""
-    folder = tmp_path / "store"
-    folder.mkdir()
-    db = apsw.Connection(str(folder / "segment-000001.sqlite"))
-    db.execute(V2.read_text(encoding="utf-8"))
-    db.close()
-    (folder / KEY_FILE).write_bytes(V2.with_suffix(".pem").read_bytes())
-    (folder / KEY_FILE).chmod(0o600)
+@pytest.mark.parametrize("schema", [2, 3])
+def test_a_store_of_an_older_schema_is_read_and_continued(tmp_path: Path, schema: int) -> None:
+    """With other indexes or leaves: it is verified, queried, and goes on in a new segment."""
+    folder = made(schema, tmp_path / "store")
     found = verify(folder)
     assert (found.breaks, found.rows, found.notes, found.signed) == ([], 9, 1, 3)
     with Store(folder, RULES, "3") as store:
@@ -326,6 +332,18 @@ def test_a_store_of_schema_2_is_read_and_continued(tmp_path: Path) -> None:
     assert sequences(folder, id=make_row(21).id) == [21]
     found = verify(folder)
     assert (found.breaks, found.rows, found.signed) == ([], 10, found.tip.batch)
+
+
+@pytest.mark.parametrize("schema", [2, 3])
+def test_a_changed_event_of_an_older_schema_is_found(tmp_path: Path, schema: int) -> None:
+    """Each has a leaf of its own there, by which it is told to the row."""
+    folder = made(schema, tmp_path / "store")
+    db = apsw.Connection(str(folder / "segment-000001.sqlite"))
+    db.execute("UPDATE events SET subject = 's' WHERE row = 8")
+    db.execute("UPDATE notes SET subject = 's'")
+    db.close()
+    messages = [one.message for one in verify(folder).breaks]
+    assert messages == ["note 1 was changed", "row 8 was changed"]
 
 
 def test_an_event_is_found_in_every_partition(tmp_path: Path) -> None:

@@ -18,7 +18,16 @@ from hypothesis import strategies as st
 from twin.errors import StoreError
 from twin.registrar import store as store_module
 from twin.registrar.bulk import STRIDE
-from twin.registrar.chain import note_leaf, root, row_leaf
+from twin.registrar.chain import (
+    GROUP,
+    Record,
+    leaves_of,
+    note_leaf,
+    record_leaves,
+    root,
+    row_records,
+)
+from twin.registrar.evidence_verifier import group_of
 from twin.registrar.record import Note, Row
 from twin.registrar.rules import Rules
 from twin.registrar.schema import check_sqlite, select
@@ -102,7 +111,7 @@ def test_a_batch_is_recorded_whole(store: Store, folder: Path) -> None:
 
 @pytest.mark.parametrize("count", [1, STRIDE - 1, STRIDE, STRIDE + 1, 2 * STRIDE + 5])
 def test_a_batch_of_any_size_is_recorded_as_it_is(folder: Path, count: int) -> None:
-    """Every column of every event, its leaf and its kind; those that share a statement or not."""
+    """Every column of every event, its kind and its mark; those that share a statement or not."""
     rows = [
         make_row(seq, code=101 + seq % 7, payload=b"\xff" if seq % 3 else "{}", bot=f"bot-{seq}")
         for seq in range(1, count + 1)
@@ -113,9 +122,11 @@ def test_a_batch_of_any_size_is_recorded_as_it_is(folder: Path, count: int) -> N
         number["kind"]: (number["type"], number["code"]) for number in rows_of(folder, "kinds")
     }
     for at, (stored, row) in enumerate(zip(rows_of(folder), rows, strict=True), 1):
-        expected = {"row": at, "batch": 1, **row._asdict(), "leaf": row_leaf(at, 1, row)}
+        expected = {"row": at, "batch": 1, **row._asdict()}
         assert kinds[stored.pop("kind")] == (row.type, row.code)
         assert stored == expected
+    marks = record_leaves(row_records(1, 1, rows)).marks
+    assert rows_of(folder, "marks") == [{"batch": 1, "marks": b"".join(marks)}]
     assert verify(folder).good
 
 
@@ -134,8 +145,8 @@ create(db, {{}})
 row = ("id", "source", "type", "subject", "stream", *[1] * 6, "bot", 1, 1, "c", "t")
 texts = "h" * 300, "p" * 300
 for first in range(0, 10 * STRIDE, STRIDE):
-    records = [("event", first + at, 1, *row, *texts) for at in range(STRIDE)]
-    insert_events(db, records, [bytes(32)] * STRIDE, [1] * STRIDE)
+    records = [(first + at, 1, *row, *texts) for at in range(STRIDE)]
+    insert_events(db, records, [1] * STRIDE)
 print(db.status(apsw.SQLITE_DBSTATUS_LOOKASIDE_MISS_FULL)[1])
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
@@ -348,34 +359,62 @@ def test_readers_do_not_disturb_the_writer(store: Store, folder: Path) -> None:
     db.close()
 
 
-@given(st.lists(st.tuples(st.text(), st.integers(-(2**63), 2**63 - 1)), min_size=2, max_size=2))
-def test_leaves_tell_records_apart(pairs: list[tuple[str, int]]) -> None:
-    """Records that differ in a field have different leaves, whatever the fields hold."""
-    one, two = (make_row(1, id=text, event_ns=number) for text, number in pairs)
-    assert (row_leaf(1, 1, one) == row_leaf(1, 1, two)) == (one == two)
+NUMBERS = st.one_of(st.integers(-(2**63), 2**63 - 1), st.integers(-300, 300))
+FIELDS = st.one_of(NUMBERS, st.text(), st.text("x", min_size=20), st.binary())
+RECORDS = st.lists(st.tuples(*[FIELDS] * 20), min_size=1, max_size=GROUP)
 
 
-def test_leaves_cover_every_field() -> None:
-    """Changing any one field of an event or a note, or its place, changes its leaf."""
+@given(RECORDS, RECORDS)
+def test_leaves_tell_records_apart(some: list[Record], others: list[Record]) -> None:
+    """Records that differ in a field or in number have other leaves, whatever the fields hold."""
+    one, two = record_leaves(some), record_leaves(others)
+    assert (one.leaves == two.leaves) == (some == others)
+    assert [one.marks[0] == two.marks[0]] == [some[0] == others[0]]
+
+
+def test_leaves_and_marks_cover_every_field() -> None:
+    """Changing any one field of an event or a note, or its place, changes its leaf and its mark."""
     row, note = make_row(1), make_note("a", 1)
     rows = [row._replace(**{name: "0"}) for name in Row._fields]  # type: ignore[arg-type]
     rows.append(row._replace(payload=str(row.payload).encode()))
-    leaves = {row_leaf(1, 1, one) for one in [row, *rows]} | {
-        row_leaf(2, 1, row),
-        row_leaf(1, 2, row),
-    }
-    assert len(leaves) == len(rows) + 3
+    records = [(1, 1, *one) for one in [row, *rows]] + [(2, 1, *row), (1, 2, *row)]
+    for schema in (3, 4):
+        hashed = [leaves_of([record], schema) for record in records]
+        assert len({one.leaves[0] for one in hashed}) == len(records)
+        assert len({one.marks[0] for one in hashed}) == len(records)
     notes = [note._replace(**{name: b"x"}) for name in ("body",)]
     notes += [note._replace(**{name: "0"}) for name in Note._fields if name != "body"]  # type: ignore[arg-type]
     assert len({note_leaf(1, 1, one) for one in [note, *notes]}) == len(notes) + 1
 
 
-def test_leaves_are_plain_json() -> None:
-    """A leaf can be recomputed with nothing but JSON and SHA-256, as the docs promise."""
+def test_a_leaf_is_of_a_group_and_a_mark_of_one() -> None:
+    """One event that was changed has another mark, and its group another leaf; no others have."""
+    rows = [make_row(seq) for seq in range(1, 2 * GROUP + 4)]
+    rows[3] = rows[3]._replace(payload="x" * 5_000)
+    whole = record_leaves(row_records(1, 1, rows))
+    assert (len(whole.leaves), len(whole.marks)) == (3, len(rows))
+    rows[GROUP] = rows[GROUP]._replace(bot="bot-2")
+    other = record_leaves(row_records(1, 1, rows))
+    same = [one == two for one, two in zip(whole.leaves, other.leaves, strict=True)]
+    assert same == [True, False, True]
+    marks = zip(whole.marks, other.marks, strict=True)
+    assert [at for at, (one, two) in enumerate(marks) if one != two] == [GROUP]
+
+
+@given(RECORDS)
+def test_leaves_are_plain_messagepack(records: list[Record]) -> None:
+    """A leaf can be recomputed with MessagePack and SHA-256 alone, as the docs promise."""
+    told = [[[one.hex()] if isinstance(one, bytes) else one for one in two] for two in records]
+    assert record_leaves(records).leaves == [group_of(told)]
+
+
+def test_leaves_of_before_are_plain_json() -> None:
+    """Up to schema 3 a leaf is of one event, with nothing but JSON and SHA-256."""
     row = make_row(1, id='q"\\\u00e9\n\x07\x7f', payload=b"\x01")
     fields = ["event", 1, 1, *row[:-1], ["01"]]
     text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
-    assert row_leaf(1, 1, row) == hashlib.sha256(text.encode()).digest()
+    leaf = hashlib.sha256(text.encode()).digest()
+    assert leaves_of(row_records(1, 1, [row]), 3) == ([leaf], [leaf])
 
 
 def test_the_root_depends_on_every_leaf_and_their_order() -> None:

@@ -13,13 +13,14 @@ from test_registrar_store import RULES, make_note, make_row
 
 from twin.errors import StoreError
 from twin.registrar.active import Active
-from twin.registrar.chain import Batch, note_leaf, root, row_leaf
+from twin.registrar.chain import Batch, note_leaf, record_leaves, root
 from twin.registrar.present import dump_lines
 from twin.registrar.record import Note, Row
 from twin.registrar.store import Store
 from twin.registrar.verify import Verification, verify
 
 FILE = "segment-000001.sqlite"
+CHANGED_MARKS = "the marks of its rows were changed"
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +138,7 @@ def test_a_deleted_event_is_named(folder: Path) -> None:
 def test_an_inserted_event_is_found(folder: Path) -> None:
     """A row that nobody wrote belongs to no batch, at the end or before the beginning."""
     copy = "INSERT INTO events SELECT {row}, 5, id || 'x', {rest} FROM events WHERE row = 50"
-    rest = ", ".join((*Row._fields[1:], "leaf", "kind"))
+    rest = ", ".join((*Row._fields[1:], "kind"))
     found = tampered(folder, copy.format(row=51, rest=rest))
     assert "1 events after the last batch" in str(found.breaks[0])
     found = tampered(folder, "DELETE FROM events WHERE row = 51", copy.format(row=0, rest=rest))
@@ -176,18 +177,44 @@ def test_a_batch_that_was_made_anew_is_found(folder: Path) -> None:
     db = apsw.Connection(str(folder / FILE))
     db.execute("UPDATE events SET code = 101, bot = 'bot-2' WHERE batch = 3")
     rows = db.execute("SELECT * FROM events WHERE batch = 3 ORDER BY row")
-    leaves = [row_leaf(one[0], one[1], Row(*one[2:20])) for one in rows]
+    leaves, marks = record_leaves([one[:20] for one in rows])
     notes = db.execute("SELECT * FROM notes WHERE batch = 3")
     leaves += [note_leaf(one[0], one[1], Note(*one[2:-1])) for one in notes]
     *fields, _ = db.execute("SELECT * FROM batches WHERE batch = 3").fetchone() or ()
     forged = Batch(*fields)._replace(root=root(leaves))
-    db.executemany(
-        "UPDATE events SET leaf = ? WHERE row = ?", zip(leaves, range(21, 31), strict=False)
-    )
+    db.execute("UPDATE marks SET marks = ? WHERE batch = 3", (b"".join(marks),))
     db.execute("UPDATE batches SET root = ?, hash = ? WHERE batch = 3", (forged.root, forged.hash))
     db.close()
     (found,) = verify(folder).breaks
     assert str(found) == f"{FILE}, batch 4: does not follow the batch before it"
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ("UPDATE marks SET marks = zeroblob(80) WHERE batch = 3", CHANGED_MARKS),
+        ("UPDATE marks SET marks = CAST(marks || 'x' AS BLOB) WHERE batch = 3", CHANGED_MARKS),
+        ("DELETE FROM marks WHERE batch = 3", CHANGED_MARKS),
+        ("INSERT INTO marks VALUES (9, x'00')", "the marks of batch 9 belong to no events"),
+    ],
+)
+def test_changed_marks_are_found(folder: Path, statement: str, message: str) -> None:
+    """They prove nothing of the events, whose rows were not changed, but are what was written."""
+    (found,) = tampered(folder, statement).breaks
+    assert found.message == message
+
+
+def test_an_event_that_was_changed_with_its_mark_is_found(folder: Path) -> None:
+    """Who makes the mark fit hides which row it was, not that its batch is no more what it was."""
+    db = apsw.Connection(str(folder / FILE))
+    db.execute("UPDATE events SET bot = 'bot-2' WHERE row = 25")
+    rows = db.execute("SELECT * FROM events WHERE batch = 3 ORDER BY row")
+    marks = record_leaves([one[:20] for one in rows]).marks
+    db.execute("UPDATE marks SET marks = ? WHERE batch = 3", (b"".join(marks),))
+    db.close()
+    (found,) = verify(folder).breaks
+    message = "the content of rows 21 to 30 or of their notes was changed"
+    assert str(found) == f"{FILE}, batch 3: {message}"
 
 
 def test_an_event_filed_under_another_kind_is_found(folder: Path) -> None:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from unittest.mock import patch
 
 from twin.registrar import active
-from twin.registrar.chain import Record
+from twin.registrar.chain import Hashed, Record
 from twin.registrar.keyfilter import Keys, keys_of
 from twin.registrar.record import Row
 from twin.registrar.sift import Sifted
@@ -24,7 +24,7 @@ class TrustingStore(Store):
 
 @contextmanager
 def unchained() -> Iterator[None]:
-    """Inside, stores of this process hash no record: leaves and roots are empty."""
+    """Inside, stores of this process hash no record: there are no marks, and roots are empty."""
     with (
         patch.object(active, "record_leaves", _no_leaves),
         patch.object(active, "root", _no_root),
@@ -32,8 +32,8 @@ def unchained() -> Iterator[None]:
         yield
 
 
-def _no_leaves(records: Sequence[Record]) -> list[bytes]:
-    return [b""] * len(records)
+def _no_leaves(_records: Sequence[Record]) -> Hashed:
+    return Hashed([], [])
 
 
 def _no_root(_leaves: Sequence[bytes]) -> str:

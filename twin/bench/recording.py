@@ -112,12 +112,12 @@ class Turns:
         return _sized(Measured.of(len(rows), clock, {}), folder)
 
     async def chain(self, rig: Rig, point: int, load: float) -> Measured:
-        """The chain alone: a leaf for each row, the root of each batch."""
+        """The chain alone: the leaves and marks of the rows, the root of each batch."""
         rows = await self._rows(rig, point, load)
         with rig.clock() as clock:
             for start in range(0, len(rows), BATCH):
                 batch = rows[start : start + BATCH]
-                root(record_leaves(row_records(start + 1, 1, batch)))
+                root(record_leaves(row_records(start + 1, 1, batch)).leaves)
         return Measured.of(len(rows), clock, {})
 
     async def _filled(self, rig: Rig, point: int, load: float) -> int:
@@ -157,12 +157,12 @@ def _stored(rig: Rig, kind: type[Store], rows: Sequence[Row]) -> Measured:
 
 
 def _insert(db: apsw.Connection, rows: Sequence[Row]) -> None:
-    statement = insert("events", (*ROW_COLUMNS, "leaf", "kind"))
+    statement = insert("events", (*ROW_COLUMNS, "kind"))
     kinds: dict[tuple[str, int], int] = {}
     log = Path(f"{db.filename}-wal")
     for start in range(0, len(rows), BATCH):
         records = [
-            (number, 1, *row, b"", kinds.setdefault((row.type, row.code), len(kinds)))
+            (number, 1, *row, kinds.setdefault((row.type, row.code), len(kinds)))
             for number, row in enumerate(rows[start : start + BATCH], start + 1)
         ]
         db.execute("BEGIN IMMEDIATE")

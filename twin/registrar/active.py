@@ -13,7 +13,7 @@ from typing import Final, Literal, NamedTuple
 import apsw
 
 from twin.registrar.bulk import STRIDE, insert_events
-from twin.registrar.chain import Batch, note_leaf, record_leaves, root, row_records
+from twin.registrar.chain import Batch, Hashed, note_leaf, record_leaves, root, row_records
 from twin.registrar.head import Head, latest_tombstone, read_head
 from twin.registrar.keyfilter import KeyFilter, Keys, keys_of
 from twin.registrar.keys import SigningKey
@@ -36,6 +36,7 @@ KIND: Final = itemgetter(Row._fields.index("type"), Row._fields.index("code"))
 INSERT_KIND: Final = insert("kinds", ("kind", "type", "code"))
 INSERT_NOTE: Final = insert("notes", (*NOTE_COLUMNS, "leaf"))
 INSERT_BATCH: Final = insert("batches", BATCH_COLUMNS)
+INSERT_MARKS: Final = insert("marks", ("batch", "marks"))
 INSERT_CHECKPOINT: Final = insert("checkpoints", CHECKPOINT_COLUMNS)
 INSERT_TOMBSTONE: Final = insert("tombstones", TOMBSTONE_COLUMNS)
 UPSERT_STREAM: Final = (
@@ -87,7 +88,7 @@ class Active:
         self.known.add(keys_of(db.execute("SELECT id, source FROM events")))
         self._author, self._key = author, author.key
         self._checkpoint, self._digest, self._signed = head.checkpoint, head.digest, head.signed
-        self._leaves: list[bytes] = []
+        self._inserted, self._hashed = 0, Hashed([], [])
         self._kinds: dict[tuple[str, int], int] = {
             (event_type, code): kind
             for kind, event_type, code in db.execute("SELECT kind, type, code FROM kinds")
@@ -116,9 +117,11 @@ class Active:
         for at in range(0, len(rows), STRIDE):
             some = rows[at : at + STRIDE]
             records = row_records(first + at, batch, some)
-            leaves = record_leaves(records)
-            insert_events(self.db, records, leaves, self._kinds_of(some))
-            self._leaves += leaves
+            leaves, marks = record_leaves(records)
+            insert_events(self.db, records, self._kinds_of(some))
+            self._hashed.leaves.extend(leaves)
+            self._hashed.marks.extend(marks)
+        self._inserted += len(rows)
 
     def _kinds_of(self, rows: Sequence[Row]) -> list[int]:
         """Return the number of each row's (type, code), new ones too."""
@@ -141,9 +144,9 @@ class Active:
         """Insert the notes, and the batch's link over the events just inserted and them."""
         self.db.executemany(UPSERT_STREAM, high.items())
         self.last_sequences.update(high)
-        leaves, self._leaves = self._leaves, []
-        rows = len(leaves)
-        if not (leaves or notes):
+        (leaves, marks), self._hashed = self._hashed, Hashed([], [])
+        rows, self._inserted = self._inserted, 0
+        if not (rows or notes):
             return
         number = self.tip.batch + 1
         for at, note in enumerate(notes, self.tip.notes + 1):
@@ -163,6 +166,8 @@ class Active:
         )
         self.tip = self.tip.after(batch)
         self.db.execute(INSERT_BATCH, (*batch, self.tip.hash))
+        if rows:
+            self.db.execute(INSERT_MARKS, (number, b"".join(marks)))
         self.born_ns = self.born_ns or batch.committed_ns
         self.known.add(keys)
 

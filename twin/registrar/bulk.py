@@ -10,16 +10,16 @@ from typing import Final
 
 import apsw
 
-from twin.registrar.chain import Record
+from twin.registrar.chain import GROUP, Record
 from twin.registrar.schema import ROW_COLUMNS
 
 __all__ = ["STRIDE", "insert_events", "make_room"]
 
-STRIDE: Final = 100
-"""How many events share a statement."""
+STRIDE: Final = 12 * GROUP
+"""How many events share a statement, and are hashed just before it."""
 
-WIDTH: Final = len(ROW_COLUMNS) + 2
-"""The columns of `events`: those that a leaf covers, the leaf, the kind."""
+WIDTH: Final = len(ROW_COLUMNS) + 1
+"""The columns of `events`: those that the chain covers, the kind."""
 
 MARKS: Final = f"({','.join('?' * WIDTH)})"
 INSERT_ONE: Final = f"INSERT INTO events VALUES {MARKS}"  # noqa: S608 - marks
@@ -40,18 +40,15 @@ def make_room() -> None:
     apsw.initialize()
 
 
-def insert_events(
-    db: apsw.Connection, records: Sequence[Record], leaves: Iterable[bytes], kinds: Iterable[int]
-) -> None:
-    """Insert events as the chain sees them, with their leaves and the numbers of their kinds."""
-    ends = zip(leaves, kinds, strict=True)
+def insert_events(db: apsw.Connection, records: Sequence[Record], kinds: Iterable[int]) -> None:
+    """Insert events as the chain sees them, with the numbers of their kinds."""
     if len(records) == STRIDE:
         values: list[str | int | bytes] = []
-        for record, end in zip(records, ends, strict=True):
-            values += record[1:]
-            values += end
+        for record, kind in zip(records, kinds, strict=True):
+            values += record
+            values.append(kind)
         db.execute(INSERT_MANY, values)
     else:
         db.executemany(
-            INSERT_ONE, (record[1:] + end for record, end in zip(records, ends, strict=True))
+            INSERT_ONE, ((*record, kind) for record, kind in zip(records, kinds, strict=True))
         )

@@ -1,43 +1,64 @@
 """The hash chain: every byte of every record goes into it, once.
 
-A record's *leaf* is SHA-256 over its fields as a JSON array. The leaves of a batch (events in row
-order, then notes) are joined by a tree with 64 branches per node to the batch's *root*, so
-that one record can be proven to belong to a batch without showing the others. A batch's
-hash covers its root, its numbers and the hash of the batch before it. docs/registrar.md
-writes the format down for those who check it with other tools.
+To begin and end a hash costs as much as to hash an event: GROUP events of a batch, in row order,
+share a *leaf*, SHA-256 over their fields in MessagePack. A note has a leaf of its own, over its
+fields as a JSON array. The leaves of a batch, events before notes, are joined by a tree with 64
+branches per node to the batch's *root*, so that a few records can be proven to belong to a batch
+without showing the others. A batch's hash covers its root, its numbers and the hash of the batch
+before it. docs/registrar.md writes the format down for those who check it with other tools.
+
+Each event has a *mark* besides, which proves nothing: it tells which event of a group was changed.
 """
 
 import hashlib
 from collections.abc import Iterable, Sequence
 from itertools import count, repeat
 from operator import add
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
+import msgspec
 import orjson
+from xxhash import xxh3_64_digest
 
 from twin.registrar.record import Note, Row
 
 __all__ = [
     "GENESIS",
+    "GROUP",
+    "MARK",
     "Batch",
+    "Hashed",
     "Record",
     "Tip",
     "digits",
+    "leaves_of",
     "note_leaf",
     "proof",
     "record_leaves",
     "root",
-    "row_leaf",
     "row_records",
 ]
 
 GENESIS = "0" * 64
 """What the first batch of a store names as its predecessor."""
 
+GROUP: Final = 8
+"""How many events share a leaf; who is shown the proof of one sees the others."""
+
+MARK: Final = 8
+"""Bytes of a mark."""
+
 BRANCHES = 64
 
 Record: TypeAlias = tuple[str | int | bytes, ...]
-"""What a leaf is made of: the kind of the record, its number, its batch, its fields."""
+"""An event as the chain sees it: its number, its batch, its fields."""
+
+
+class Hashed(NamedTuple):
+    """The leaves of some events, and the mark of each event."""
+
+    leaves: list[bytes]
+    marks: list[bytes]
 
 
 class Batch(NamedTuple):
@@ -84,22 +105,40 @@ class Tip(NamedTuple):
 
 
 def row_records(first: int, batch: int, rows: Iterable[Row]) -> list[Record]:
-    """Return `("event", number, batch, ...)` for each event, numbered from `first` on."""
-    return list(map(add, zip(repeat("event"), count(first), repeat(batch)), rows))
+    """Return `(number, batch, ...)` for each event, numbered from `first` on."""
+    return list(map(add, zip(count(first), repeat(batch)), rows))
 
 
-def record_leaves(records: Iterable[Record]) -> list[bytes]:
-    """Return the leaf of each record: SHA-256 over it as an array in compact JSON.
+def record_leaves(records: Sequence[Record]) -> Hashed:
+    """Return a leaf for each GROUP of the records, the first of which begins one, and their marks.
 
-    Bytes appear as an array of one text, their hexadecimal digits.
+    The leaf is SHA-256 over the records, each a MessagePack array in its shortest form, one
+    after the other; the mark of a record is XXH3 over the same bytes, big endian.
     """
-    dumps, sha256 = orjson.dumps, hashlib.sha256
-    return [sha256(dumps(record, digits)).digest() for record in records]
+    leaves: list[bytes] = []
+    marks: list[bytes] = []
+    packed = bytearray()
+    pack_into, keep = msgspec.msgpack.Encoder().encode_into, marks.append
+    for at in range(0, len(records), GROUP):
+        update = (group := hashlib.sha256()).update
+        for record in records[at : at + GROUP]:
+            pack_into(record, packed)
+            keep(xxh3_64_digest(packed))
+            update(packed)
+        leaves.append(group.digest())
+    return Hashed(leaves, marks)
 
 
-def row_leaf(number: int, batch: int, row: Row) -> bytes:
-    """Return the leaf of an event, of `["event",number,batch,...]` with its fields in order."""
-    return _leaf(("event", number, batch, *row))
+def leaves_of(records: Sequence[Record], schema: int) -> Hashed:
+    """Return the same for the events of a batch in a segment of some schema.
+
+    Up to schema 3 each has a leaf of its own, of `["event",number,batch,...]` as JSON, by which
+    it is found as well.
+    """
+    if schema > 3:
+        return record_leaves(records)
+    leaves = [_leaf(("event", *record)) for record in records]
+    return Hashed(leaves, leaves)
 
 
 def note_leaf(number: int, batch: int, note: Note) -> bytes:

@@ -5,7 +5,7 @@
 
 import zipfile
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +16,9 @@ import orjson
 
 from twin import __version__
 from twin.errors import StoreError, UsageError
-from twin.registrar.chain import Batch, digits, note_leaf, proof, root, row_leaf
+from twin.registrar.chain import GROUP, Batch, digits, leaves_of, note_leaf, proof, root
 from twin.registrar.query import Found
-from twin.registrar.record import Note, Row
+from twin.registrar.record import Note
 from twin.registrar.schema import (
     BATCH_COLUMNS,
     NOTE_COLUMNS,
@@ -33,12 +33,17 @@ from twin.registrar.times import format_ns
 
 __all__ = ["Packed", "write_pack"]
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 HERE: Final = Path(__file__).parent
 FIRST_DAY: Final = (1980, 1, 1, 0, 0, 0)
 """What zip entries are dated, so that equal content gives equal packs."""
 
 Fields: TypeAlias = tuple[int | str | bytes, ...]
+Wanted: TypeAlias = set[tuple[int | str | bytes, int | str | bytes]]
+"""Kind and number of each record that is asked for."""
+
+Claim: TypeAlias = dict[str, object]
+"""A line of `records.jsonl`."""
 
 
 class Packed(NamedTuple):
@@ -52,11 +57,18 @@ class Packed(NamedTuple):
 class _Pack:
     """What is to be packed; batches and checkpoints by the number of their batch."""
 
-    records: list[bytes] = field(default_factory=list)
+    claims: list[Claim] = field(default_factory=list)
     batches: dict[int, Batch] = field(default_factory=dict)
     checkpoints: dict[int, Signed] = field(default_factory=dict)
     store: str = ""
     key: str = ""
+
+    @property
+    def records(self) -> int:
+        """How many records are claimed."""
+        return sum(
+            len(rows) if isinstance(rows := claim.get("rows"), list) else 1 for claim in self.claims
+        )
 
 
 def write_pack(
@@ -67,7 +79,7 @@ def write_pack(
     StoreError when the store cannot be read, is not what was written, or no checkpoint covers
     a record yet; UsageError when `out` cannot be written.
     """
-    wanted = {(one.kind, one.row) for one in records}
+    wanted: Wanted = {(one.kind, one.row) for one in records}
     if not wanted:
         raise UsageError("no record matches: there is nothing to give evidence of")
     pack = _collected(store, wanted)
@@ -77,12 +89,12 @@ def write_pack(
         "query": query,
         "store": pack.store,
         "key": pack.key,
-        "records": len(pack.records),
+        "records": pack.records,
         "version": __version__,
     }
     files = {
         "manifest.json": orjson.dumps(manifest, option=orjson.OPT_INDENT_2),
-        "records.jsonl": b"".join(pack.records),
+        "records.jsonl": b"".join(map(_line, pack.claims)),
         "batches.jsonl": b"".join(_line([*pack.batches[at]]) for at in sorted(pack.batches)),
         "checkpoints.jsonl": b"".join(
             pack.checkpoints[at].line() for at in sorted(pack.checkpoints)
@@ -98,25 +110,25 @@ def write_pack(
                 target.writestr(entry, content)
     except OSError as error:
         raise UsageError(f"cannot write {out}: {error.strerror}") from error
-    return Packed(len(pack.records), pack.key)
+    return Packed(pack.records, pack.key)
 
 
-def _collected(store: Path, wanted: set[tuple[str, int]]) -> _Pack:
+def _collected(store: Path, wanted: Wanted) -> _Pack:
     pack = _Pack()
     needed: set[int] = set()
     with ExitStack() as stack:
         readers = [stack.enter_context(reading(path)) for path in segments(store)]
         for db in readers:
             for batch in sorted(_batches_of(db, wanted)):
-                pack.records += _proven(db, batch, wanted)
+                pack.claims += _proven(db, batch, wanted)
                 needed.add(batch)
         _link(pack, readers, needed)
-    if len(pack.records) != len(wanted):
+    if pack.records != len(wanted):
         raise StoreError("the store changed while it was read; try again")
     return pack
 
 
-def _batches_of(db: apsw.Connection, wanted: set[tuple[str, int]]) -> set[int]:
+def _batches_of(db: apsw.Connection, wanted: Wanted) -> set[int]:
     """Return the batches of a segment that hold something wanted."""
     found: set[int] = set()
     for kind, number in wanted:
@@ -127,31 +139,47 @@ def _batches_of(db: apsw.Connection, wanted: set[tuple[str, int]]) -> set[int]:
     return found
 
 
-def _proven(db: apsw.Connection, number: int, wanted: set[tuple[str, int]]) -> Iterator[bytes]:
-    """Yield the wanted records of a batch with their proofs."""
+def _proven(db: apsw.Connection, number: int, wanted: Wanted) -> Iterator[Claim]:
+    """Yield the wanted records of a batch with their proofs, those of a leaf together."""
     batch = _batch(db, number)
     if batch is None:
         raise StoreError(f"batch {number} is missing; run `twin registrar verify`")
-    leaves: list[bytes] = []
-    places: list[tuple[int, Fields]] = []
     rows = "FROM events WHERE row >= ? AND row < ? ORDER BY row"
-    for record in db.execute(
-        select(ROW_COLUMNS, rows), (batch.first_row, batch.first_row + batch.rows)
-    ):
-        if ("event", record[0]) in wanted:
-            places.append((len(leaves), ("event", *record)))
-        leaves.append(row_leaf(record[0], record[1], Row(*record[2:])))
+    events = list(
+        db.execute(select(ROW_COLUMNS, rows), (batch.first_row, batch.first_row + batch.rows))
+    )
     notes = "FROM notes WHERE note >= ? AND note < ? ORDER BY note"
-    for record in db.execute(
-        select(NOTE_COLUMNS, notes), (batch.first_note, batch.first_note + batch.notes)
-    ):
-        if ("note", record[0]) in wanted:
-            places.append((len(leaves), ("note", *record)))
-        leaves.append(note_leaf(record[0], record[1], Note(*record[2:])))
+    of_notes = list(
+        db.execute(select(NOTE_COLUMNS, notes), (batch.first_note, batch.first_note + batch.notes))
+    )
+    schema = schema_of(db)
+    leaves = [
+        *leaves_of(events, schema).leaves,
+        *(note_leaf(one[0], one[1], Note(*one[2:])) for one in of_notes),
+    ]
     if root(leaves) != batch.root:
         raise StoreError(f"batch {number} is not what was written; run `twin registrar verify`")
-    for index, fields in places:
-        yield _line({"leaf": fields, "proof": proof(leaves, index)})
+    claims = [
+        *(_shared(events, wanted) if schema > 3 else _single("event", events, wanted)),
+        *_single("note", of_notes, wanted),
+    ]
+    for index, claim in enumerate(claims):
+        if claim is not None:
+            yield {**claim, "proof": proof(leaves, index)}
+
+
+def _single(kind: str, records: Iterable[Fields], wanted: Wanted) -> Iterator[Claim | None]:
+    """Yield what to claim of each leaf that is of one record, None if that is not wanted."""
+    for one in records:
+        yield {"leaf": (kind, *one)} if (kind, one[0]) in wanted else None
+
+
+def _shared(events: Sequence[Fields], wanted: Wanted) -> Iterator[Claim | None]:
+    """Yield the same of each leaf that events share: which of them are wanted, and all of them."""
+    for at in range(0, len(events), GROUP):
+        group = events[at : at + GROUP]
+        rows = [one[0] for one in group if ("event", one[0]) in wanted]
+        yield {"rows": rows, "leaf": group} if rows else None
 
 
 def _link(pack: _Pack, readers: list[apsw.Connection], needed: set[int]) -> None:

@@ -11,20 +11,21 @@ import hashlib
 import json
 import sys
 import zipfile
+from collections import namedtuple
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-FORMAT = 1
+FORMATS = (1, 2)
 BRANCHES = 64
-BATCH = (
-    "batch", "first_row", "rows", "first_note", "notes", "committed_ns", "rules", "version",
-    "root", "previous",
-)  # fmt: skip
+GROUP = 8
 MOST_BYTES = 4 * 1024**3
 
 Json = dict[str, Any]
+Batch = namedtuple(
+    "Batch", "batch first_row rows first_note notes committed_ns rules version root previous"
+)
 
 
 class Refused(Exception):
@@ -44,33 +45,24 @@ def check(path: str, key: str = "") -> dict[str, Any]:
         signed = lines(files["checkpoints.jsonl"])
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise Refused(f"the pack cannot be read: {error!r}") from error
-    if manifest["format"] != FORMAT:
-        raise Refused(f"the pack has format {manifest['format']}, this reads {FORMAT}")
-    if manifest["records"] != len(records):
-        raise Refused(f"the pack claims {manifest['records']} records and has {len(records)}")
+    if manifest["format"] not in FORMATS:
+        raise Refused(f"the pack has format {manifest['format']}, this reads {FORMATS}")
+    names = [name for record in records for name in names_of(record)]
+    if manifest["records"] != len(names):
+        raise Refused(f"the pack claims {manifest['records']} records and has {len(names)}")
+    if len({*names}) != len(names):
+        raise Refused(f"{max(names, key=names.count)} is in the pack twice")
     if key and manifest["key"] != key:
         raise Refused(f"the pack is signed by {manifest['key']}, not by {key}")
-    checkpoints: dict[int, Json] = {}
-    for one in signed:
-        statement = genuine(one, manifest["key"], manifest["store"])
-        checkpoints[statement["batch"]] = statement
-    vouched = linked(batches, checkpoints)
-    seen: set[str] = set()
+    statements = [genuine(one, manifest["key"], manifest["store"]) for one in signed]
+    vouched = linked(batches, {one["batch"]: one["hash"] for one in statements})
     for record in records:
-        leaf = record["leaf"]
-        kind, number, batch = leaf[:3]
-        name = f"{kind} {number}"
-        if name in seen:
-            raise Refused(f"{name} is in the pack twice")
-        seen.add(name)
-        if batch not in vouched:
-            raise Refused(f"{name}: no checkpoint vouches for batch {batch}")
-        proven(name, leaf, record["proof"], vouched[batch])
+        proven(record, vouched)
     return {
-        "records": len(records),
+        "records": len(names),
         "store": manifest["store"],
         "key": manifest["key"],
-        "signed_ns": max((one["signed_ns"] for one in checkpoints.values()), default=0),
+        "signed_ns": max((one["signed_ns"] for one in statements), default=0),
     }
 
 
@@ -79,10 +71,41 @@ def lines(content: bytes) -> list[Any]:
     return [json.loads(line) for line in content.decode().split("\n") if line]
 
 
+def names_of(record: Json) -> list[str]:
+    """Return what a line of records claims to be recorded."""
+    if "rows" in record:
+        return [f"event {row}" for row in record["rows"]]
+    return ["{} {}".format(*record["leaf"])]
+
+
 def leaf_of(fields: list[Any]) -> bytes:
     """Return the SHA-256 of an array as compact JSON."""
     text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).digest()
+
+
+def group_of(records: list[list[Any]]) -> bytes:
+    """Return the SHA-256 of records, arrays of 16 fields and more, in MessagePack."""
+    arrays = (b"\xdc" + len(one).to_bytes(2, "big") + b"".join(map(pack, one)) for one in records)
+    return hashlib.sha256(b"".join(arrays)).digest()
+
+
+def pack(field: Any) -> bytes:
+    """Return a field in MessagePack; bytes come as an array of their hexadecimal digits."""
+    if type(field) is int and -32 <= field < 128:
+        return field.to_bytes(1, "big", signed=field < 0)
+    if isinstance(field, int):
+        return coded(0xD0 if field < 0 else 0xCC, field)
+    data = field.encode() if isinstance(field, str) else bytes.fromhex(*field)
+    if isinstance(field, str) and len(data) < 32:
+        return bytes([0xA0 | len(data)]) + data
+    return coded(0xD9 if isinstance(field, str) else 0xC4, len(data)) + data
+
+
+def coded(code: int, value: int) -> bytes:
+    """Return a number in 1, 2, 4 or 8 bytes, as few as it takes, after the code that says so."""
+    size = next(one for one in (1, 2, 4, 8) if -(1 << 8 * one - 1) <= value < 1 << 8 * one)
+    return bytes([code + size.bit_length() - 1]) + value.to_bytes(size, "big", signed=value < 0)
 
 
 def genuine(signed: Json, key: str, store: str) -> Json:
@@ -99,34 +122,35 @@ def genuine(signed: Json, key: str, store: str) -> Json:
     return statement
 
 
-def linked(batches: list[list[Any]], checkpoints: dict[int, Json]) -> dict[int, Json]:
-    """Return the batches, by number, from which the links lead to a checkpoint."""
-    hashes: dict[int, str] = {}
-    found: dict[int, Json] = {}
-    vouched: dict[int, Json] = {}
+def linked(batches: list[list[Any]], signed: dict[int, str]) -> dict[int, Batch]:
+    """Return the batches, by number, from which the links lead to one whose hash is signed."""
+    found = {fields[0]: Batch(*fields) for fields in batches}
+    vouched: dict[int, Batch] = {}
     good = False
-    for fields in batches:
-        batch = dict(zip(BATCH, fields, strict=True))
-        found[batch["batch"]] = batch
-        hashes[batch["batch"]] = leaf_of(["batch", *fields]).hex()
     for number in sorted(found, reverse=True):
-        if number in checkpoints:
-            if checkpoints[number]["hash"] != hashes[number]:
+        digest = leaf_of(["batch", *found[number]]).hex()
+        if number in signed:
+            if signed[number] != digest:
                 raise Refused(f"batch {number} is not what was signed")
             good = True
         elif number + 1 not in found:
             good = False
-        elif good and found[number + 1]["previous"] != hashes[number]:
+        elif good and found[number + 1].previous != digest:
             raise Refused(f"batch {number + 1} does not follow batch {number}")
         if good:
             vouched[number] = found[number]
     return vouched
 
 
-def proven(name: str, leaf: list[Any], proof: list[Any], batch: Json) -> None:
-    """Follow the proof of a record to the root of its batch, and check its place there."""
-    digest, place, width = leaf_of(leaf), 0, 1
-    for at, others in proof:
+def proven(record: Json, vouched: dict[int, Batch]) -> None:
+    """Follow the proof of a leaf to the root of its batch, and check its place there."""
+    leaf, rows = record["leaf"], record.get("rows")
+    name, of = names_of(record)[0], leaf[2] if rows is None else leaf[0][1]
+    if of not in vouched:
+        raise Refused(f"{name}: no checkpoint vouches for batch {of}")
+    digest = leaf_of(leaf) if rows is None else group_of(leaf)
+    place, width = 0, 1
+    for at, others in record["proof"]:
         children = [bytes.fromhex(one) for one in others]
         if not (0 <= at <= len(children) < BRANCHES):
             raise Refused(f"{name}: its proof is malformed")
@@ -134,15 +158,23 @@ def proven(name: str, leaf: list[Any], proof: list[Any], batch: Json) -> None:
         digest = hashlib.sha256(b"node" + b"".join(children)).digest()
         place += at * width
         width *= BRANCHES
-    if digest.hex() != batch["root"]:
+    if digest.hex() != vouched[of].root:
         raise Refused(f"{name} is not what was recorded")
-    kind, number = leaf[:2]
-    offset = {
-        "event": number - batch["first_row"],
-        "note": batch["rows"] + number - batch["first_note"],
-    }.get(kind)
-    if place != offset:
+    if not at_home(record, place, vouched[of]):
         raise Refused(f"{name} has another place in its batch")
+
+
+def at_home(record: Json, place: int, batch: Batch) -> bool:
+    """Tell whether a leaf belongs to a place in a batch; before notes, events may share theirs."""
+    leaf, first, count = record["leaf"], batch.first_row, batch.rows
+    if "rows" in record:
+        rows = range(first, first + count)[place * GROUP : (place + 1) * GROUP]
+        held = [one[:2] for one in leaf] == [[row, batch.batch] for row in rows]
+        return held and {*record["rows"]} <= {*rows}
+    if leaf[0] == "event":
+        return bool(place == leaf[1] - first)
+    note = leaf[1] - batch.first_note
+    return leaf[0] == "note" and place in (count + note, -(-count // GROUP) + note)
 
 
 def main() -> int:
@@ -153,11 +185,9 @@ def main() -> int:
     options = parser.parse_args()
     try:
         found = check(options.pack, options.key)
-    except Refused as why:
-        print(f"REFUSED: {why}")
-        return 1
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        print(f"REFUSED: the pack is malformed: {error!r}")
+    except (Refused, LookupError, TypeError, ValueError, AttributeError, StopIteration) as why:
+        text = why if isinstance(why, Refused) else f"the pack is malformed: {why!r}"
+        print(f"REFUSED: {text}")
         return 1
     print(f"{found['records']} records are what store {found['store']} signed with {found['key']}")
     if not options.key:

@@ -1,8 +1,8 @@
 """Finding events in a segment of whatever schema.
 
-The indexes over texts of schema 3 are made of partitions: SPAN rows in a row, each with a key range
-of its own. Only the newest one grows, so that a commit writes few pages however many bots
-there are and however large the segment is; who searches asks each partition.
+From schema 3 on the indexes over texts are made of partitions: SPAN rows in a row, each with a
+key range of its own. Only the newest one grows, so that a commit writes few pages however many
+bots there are and however large the segment is; who searches asks each partition.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,11 +16,11 @@ from twin.registrar.schema import schema_of, select
 __all__ = ["SPAN_BITS", "any_of", "partitions", "stored_as", "stored_at"]
 
 SPAN_BITS: Final = 14
-"""A partition holds 2 to this power rows; the indexes of schema 3 have the same number."""
+"""A partition holds 2 to this power rows; the indexes from schema 3 on have the same number."""
 
 
 def partitions(db: apsw.Connection) -> range:
-    """Return the numbers of the partitions of a segment of schema 3."""
+    """Return the numbers of the partitions of a segment, of schema 3 at least."""
     first = db.execute("SELECT min(row) FROM events").get
     last = db.execute("SELECT max(row) FROM events").get
     if first is None or last is None:

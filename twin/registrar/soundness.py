@@ -21,6 +21,9 @@ LOST_RULES: Final = (
     "SELECT rules FROM batches WHERE rules NOT IN (SELECT hash FROM rules) "
     "GROUP BY rules ORDER BY min(batch)"
 )
+STRAY_MARKS: Final = (
+    "SELECT batch FROM marks WHERE batch NOT IN (SELECT batch FROM batches WHERE rows > 0)"
+)
 EVERY_KEY: Final = "SELECT row, id, source FROM events ORDER BY row"
 
 
@@ -40,6 +43,9 @@ def contradictions(db: apsw.Connection, schema: int) -> Iterator[str]:
         for (row,) in db.execute(WRONG_KIND):
             yield f"the kind of row {row} is not that of its type and code"
         yield from _doubled(db)
+    if schema > 3:
+        for (batch,) in db.execute(STRAY_MARKS):
+            yield f"the marks of batch {batch} belong to no events"
 
 
 def _damage(db: apsw.Connection) -> Iterator[str]:

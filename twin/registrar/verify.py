@@ -7,19 +7,17 @@ the key. Checkpoints that were kept elsewhere (`anchors`) show both.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 import apsw
 import orjson
 
 from twin.registrar.archive import file_digest
-from twin.registrar.chain import Batch, Tip, note_leaf, root, row_leaf
-from twin.registrar.record import Note, Row
+from twin.registrar.chain import Batch, Tip
+from twin.registrar.recount import Columns, changes, marks_of, select_events, select_notes
 from twin.registrar.schema import (
     BATCH_COLUMNS,
     CHECKPOINT_COLUMNS,
-    NOTE_COLUMNS,
-    ROW_COLUMNS,
     open_reader,
     reading,
     schema_of,
@@ -33,7 +31,6 @@ from twin.registrar.statements import FIRST, Signed, Tombstone, read_checkpoint,
 __all__ = ["Break", "Verification", "store_id", "stored_checkpoints", "verify"]
 
 CLOSED: Final = 733
-Columns: TypeAlias = tuple[object, ...]
 
 
 class Break(NamedTuple):
@@ -254,23 +251,30 @@ class _Walk:
         before = len(self._found.breaks)
         for message in defects(db, self._schema):
             self._break(0, message)
-        leaf = ("leaf",) if self._schema > 1 else ()
-        rows = _Records(db.execute(select((*ROW_COLUMNS, *leaf), "FROM events ORDER BY row")))
-        notes = _Records(db.execute(select((*NOTE_COLUMNS, *leaf), "FROM notes ORDER BY note")))
+        rows = _Records(db.execute(select_events(self._schema)))
+        notes = _Records(db.execute(select_notes(self._schema)))
         signed = _Records(
             db.execute(select(("batch", *CHECKPOINT_COLUMNS), "FROM checkpoints ORDER BY 2"))
             if self._schema > 1
             else ()
         )
         for one in signed.until(self._found.tip.batch + 1):
-            self._checked(*one[1:])  # type: ignore[arg-type]
+            self._checked(*one[1:])
         for record in db.execute(select(BATCH_COLUMNS, "FROM batches ORDER BY batch")):
             batch, stored_hash = Batch(*record[:-1]), record[-1]
-            for message in self._batch(batch, stored_hash, rows, notes):
+            for message in self._link(batch, stored_hash):
+                self._break(batch.batch, message)
+            for message in changes(
+                batch,
+                list(rows.until(batch.first_row + batch.rows)),
+                list(notes.until(batch.first_note + batch.notes)),
+                marks_of(db, batch.batch, self._schema),
+                self._schema,
+            ):
                 self._break(batch.batch, message)
             self._account(batch, stored_hash)
             for one in signed.until(batch.batch + 1):
-                self._checked(*one[1:])  # type: ignore[arg-type]
+                self._checked(*one[1:])
         for table, left in (("events", rows), ("notes", notes), ("checkpoints", signed)):
             if count := left.rest():
                 self._break(0, f"{count} {table} after the last batch belong to no batch")
@@ -278,9 +282,7 @@ class _Walk:
             for message in contradictions(db, self._schema):
                 self._break(0, message)
 
-    def _batch(
-        self, batch: Batch, stored_hash: str, rows: _Records, notes: _Records
-    ) -> Iterator[str]:
+    def _link(self, batch: Batch, stored_hash: str) -> Iterator[str]:
         tip = self._found.tip
         if batch.batch != tip.batch + 1:
             yield f"batches {tip.batch + 1} to {batch.batch - 1} are missing"
@@ -293,26 +295,6 @@ class _Walk:
                 f"begins with row {batch.first_row} and note {batch.first_note}, "
                 f"expected are {tip.rows + 1} and {tip.notes + 1}"
             )
-        leaves: list[bytes] = []
-        changed: list[str] = []
-        ranges = (
-            ("row", rows, _row_leaf, len(ROW_COLUMNS), batch.first_row, batch.rows),
-            ("note", notes, _note_leaf, len(NOTE_COLUMNS), batch.first_note, batch.notes),
-        )
-        for kind, records, leaf_of, width, first, count in ranges:
-            taken = list(records.until(first + count))
-            for record in taken:
-                leaf = leaf_of(record[:width])
-                leaves.append(leaf)
-                if record[width:] not in ((), (leaf,)):
-                    changed.append(f"{kind} {record[0]} was changed")
-            numbers = [record[0] for record in taken]
-            if numbers != list(range(first, first + count)):
-                yield _difference(kind, numbers, range(first, first + count))
-        yield from changed
-        if not changed and root(leaves) != batch.root:
-            last = batch.first_row + batch.rows - 1
-            yield f"the content of rows {batch.first_row} to {last} or of their notes was changed"
 
     def _checked(self, number: int, batch: int, statement: str, signature: bytes) -> None:
         """Check a checkpoint against the chain, which is followed up to its batch by now."""
@@ -364,20 +346,3 @@ def _closings(db: apsw.Connection) -> Iterator[tuple[int, str]]:
     for (detail,) in db.execute("SELECT detail FROM notes WHERE code = ?", (CLOSED,)):
         closed = orjson.loads(detail)
         yield closed["segment"], closed["sha256"]
-
-
-def _row_leaf(record: Columns) -> bytes:
-    return row_leaf(record[0], record[1], Row(*record[2:]))  # type: ignore[arg-type]
-
-
-def _note_leaf(record: Columns) -> bytes:
-    return note_leaf(record[0], record[1], Note(*record[2:]))  # type: ignore[arg-type]
-
-
-def _difference(kind: str, numbers: list[object], expected: range) -> str:
-    missing = [number for number in expected if number not in set(numbers)]
-    if missing:
-        return f"{kind} {missing[0]} is missing" + (
-            f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        )
-    return f"{kind}s were inserted before {kind} {expected.start}"
