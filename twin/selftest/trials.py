@@ -17,6 +17,11 @@ PACED = {
     "pace": "realtime",
     "phases": [{"name": "steady", "duration": "4s", "load": {"rate": "4x"}}],
 }
+PAUSED = {
+    "phases": [{"name": "steady", "duration": "6s", "load": {"rate": "4x"}}],
+    "events": [{"at": "1s", "do": {"fault": "registrar.pause", "for": "4500ms"}}],
+}
+"""A monitor looks once a second, and two of its looks have to be well within the pause."""
 DENSE = {"phases": [{"name": "steady", "duration": "12s", "load": {"rate": "6x"}}]}
 """So many messages that at most instants some are acknowledged and not written.
 
@@ -132,10 +137,7 @@ TRIALS = (
         "the lag monitor reads 0 while the registrar stands still",
         RED,
         "lag",
-        scenario={
-            **PACED,
-            "events": [{"at": "1s", "do": {"fault": "registrar.pause", "for": "2500ms"}}],
-        },
+        scenario={**PACED, **PAUSED},
         own_registrar=True,
         blind_monitor=True,
     ),
