@@ -118,7 +118,7 @@ def test_prometheus_of_the_stack_scrapes_every_service(checkout: Path, tmp_path:
 
 def ask(url: str) -> dict[str, list[dict[str, dict[str, str]]]]:
     """Return the data of an answer of Prometheus' API."""
-    with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own Prometheus
+    with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310 - our own Prometheus
         data: dict[str, list[dict[str, dict[str, str]]]] = json.load(answer)["data"]
     return data
 

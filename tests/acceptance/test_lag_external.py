@@ -39,8 +39,8 @@ async def exporter_page(connection: Connection) -> bytes:
     body = {"stream_name": "ORDERS", "config": config}
     await call(connection, "CONSUMER.CREATE.ORDERS.reader", body)
     sampler = LagSampler(connection, [], lambda stream, consumer: (0, 0), patterns=["*"])
-    await sampler.sample(2.0)
-    await sampler.sample(2.0)
+    await sampler.sample(20.0)
+    await sampler.sample(20.0)
     registry = CollectorRegistry()
     registry.register(LagCollector(sampler))
     return generate_latest(registry)

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from free_ports import free_ports
 
 from twin.jetstream.api import call
 from twin.jetstream.connection import Connection
@@ -32,7 +32,7 @@ def running(*command: str | Path) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def prometheus() -> str:
@@ -60,7 +60,7 @@ def alerts(port: int) -> set[tuple[str, str]]:
     """Return name and state of what is pending or firing now; nothing before it is up."""
     try:
         url = f"http://127.0.0.1:{port}/api/v1/alerts"
-        answer = json.loads(urllib.request.urlopen(url, timeout=5).read())
+        answer = json.loads(urllib.request.urlopen(url, timeout=30).read())
     except OSError:
         return set()
     return {(one["labels"]["alertname"], one["state"]) for one in answer["data"]["alerts"]}
@@ -88,11 +88,10 @@ async def test_alert_of_a_stalled_consumer_fires_and_is_resolved(
     await call(connection, "CONSUMER.CREATE.ORDERS.reader", body)
     await connection.request("orders.new", b"x")
     told = tmp_path / "lag.json"
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    [port] = free_ports(1)
     serve = [sys.executable, "-m", "twin", "lag", "serve", "--nats", server.url]
     with running(*serve, "--http", "127.0.0.1:0", "--announce", told, "--interval", "0.5"):
-        await until(told.exists, deadline_s=15)
+        await until(told.exists)
         target = json.loads(told.read_bytes())["http"].split("/")[2]
         with running(
             prometheus(),
@@ -100,8 +99,8 @@ async def test_alert_of_a_stalled_consumer_fires_and_is_resolved(
             f"--storage.tsdb.path={tmp_path / 'tsdb'}",
             f"--web.listen-address=127.0.0.1:{port}",
         ):
-            wait_for(port, {("ConsumerStalled", "firing")}, within_s=40)
+            wait_for(port, {("ConsumerStalled", "firing")}, within_s=90)
             async with PullConsumer(connection, "ORDERS", "reader") as consumer:
-                consumer.ack(await consumer.next_batch(5.0))
+                consumer.ack(await consumer.next_batch(20.0))
                 await connection.flush()
-            wait_for(port, set(), within_s=20)
+            wait_for(port, set(), within_s=60)

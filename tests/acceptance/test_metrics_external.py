@@ -31,7 +31,7 @@ def page_of(url_file: Path, run: "subprocess.Popen[bytes]") -> bytes:
         assert run.poll() is None, "the run ended first"
         assert time.monotonic() < end, "no sample came"
         if url_file.exists() and (url := url_file.read_text().strip()):
-            page = urllib.request.urlopen(url, timeout=5).read()  # noqa: S310 - our own page
+            page = urllib.request.urlopen(url, timeout=30).read()  # noqa: S310 - our own page
         time.sleep(0.2)
     return page
 
@@ -44,14 +44,14 @@ def test_metrics_of_a_run_follow_the_conventions(promtool: str, tmp_path: Path) 
         stderr=subprocess.DEVNULL,
     )
     try:
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         while not (found := list(tmp_path.glob("*/metrics.url"))):
             assert time.monotonic() < end, "the run never served its metrics"
             time.sleep(0.1)
         page = page_of(found[0], run)
     finally:
         run.terminate()
-        run.wait(30)
+        run.wait(60)
     checked = subprocess.run(
         [promtool, "check", "metrics"], input=page, capture_output=True, check=False, timeout=120
     )

@@ -47,7 +47,7 @@ def page(browser: Chrome, tmp_path: Path) -> Chrome:
     return browser
 
 
-def within(condition: Callable[[], object], deadline_s: float = 5.0) -> None:
+def within(condition: Callable[[], object], deadline_s: float = 30.0) -> None:
     """Wait until a condition holds."""
     end = time.monotonic() + deadline_s
     while not condition():
