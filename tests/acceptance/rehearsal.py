@@ -113,14 +113,17 @@ class Rehearsal:
         kind, *command = check["test"]
         assert kind == "CMD", kind
         program, *arguments = self.mapped(name, command)
-        done = subprocess.run(
-            [self.program(name, program), *arguments],
-            env=self.environment(name),
-            capture_output=True,
-            text=True,
-            timeout=_seconds(check["timeout"]),
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                [self.program(name, program), *arguments],
+                env=self.environment(name),
+                capture_output=True,
+                text=True,
+                timeout=_seconds(check["timeout"]),
+                check=False,
+            )
+        except subprocess.TimeoutExpired as late:
+            return str(late)
         return (done.stdout + done.stderr).strip() or "it said nothing" if done.returncode else ""
 
     def run(self, name: str) -> "subprocess.CompletedProcess[str]":

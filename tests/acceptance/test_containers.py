@@ -154,8 +154,7 @@ def test_what_is_wrong_keeps_the_rest_from_starting(
 ) -> None:
     """A wrong user, permission or health check is red, names its service, and stops there."""
     with changed(checkout, tmp_path, change, to) as rehearsal:
-        for service in rehearsal.services.values():
-            service.get("healthcheck", {})["start_period"] = "4s"
+        rehearsal.services[sick].get("healthcheck", {})["start_period"] = "4s"
         with pytest.raises(RehearsalFailed, match=f"^{sick} "):
             rehearsal.up("fleet")
         assert "fleet" not in rehearsal.processes
