@@ -13,7 +13,7 @@ import pytest
 from twin.verdict.journal import OUTCOME, Outcome, read_table
 
 TWIN = [sys.executable, "-m", "twin"]
-SCENARIO = str(Path(__file__).parents[2] / "scenarios" / "brown-out.yaml")
+SCENARIO = Path(__file__).parents[2] / "scenarios" / "brown-out.yaml"
 BOTS = [f"roomy-{n:04}" for n in range(1, 5)] + [f"cramped-{n:04}" for n in range(1, 4)]
 SUN_RETURNS = "2026-01-01T00:00:08"
 CHAIN = [
@@ -43,8 +43,10 @@ limits: {min_events_fraction: 0.1}
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of one run of the shipped scenario with few bots, which has passed."""
     where = tmp_path_factory.mktemp("brown-out")
+    late = f"{SCENARIO.read_text()}  max_slip_p99_ms: 10000\n"  # its last key is `limits`
+    (where / "brown-out.yaml").write_text(late)
     run = subprocess.run(
-        [*TWIN, "run", SCENARIO, "--pace", "x10", "--var", "bots=4", "--var", "cramped=3"],
+        [*TWIN, "run", "brown-out.yaml", "--pace", "x10", "--var", "bots=4", "--var", "cramped=3"],
         cwd=where,
         capture_output=True,
         text=True,

@@ -32,7 +32,6 @@ phases:
   - {name: boot, duration: 2s, measure: false}
   - {name: steady, duration: 2s}
 limits: {max_slip_p99_ms: 10000}
-drain_timeout: 3s
 expect:
   - audit: {code: 101, count: "${bots}", per_bot: 1}
 """
@@ -159,7 +158,7 @@ def test_impossible_threshold_fails_and_names_what_was_measured(project: Path) -
 
 def test_registrar_stopped_for_good_is_invalid(project: Path) -> None:
     """A registrar that is killed and not restarted leaves the run undrained: INVALID, exit 3."""
-    change(project, "events: [{at: 2s, do: {fault: registrar.kill}}]")
+    change(project, "drain_timeout: 3s", "events: [{at: 2s, do: {fault: registrar.kill}}]")
     run = twin(project, "run", "scenarios/tiny.yaml")
     assert run.returncode == 3, run.stdout + run.stderr
     assert "drain" in run.stdout
@@ -167,7 +166,7 @@ def test_registrar_stopped_for_good_is_invalid(project: Path) -> None:
 
 def test_broker_dead_for_good_is_invalid_and_says_so_soon(project: Path) -> None:
     """Without its broker a run is sealed and INVALID, long before any patience ends."""
-    change(project, "events: [{at: 2s, do: {fault: broker.kill}}]")
+    change(project, "drain_timeout: 3s", "events: [{at: 2s, do: {fault: broker.kill}}]")
     run = twin(project, "run", "scenarios/tiny.yaml")
     assert run.returncode == 3, run.stdout + run.stderr
     assert "was not scanned" in run.stdout
@@ -191,8 +190,6 @@ def test_lost_output_changes_no_verdict(project: Path) -> None:
 
 def test_registrar_restarted_loses_and_doubles_nothing(project: Path) -> None:
     """A registrar that is killed under load and restarted records every event once."""
-    scenario = project / "scenarios" / "tiny.yaml"
-    scenario.write_text(scenario.read_text().replace("drain_timeout: 3s\n", ""))
     change(project, "events: [{at: 2s, do: {fault: registrar.kill, restart_after: 500ms}}]")
     run = twin(project, "run", "scenarios/tiny.yaml", "--var", "bots=30")
     assert run.returncode == 0, run.stdout + run.stderr
@@ -235,7 +232,7 @@ def test_broken_files_give_positions_and_exit_2(project: Path) -> None:
     change(project, "thresholds: {publish_latncy: [p(99)<1us]}")
     run = twin(project, "run", "scenarios/tiny.yaml")
     assert run.returncode == 2
-    assert "scenarios/tiny.yaml:13:14: " in run.stderr
+    assert "scenarios/tiny.yaml:12:14: " in run.stderr
     assert "did you mean 'publish_latency'" in run.stderr
     assert not (project / "runs").exists()
 
