@@ -30,9 +30,9 @@ name: answers
 include: [pieces/answers.yaml]
 parameters: {mode: good, undo: 0, least: 0}
 fleet: {patrol: {count: 3}}
-phases: [{name: steady, duration: 8s}]
+phases: [{name: steady, duration: 6s}]
 limits: {max_slip_p99_ms: 10000}
-events: [{at: 4s, do: {fault: power.eclipse, for: 1s}}]
+events: [{at: 3s, do: {fault: power.eclipse, for: 1s}}]
 steady_state: [broker.up == 1, "publish.acknowledged > ${least}"]
 rollbacks: [{run: [python, answering_service.py, undo, "${undo}"]}]
 expect:

@@ -1,6 +1,7 @@
 """A slow consumer on a real nats-server: what is late is told, and it is as before afterwards."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from twin.chaos.consumer import SimulatedConsumer
 from twin.chaos.faultlog import FaultEntry
@@ -11,7 +12,9 @@ from twin.scenario.faults.bus_faults import break_bus
 from twin.scenario.language.bus_actions import ConsumerSlow
 
 
-async def test_a_message_that_takes_longer_than_the_fault_is_late(connection: Connection) -> None:
+async def test_a_message_that_takes_longer_than_the_fault_is_late(
+    connection: Connection, until: Callable[..., Awaitable[None]]
+) -> None:
     """It was held while the consumer was slow, and is acknowledged once that is over."""
     reads = ConsumerDecl("reader", "ONE", "reader", ("one.>",))
     await reconcile(connection, Topology((StreamDecl("ONE", ("one.>",)),), (reads,)))
@@ -22,7 +25,7 @@ async def test_a_message_that_takes_longer_than_the_fault_is_late(connection: Co
     )
     done = FaultEntry(1, action.fault, action.consumer, 0)
     breaking = asyncio.create_task(break_bus(action, consumer, done))
-    await asyncio.sleep(0.2)
+    await until(lambda: done.fired_wall_ns)
     await connection.request("one.a", b"1")
     await breaking
     assert (done.outcome, done.detail) == ("fired", "1 messages late")

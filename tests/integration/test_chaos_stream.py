@@ -83,7 +83,7 @@ async def test_what_its_own_limits_evict_is_no_effect(  # noqa: PLR0917 - fixtur
     config = info.config.model_copy(update={"discard": "old"} | own).model_dump()
     await call(connection, "STREAM.UPDATE.ONE", config)
     done = entry("stream.evict")
-    action = StreamEvict(fault="stream.evict", stream="ONE", max_msgs=most, **{"for": "200ms"})
+    action = StreamEvict(fault="stream.evict", stream="ONE", max_msgs=most, **{"for": "600ms"})
     fault = asyncio.create_task(break_bus(action, stream, done))
     await until(lambda: done.fired_wall_ns)
     for number in range(10):

@@ -317,7 +317,7 @@ async def test_successors_wait_for_an_event_that_rests(
 
 
 async def test_paused_broker_gets_retries_and_stores_once(
-    server: NatsServer, open_bench: Opener
+    server: NatsServer, open_bench: Opener, until: Until
 ) -> None:
     """While the server is stopped, tries are repeated; afterwards all is stored exactly once."""
     async with open_bench(QUICK) as bench:
@@ -326,10 +326,9 @@ async def test_paused_broker_gets_retries_and_stores_once(
         for _ in range(10):
             bench.offer_round()
         assert not bench.publisher.counts.resent
-        await asyncio.sleep(0.5)
+        await until(lambda: bench.publisher.counts.resent >= SOURCES)
         server.resume()
         assert await bench.publisher.flush(30)
-        assert bench.publisher.counts.resent >= SOURCES
         await bench.assert_exact()
 
 
