@@ -10,12 +10,13 @@ from registrar_rig import PLAIN
 from twin.events.subjects import SubjectSpace
 from twin.jetstream.message import Message
 from twin.registrar import alike
-from twin.registrar.content import content_of, contents_of
-from twin.registrar.envelope import NotAnEvent
+from twin.registrar.alike import Alike
+from twin.registrar.content import content_of, unusual
+from twin.registrar.glance import MOST_KNOWN
 from twin.registrar.intake import Intake
 from twin.registrar.record import Note
 from twin.registrar.records import Event, Records
-from twin.registrar.rules import Classifier, Json, Rules
+from twin.registrar.rules import Bounds, Classifier, Json, Rule, Rules
 from twin.registrar.times import EventTimes, parse_ns
 
 RULES = Rules.load()
@@ -189,11 +190,11 @@ def test_large_payloads_are_read_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch
     """What JSON says takes many times its size: never that of a whole batch of large payloads."""
     sizes: list[int] = []
 
-    def counted(payloads: Sequence[bytes]) -> list[Json]:
+    def counted(payloads: Sequence[bytes]) -> set[int]:
         sizes.append(sum(map(len, payloads)))
-        return contents_of(payloads)
+        return unusual(payloads)
 
-    monkeypatch.setattr(alike, "contents_of", counted)
+    monkeypatch.setattr(alike, "unusual", counted)
     intake, large = taught(10_000), b'"%b"' % (b"x" * 9_000)
     messages = [
         Message((STATE, b"$JS.ACK.S.reg.1.%d.%d.1.1" % (n, n), block(**{"ce-id": f"e/{n}"}), large))
@@ -205,29 +206,125 @@ def test_large_payloads_are_read_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch
     assert max(sizes) <= 4 * 1024 * 1024
 
 
-def each_or_none(found: list[bytes]) -> list[object] | None:
-    """Return what each payload says by itself, None if one says nothing."""
-    try:
-        return [content_of(payload) for payload in found]
-    except NotAnEvent:
-        return None
+THERMAL, POWER = b"lab.qiki.events.v1.sensor.thermal", b"lab.qiki.events.v1.power.pdu"
+READING = (
+    b'{"schema_version":1,"category":"sensor","source":"thermal","subject":"core",'
+    b'"ts_epoch":1767225602.25,"temp":-24.7e-1,"unit":"C","kind":"boot_ok","overcurrent":1,'
+    b'"current":[0,1.5],"bus_v":{"a":null},"power_out_w":true}'
+)
+"""Of which the rules look at something on each of our subjects."""
+
+PIECES = [*b'{}[]",:0123456789.eE+-trufalsn \x1f\\\x80', *b'{}"1,9']
 
 
-@given(st.lists(payloads, min_size=1, max_size=6))
-def test_contents_are_taken_for_what_each_is(found: list[bytes]) -> None:
-    """No payload gets another one's content, however they would fit together."""
-    try:
-        together: list[object] | None = list(contents_of(found))
-    except ValueError:
-        together = None
-    assert together == each_or_none(found)
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    """Return a reading of which a few bytes were changed, taken out or put in."""
+    text = bytearray(READING)
+    for _ in range(draw(st.integers(0, 3))):
+        at, piece = draw(st.integers(0, len(text) - 1)), draw(st.sampled_from(PIECES))
+        match draw(st.integers(0, 3)):
+            case 0:
+                text[at] = piece
+            case 1:
+                del text[at]
+            case 2:
+                text.insert(at, piece)
+            case _:
+                end = draw(st.integers(at, min(at + 30, len(text))))
+                text[at:at] = text[at:end]
+    return bytes(text)
 
 
-@pytest.mark.parametrize("found", [(b"1,2",), (b"[1", b"2]", b"3,4,5"), (b"1,2,3", b"[4", b"5]")])
-def test_pieces_that_fit_together_are_no_contents(found: tuple[bytes, ...]) -> None:
-    """As many values as payloads are not enough."""
-    with pytest.raises(ValueError, match=r".+"):
-        contents_of(found)
+def recorded_alike(intake: Intake, subject: bytes, payloads: list[bytes]) -> None:
+    """Look whether payloads of a subject, read together, are recorded as one by one."""
+    messages = [
+        Message((subject, b"$JS.ACK.S.reg.1.%d.%d.1.1" % (n, n), block(**{"ce-id": f"e/{n}"}), one))
+        for n, one in enumerate(payloads, 1)
+    ]
+    for message in messages:
+        assert intake.take_all([message], 88) == one_by_one([message]), message.payload
+    assert intake.take_all(messages, 88) == one_by_one(messages)
+
+
+@given(st.sampled_from([STATE, THERMAL, POWER]), st.lists(damaged(), min_size=1, max_size=4))
+def test_damaged_content_is_poison_at_a_glance_too(subject: bytes, found: list[bytes]) -> None:
+    """What is no JSON is poison, and what is JSON gets its code, whatever reads it."""
+    recorded_alike(TAUGHT, subject, found)
+
+
+EDGES = [
+    b"1e999", b"-1e999", b"1E+999", b"1e0999", b"1e309", b"1.7e308", b"1.8e308", b"1e-999", b"1e99",
+    b"9" * 200 + b"e99", b"9" * 309, b"1" + b"0" * 308, b"9" * 150 + b"." + b"9" * 300 + b"e99",
+    b"-0", b"18446744073709551616", b"18446744073709551617", b"9007199254740993", b"01", b"NaN",
+    b"1.0", b"2.0", b"true", b"false", b"null", b'"1"', b'"2"', b"[1]", b'{"a":1}', b'"\\u0031"',
+    b'"\\ud800"', b'"\\ud83d\\ude00"', b'"\xff"', b'"\xed\xa0\x80"', b'"\x7f"', b'"a\tb"',
+    b'"x, 3e412"', b'"3e412"', b"1\n", b"1 ", b"[" * 62 + b"]" * 62, b"[" * 64 + b"]" * 64,
+    b"[" + b"[]," * 99 + b"[]]", b'2,"schema_version":1', b'1,"schema_version":2',
+    b'1,"schema\\u005fversion":2', b'1,"request_id":"r-1"', b'1,"metadata":{"correlation_id":"c"}',
+    b'1,"request_id":8', b'1,"kind":"boot_failed"', b'1,"kind":["boot_ok"]', b'1} {"a":1',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", EDGES)
+@pytest.mark.parametrize("field", ["schema_version", "temp", "else"])
+def test_what_parsers_differ_on_is_recorded_as_ever(field: str, value: bytes) -> None:
+    """Numbers beyond a float, escapes, depth, doubled fields, truth beside numbers: one word."""
+    payload = b'{"schema_version":1,"kind":"boot_ok","%b":%b}' % (field.encode(), value)
+    for subject in (STATE, THERMAL):
+        recorded_alike(TAUGHT, subject, [READING, payload, READING])
+
+
+def test_rules_see_what_they_look_at_at_a_glance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Usual events are judged without their content being read whole; an unusual one is read."""
+    read: list[bytes] = []
+
+    def counted(data: bytes) -> Json:
+        read.append(data)
+        return content_of(data)
+
+    monkeypatch.setattr(alike, "content_of", counted)
+    intake = taught()
+    read.clear()
+    escaped = READING.replace(b"core", b"c\\u006fre")
+    for subject in (STATE, THERMAL, POWER):
+        recorded_alike(intake, subject, [READING] * 9)
+    assert read == []
+    recorded_alike(intake, STATE, [READING, escaped, READING])
+    assert set(read) == {escaped}
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_values_that_are_equal_but_not_the_same_are_told_apart(order: int) -> None:
+    """Truth is no number, a whole number beyond 64 bits is a float: whichever came first."""
+    rules = (
+        Rule(where={"value": Bounds(min=1, max=9)}, code=710),
+        Rule(where={"value": 2.0**64}, code=711),
+        *RULES.rules,
+    )
+    classifier = Classifier(Rules(rules, RULES.text))
+    kind, subject = "qiki.events.v1.SensorReading", "qiki.events.v1.sensor.imu"
+    values = (b"true", b"1", b"1.0", b"false", b"0", b"%d" % (2**64), b"%d" % (2**64 + 1))
+    payloads = [b'{"value":%b}' % value for value in values][::order]
+    wanted = [classifier.classify(kind, subject, content_of(one)) for one in payloads]
+    verdicts, _ = Alike(classifier, 900)._judge([kind] * 7, [subject] * 7, payloads)
+    assert list(verdicts) == wanted
+    assert [one.code for one in wanted][::order] == [221, 710, 710, 221, 221, 711, 711]
+
+
+def test_values_without_number_are_judged_rightly_and_not_remembered() -> None:
+    """Where a rule compares what is new each time, each event is still judged by itself."""
+    rule = Rule(where={"temp": Bounds(above=100.5)}, code=710)
+    classifier = Classifier(Rules((rule, *RULES.rules), RULES.text))
+    judge = Alike(classifier, 900)._judge
+    kind, subject = "qiki.events.v1.SensorReading", "qiki.events.v1.sensor.imu"
+    payloads = [b'{"schema_version":1,"temp":%d}' % n for n in range(1000)]
+    verdicts, correlations = judge([kind] * 1000, [subject] * 1000, payloads)
+    again, _ = judge([kind] * 1000, [subject] * 1000, payloads)
+    assert [one.code for one in verdicts] == [221] * 101 + [710] * 899
+    assert list(again) == list(verdicts)
+    assert len(classifier.plans[kind, subject].glance.known) <= MOST_KNOWN
+    assert set(correlations) == {""}
 
 
 @given(

@@ -5,18 +5,19 @@ steps what the long way of intake does in many for each. It takes nothing that t
 refuse, and records the same of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from itertools import repeat
 from typing import Final, NamedTuple
 
 import orjson
 
 from twin.jetstream.message import Message
-from twin.registrar.content import contents_of, correlation_of
+from twin.registrar.content import content_of, correlation_of, unusual
 from twin.registrar.envelope import MAX_HEADERS, bot_of, trace_id
 from twin.registrar.record import Row
-from twin.registrar.rules import Classifier, Json, Verdict
-from twin.registrar.shapes import MAX_TEXT, Columns, Shape
+from twin.registrar.rules import Classifier, Plan, Verdict
+from twin.registrar.shapes import MAX_TEXT, Shape
 from twin.registrar.times import EventTimes
 
 __all__ = ["Alike", "Rows"]
@@ -62,12 +63,12 @@ class Alike:
             values = shape.columns(headers)
             if values is None:
                 return None
-            contents = contents_of(payloads)
+            texts = list(map(bytes.decode, payloads))
+            verdicts, correlations = self._judge(values.types, subjects, payloads)
             times = self._times.read(values.times) if values.times else stream_ns
             intended = orjson.loads(f"[{','.join(values.intended)}]")
         except ValueError:
             return None
-        verdicts = self._judge(values.types, subjects, contents)
         codes, severities, publish = zip(*verdicts, strict=True)
         rows = zip(
             values.ids,
@@ -84,24 +85,40 @@ class Alike:
             map(bot_of, values.sources, subjects),
             codes,
             severities,
-            _correlations(values, contents),
+            [text[:MAX_TEXT] for text in values.correlations] or correlations,
             map(trace_id, values.traces) if values.traces else ABSENT,
             map(bytes.decode, headers),
-            map(bytes.decode, payloads),
+            texts,
         )
         return Rows(list(map(_new, repeat(Row), rows)), publish)
 
     def _judge(
-        self, types: Sequence[str], subjects: Sequence[str], contents: Sequence[Json]
-    ) -> list[Verdict]:
-        plans = map(self._plans.__getitem__, zip(types, subjects, strict=True))
-        return [
-            plan.otherwise if type(content) is dict and not plan.steps else plan.judge(content)
-            for plan, content in zip(plans, contents, strict=True)
+        self, types: Sequence[str], subjects: Sequence[str], payloads: Sequence[bytes]
+    ) -> tuple[Sequence[Verdict], Iterable[str]]:
+        """Return the verdict on each, and the correlations; ValueError if one is no JSON.
+
+        The payloads are UTF-8.
+        """
+        plans = list(map(self._plans.__getitem__, zip(types, subjects, strict=True)))
+        whole = unusual(payloads)
+        if not whole:
+            glances = [plan.glance for plan in plans]
+            with suppress(ValueError, TypeError):
+                pairs = zip(glances, payloads, strict=True)
+                return [one.known[one.values(one.read(data))] for one, data in pairs], ABSENT
+        judged = [
+            _judged(plan, payload, whole=at in whole)
+            for at, (plan, payload) in enumerate(zip(plans, payloads, strict=True))
         ]
+        verdicts, correlations = zip(*judged, strict=True)
+        return verdicts, correlations
 
 
-def _correlations(values: Columns, contents: Sequence[Json]) -> list[str]:
-    if values.correlations:
-        return [text[:MAX_TEXT] for text in values.correlations]
-    return list(map(correlation_of, contents))
+def _judged(plan: Plan, payload: bytes, *, whole: bool) -> tuple[Verdict, str]:
+    """Return the verdict and the correlation; at a glance, or else of the `whole` content."""
+    if not whole:
+        glance = plan.glance
+        with suppress(ValueError, TypeError):
+            return glance.known[glance.values(glance.read(payload))], ""
+    content = content_of(payload)
+    return plan.judge(content), correlation_of(content)

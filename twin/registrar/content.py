@@ -1,22 +1,34 @@
 """The JSON content of events: read, held to its depth, asked for the correlation it names."""
 
+import re
 from collections.abc import Iterable, Sequence
-from secrets import randbits
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import orjson
 
 from twin.registrar.envelope import MAX_TEXT, NotAnEvent
+from twin.registrar.glance import NAMING
 from twin.registrar.rules import Json
 
-__all__ = ["MAX_DEPTH", "content_of", "contents_of", "correlation_of"]
+__all__ = ["MAX_DEPTH", "content_of", "correlation_of", "unusual"]
 
 MAX_DEPTH: Final = 64
-NAMING: Final = frozenset(("metadata", "request_id"))
 BRACE: Final = ord("{")
 FOLDED: Final = ord("{") ^ ord("[")
 """The bit by which the two that open a container differ."""
+
+SPACE, BACKSLASH, ZERO = map(ord, " \\0")
+TEN: Final = 10
+EXPONENT, LOWER = ord("e"), ord("e") - ord("E")
+LARGE: Final = re.compile(rb"\+?[0-9]{3}")
+STEP: Final = 8
+MANTISSA: Final = 200
+"""A number of fewer digits, with an exponent of two, is not too large for a float."""
+
+MANY_DIGITS: Final = b"\1" * (MANTISSA // STEP - 1)
+"""What a mantissa leaves of it at least if only each STEP-th digit is looked at."""
 
 
 def content_of(data: bytes) -> Json:
@@ -30,25 +42,36 @@ def content_of(data: bytes) -> Json:
     return content
 
 
-def contents_of(payloads: Sequence[bytes]) -> list[Json]:
-    """Return what each says, read as one array; ValueError if one is not for `content_of`.
+def unusual(payloads: Sequence[bytes]) -> set[int]:
+    """Return the places of those on which parsers may differ, or that may be too deep.
 
-    Between two of them stands a number that no sender can know. All of these come out where
-    they belong only if what stands between is one value each time.
+    They have control characters, escapes, numbers that may be too large for a float, or many
+    containers. Nothing follows of it: most of them are JSON as good as any.
     """
-    mark = randbits(62)
-    array = b"[%b]" % (b",%d," % mark).join(payloads)
-    values: list[Json] = orjson.loads(array)
-    contents, marks = values[::2], values[1::2]
-    if len(values) != 2 * len(payloads) - 1 or marks.count(mark) != len(marks):
-        raise ValueError("they are not one value each")
-    opened = np.count_nonzero(np.frombuffer(array, np.uint8) | FOLDED == BRACE) - 1
-    kinds = list(map(type, contents))
-    if opened - kinds.count(dict) - kinds.count(list) >= MAX_DEPTH:
-        for payload, content in zip(payloads, contents, strict=True):
-            if _may_be_deep(payload) and _depth(content) > MAX_DEPTH:
-                raise ValueError("one is nested too deep")
-    return contents
+    text = b"%b,,,," % b",".join(payloads)
+    array = np.frombuffer(text, np.uint8)
+    ends = np.cumsum(np.fromiter(map(len, payloads), np.int64, len(payloads)) + 1)
+    digits = array - ZERO < TEN
+    if MANY_DIGITS in digits[::STEP].tobytes():
+        return set(range(len(payloads)))
+    opened = np.flatnonzero(array | FOLDED == BRACE)
+    containers = np.diff(np.searchsorted(opened, ends), prepend=0)
+    found = set(np.flatnonzero(containers > MAX_DEPTH).tolist())
+    marks = list(_exponents(text, array, digits))
+    if b"\\" in text or (array < SPACE).any():
+        marks += np.flatnonzero((array == BACKSLASH) | (array < SPACE)).tolist()
+    return found.union(np.searchsorted(ends, marks, side="right").tolist())
+
+
+def _exponents(
+    text: bytes, array: npt.NDArray[np.uint8], digits: npt.NDArray[np.bool_]
+) -> Iterable[int]:
+    """Yield where a number has an exponent of three digits or more; a text may seem to be one."""
+    likely = (array[1:-3] | LOWER == EXPONENT) & digits[:-4] & digits[3:-1] & digits[4:]
+    for place in (np.flatnonzero(likely) + 1).tolist():
+        before = text[max(0, place - MANTISSA) : place].rstrip(b"0123456789.").rstrip(b"-")
+        if before[-1:] in b",:[ " and LARGE.match(text, place + 1):
+            yield place
 
 
 def correlation_of(content: Json) -> str:

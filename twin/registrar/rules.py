@@ -9,7 +9,8 @@ A user's rules come before ours.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import InitVar, dataclass, field
 from fnmatch import fnmatchcase
 from functools import reduce
 from operator import ge, gt, le, lt
@@ -20,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from twin.events.subjects import FLEET_ROOT
 from twin.registrar.codes import CODES, UNKNOWN_TYPE, Severity
+from twin.registrar.glance import Glance, Wanted
 from twin.spec.parse import parse
 from twin.spec.yaml import read_document
 
@@ -155,12 +157,21 @@ class _Step(NamedTuple):
     verdict: Verdict
 
 
-class Plan(NamedTuple):
-    """What is tried on an event, and the verdicts if nothing fits or it is no JSON object."""
+@dataclass(slots=True, eq=False)
+class Plan:
+    """What is tried on an event, and the verdicts if nothing fits or it is no JSON object.
+
+    `glance` has the word of `judge` on what looks as usual.
+    """
 
     steps: tuple[_Step, ...]
     otherwise: Verdict
     formless: Verdict
+    wanted: InitVar[Wanted]
+    glance: Glance = field(init=False)
+
+    def __post_init__(self, wanted: Wanted) -> None:
+        self.glance = Glance(wanted, self.judge)
 
     def judge(self, payload: Json) -> Verdict:
         """Return the verdict on parsed JSON."""
@@ -191,6 +202,7 @@ class Classifier:
     def _plan(self, event_type: str, name: str) -> Plan:
         """Return the plan for a type and a subject as the platform calls it."""
         steps: list[_Step] = []
+        rules: list[Rule] = []
         otherwise, formless = self._unknown, None
         covered = {pattern: subject_matches(pattern, name) for pattern in self._patterns}
         for rule, step in self._of_type(event_type):
@@ -202,7 +214,8 @@ class Classifier:
                 otherwise = step.verdict
                 break
             steps.append(step)
-        return Plan(tuple(steps), otherwise, formless or self._unknown)
+            rules.append(rule)
+        return Plan(tuple(steps), otherwise, formless or self._unknown, _wanted(rules))
 
     def _of_type(self, event_type: str) -> "tuple[tuple[Rule, _Step], ...]":
         """Return the rules that look at events of a type; subjects are many, types are few."""
@@ -229,6 +242,16 @@ class _Plans(dict[tuple[str, str], Plan]):
             self.clear()
         plan = self[key] = self._make(*key)
         return plan
+
+
+def _wanted(rules: Sequence[Rule]) -> Wanted:
+    """Return what rules look at."""
+    compared: dict[str, bool] = {}
+    for rule in rules:
+        for name, value in rule.where.items():
+            compared[name] = compared.get(name, False) or isinstance(value, Bounds)
+    needed = frozenset[str]().union(*(rule.lacks for rule in rules))
+    return Wanted(needed, compared, deep=any("." in name for name in compared))
 
 
 def platform_subject(subject: str) -> str:
