@@ -33,6 +33,16 @@ def promised(key: str) -> dict[str, Json]:
     return {field.alias or name: None for name, field in fields if field.is_required()}
 
 
+def test_what_was_judged_is_remembered_once_for_equal_rules() -> None:
+    """However many types and subjects come: they share what is remembered of equal rules."""
+    classifier = Classifier(Rules.load())
+    names = [(f"lab.v1.T{n}", f"fleet.bot-{n}.gps") for n in range(200)]
+    assert len({classifier.plans[name] for name in names}) == 1
+    bots = [(STATE_TYPE, f"qiki.fleet.v1.bot-{n}.events.v1.state") for n in range(200)]
+    assert len({classifier.plans[name] for name in [*bots, (STATE_TYPE, STATE)]}) == 1
+    assert classifier.plans[names[0]] is not classifier.plans[bots[0]]
+
+
 def test_every_channel_of_the_platform_has_a_code(classifier: Classifier) -> None:
     """No event that a bot publishes is of unknown type."""
     unknown = [

@@ -190,6 +190,7 @@ class Classifier:
         self._rules = rules.rules
         self._patterns = {rule.subject for rule in rules.rules}
         self._by_type: dict[str, tuple[tuple[Rule, _Step], ...]] = {}
+        self._by_rules: dict[tuple[tuple[int, ...], Verdict, Verdict], Plan] = {}
         self._by_name = _Plans(self._plan)
         self.plans = _Plans(lambda kind, subject: self._by_name[kind, platform_subject(subject)])
         """By (type, logical subject): of one type all bots have the same."""
@@ -215,7 +216,11 @@ class Classifier:
                 break
             steps.append(step)
             rules.append(rule)
-        return Plan(tuple(steps), otherwise, formless or self._unknown, _wanted(rules))
+        formless = formless or self._unknown
+        same = tuple(map(id, rules)), otherwise, formless
+        if same not in self._by_rules:
+            self._by_rules[same] = Plan(tuple(steps), otherwise, formless, _wanted(rules))
+        return self._by_rules[same]
 
     def _of_type(self, event_type: str) -> "tuple[tuple[Rule, _Step], ...]":
         """Return the rules that look at events of a type; subjects are many, types are few."""
