@@ -274,7 +274,7 @@ async def test_successors_leave_before_what_was_stored_is_booked(
 async def test_what_may_go_is_sent_in_pieces(
     connection: Connection, open_bench: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server has the first volley before the last one is put together."""
+    """One volley until something is stored; then the first leaves before the last is made."""
     launched: list[int] = []
     launch = Connection.launch
 
@@ -284,6 +284,10 @@ async def test_what_may_go_is_sent_in_pieces(
 
     monkeypatch.setattr(Connection, "launch", noted)
     async with open_bench(replace(CALM, pipelined=True)) as bench:
+        bench.offer(*(bench.event(0) for _ in range(2 * MOST + 3)))
+        assert launched == [MOST]
+        assert await bench.publisher.flush(30)
+        launched.clear()
         bench.offer(*(bench.event(0) for _ in range(2 * MOST + 3)))
         assert launched == [MOST, MOST, 3]
         assert await bench.publisher.flush(30)
@@ -692,6 +696,27 @@ async def test_a_strangers_reply_is_no_acknowledgement(open_bench: Opener) -> No
         counts = bench.publisher.counts
         assert counts.acknowledged == 1
         assert counts.strange + counts.late == 1
+
+
+async def test_junk_in_the_inbox_is_strange_and_breaks_nothing(
+    open_bench: Opener, until: Until
+) -> None:
+    """What a stranger publishes below our inbox is counted, and answers after it are read."""
+    async with open_bench() as bench:
+        replies: list[bytes] = []
+        await bench.connection.subscribe(
+            "q.bot-0.nav", lambda batch: replies.extend(one[1] for one in batch)
+        )
+        bench.offer(bench.event(0))
+        assert await bench.publisher.flush(30)
+        await until(lambda: replies)
+        inbox = replies[0].rpartition(b".")[0]
+        junk = (b"x", b"-1", b"9" * 19)
+        bench.connection.send([(b"%b.%b" % (inbox, one), b"", b"", b"junk") for one in junk])
+        await until(lambda: bench.publisher.counts.strange == len(junk))
+        bench.offer(bench.event(1))
+        assert await bench.publisher.flush(30)
+        assert bench.publisher.counts.acknowledged == 2
 
 
 async def test_a_forbidden_subject_is_refused_at_once(tmp_path: Path, open_bench: Opener) -> None:

@@ -1,5 +1,6 @@
 """The order in which events may leave."""
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,20 +24,20 @@ def test_one_in_flight_per_source_and_in_order(steps: list[int | str]) -> None:
         out.append(slot)
 
     def settle(slot: int) -> None:
-        backlog.release([slot], [events[slot][0]])
+        backlog.release(np.array([slot]), np.array([events[slot][0]], np.uint32))
 
     for step in steps:
         if isinstance(step, int):
             offered[step] += 1
             events.append((step, offered[step]))
-            backlog.push([len(events) - 1], [step])
-        elif step == "pop" and (taken := backlog.take(1)):
-            leave(*taken)
+            backlog.push(np.array([len(events) - 1]), np.array([step], np.uint32))
+        elif step == "pop" and len(taken := backlog.take(1)):
+            leave(int(taken[0]))
         elif step == "release" and out:
             settle(out.pop(0))
         assert len(backlog) == sum(offered.values()) - sum(sent.values())
     while out or len(backlog):
-        for slot in backlog.take(1000):
+        for slot in backlog.take(1000).tolist():
             leave(slot)
         settle(out.pop())
     assert sent == offered
@@ -45,6 +46,8 @@ def test_one_in_flight_per_source_and_in_order(steps: list[int | str]) -> None:
 def test_without_order_everything_is_ready_at_once() -> None:
     """A pipelined backlog hands events out as they came, without waiting for outcomes."""
     backlog = Backlog(ordered=False)
-    backlog.push([7, 8, 9], [0, 0, 0])
-    assert backlog.take(2) == [7, 8]
-    assert backlog.take(2) == [9]
+    for piece in ([7, 8], [9, 10], [11]):
+        backlog.push(np.array(piece), np.zeros(len(piece), np.uint32))
+    assert backlog.take(3).tolist() == [7, 8, 9]
+    assert backlog.take(3).tolist() == [10, 11]
+    assert (len(backlog), backlog.take(3).tolist()) == (0, [])

@@ -1,5 +1,6 @@
 """Finds the event of each answer, and what the answer means for it."""
 
+import re
 import time
 
 import numpy as np
@@ -13,6 +14,8 @@ from twin.jetstream.window import Window
 from twin.jetstream.wire import Delivery, Stored
 
 __all__ = ["Answers"]
+
+_TOKEN = re.compile(rb"[0-9]{1,18}")
 
 
 class Answers:
@@ -55,7 +58,12 @@ class Answers:
         for subject, _, headers, payload in batch:
             missing = headers.startswith(b"NATS/1.0 503")
             ack = NO_STREAM if missing else read_ack(payload)
-            self._one(int(subject[start:]), ack)
+            token = subject[start:]
+            if _TOKEN.fullmatch(token):
+                self._one(int(token), ack)
+            else:  # somebody else's, to our inbox
+                self._counts.strange += 1
+                self._late(0)
 
     def _one(self, number: int, ack: PubAck | None) -> None:
         """Handle acknowledgements, duplicates, refusals, and what is no answer of JetStream."""

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from itertools import chain, repeat
+from operator import sub
 from typing import Final
 
 import numpy as np
@@ -13,7 +14,8 @@ from twin.jetstream.wire import stamp
 
 __all__ = ["Flights", "Slots"]
 
-FIRST_VOLLEY: Final = 10**8
+FIRST_VOLLEY: Final = 10**5
+_DECIMAL = b"%d".__mod__
 
 
 class Flights:
@@ -54,7 +56,6 @@ class Flights:
         self._left = capacity
         self._place = np.zeros(capacity, np.int64)
         self._scale = 10 ** len(str(capacity))
-        self._digits: list[bytes] = []
         self._volleys = FIRST_VOLLEY
         self._launched = 0
 
@@ -103,7 +104,7 @@ class Flights:
         self.due[slots] = now + wait_s
         self._launched += len(slots)
         self.in_flight += len(slots)
-        return self._tokens(leaders)
+        return self.tokens(slots)
 
     def scatter(self, tokens: Slots) -> Slots:
         """Dissolve the formations among these tokens, give each of their events a token of its
@@ -115,23 +116,16 @@ class Flights:
         self.formations.doubt(self.source[slots])
         return slots
 
-    def _tokens(self, leaders: Slots) -> list[bytes]:
-        """Write the tokens of this volley: its number, then the slot with a fixed width."""
-        digits, highest = self._digits, int(leaders.max())
-        if highest >= len(digits):
-            width = len(str(self._scale)) - 1
-            digits += (b"%0*d" % (width, slot) for slot in range(len(digits), 2 * highest + 1))
-        volley = b"%d" % self._volleys
-        starts = np.flatnonzero(np.append(True, leaders[1:] != leaders[:-1]))
-        tokens = [volley + digits[slot] for slot in leaders[starts].tolist()]
-        if len(starts) == len(leaders):
-            return tokens
-        lengths = np.diff(starts, append=len(leaders)).tolist()
-        return list(chain.from_iterable(map(repeat, tokens, lengths)))
-
     def tokens(self, slots: Slots) -> list[bytes]:
-        """Return the tokens of events that were sent before, as text."""
-        return [b"%d" % token for token in self.token[slots].tolist()]
+        """Return the tokens of events that were sent, as text."""
+        numbers = self.token[slots]
+        changes = np.flatnonzero(numbers[1:] != numbers[:-1]) + 1
+        if 2 * len(changes) > len(numbers):
+            return list(map(_DECIMAL, numbers.tolist()))
+        starts = [0, *changes.tolist()]
+        lengths = map(sub, [*starts[1:], len(numbers)], starts)
+        tokens = map(_DECIMAL, numbers[starts].tolist())
+        return list(chain.from_iterable(map(repeat, tokens, lengths)))
 
     def find(self, tokens: Slots) -> tuple[Slots, Slots]:
         """Return the slots of the tokens that are in flight, and where these stand in `tokens`.

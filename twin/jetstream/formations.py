@@ -83,7 +83,8 @@ class Formations:
         leaders = slots.copy()
         if not self.allowed or len(slots) < FEWEST:
             return leaders
-        for stream in set(streams.tolist()) - {0}:
+        alike = bool((streams == streams[0]).all())
+        for stream in set(streams[:1].tolist() if alike else streams.tolist()) - {0}:
             places = np.flatnonzero(streams == stream)
             for start in range(0, len(places) - FEWEST + 1, MOST):
                 chosen = places[start : start + MOST]

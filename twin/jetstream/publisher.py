@@ -135,7 +135,7 @@ class Publisher:
             slots = self._flights.board(
                 rows[:room], heads[:room], fields.headers[:room], fields.payload[:room]
             )
-            self._backlog.push(slots.tolist(), fields.source[:room].tolist())
+            self._backlog.push(slots, fields.source[:room])
         self._go_on()
 
     async def room(self) -> None:

@@ -60,7 +60,7 @@ class Sender:
         free = self._window.left(self._flights.in_flight)
         if free <= 0 or self._window.stuck or not self._connection.up:
             return None
-        waiting = np.array(self._backlog.take(min(free, MOST)), np.int64)
+        waiting = self._backlog.take(min(free, MOST))
         if not len(waiting):
             return None
         fits = self._fits(waiting)

@@ -39,13 +39,15 @@ class Settlement:
     def pump(self) -> None:
         """Send as many waiting events as the window allows; refuse what is too large."""
         while (refused := self._sender.send_waiting()) is not None:
-            self.refuse(refused, LocalRefusal.MAX_PAYLOAD)
+            if len(refused):
+                self.refuse(refused, LocalRefusal.MAX_PAYLOAD)
 
     def acknowledge(
         self, slots: Slots, stream_seq: Slots | int, *, duplicate: bool = False
     ) -> None:
         """Settle as stored; what waits leaves before that is booked, the server need not wait."""
         self._land(slots)
+        self._window.widen(len(slots))
         try:
             self.pump()
         finally:
@@ -74,12 +76,12 @@ class Settlement:
     def abandon(self) -> None:
         """Settle everything at once with what is known of it."""
         self.end(self._flights.sent())
-        while waiting := self._backlog.take(_AT_ONCE):
-            self.refuse(np.array(waiting), LocalRefusal.NOT_SENT)
+        while len(waiting := self._backlog.take(_AT_ONCE)):
+            self.refuse(waiting, LocalRefusal.NOT_SENT)
 
     def _land(self, slots: Slots) -> None:
         """Let the successors of settled events go."""
         if self._window.resting:
             self._window.resting -= int(np.count_nonzero(self._flights.resting[slots]))
-        self._backlog.release(slots.tolist(), self._flights.source[slots].tolist())
+        self._backlog.release(slots, self._flights.source[slots])
         self._flights.settle(slots)

@@ -11,6 +11,7 @@ __all__ = ["PublisherSettings", "Window"]
 
 _MAX_WINDOW = 50_000
 _LEAST_WINDOW = 16
+_FIRST_WINDOW = 1024
 _RECENT = 0.1
 
 
@@ -54,6 +55,7 @@ class Window:
         """Events that were refused for now: in flight, and not on the wire."""
         self._settings = settings
         self._usual = 0.0
+        self._opened = _FIRST_WINDOW
 
     def weigh(self, sizes: npt.NDArray[np.int64]) -> None:
         """Note the sizes of events that are about to come."""
@@ -61,11 +63,19 @@ class Window:
         usual = float(sizes.sum()) / len(sizes)
         self._usual += (usual - self._usual) * (_RECENT if self._usual else 1.0)
 
+    def widen(self, stored: int) -> None:
+        """Open by as many events as were stored, from a small window at the start.
+
+        So sources are soon known by their acknowledgements, and all but their first events
+        can fly together.
+        """
+        self._opened = min(self._opened + stored, _MAX_WINDOW)
+
     @property
     def size(self) -> int:
         """How many events of the size that is usual lately may be on the wire."""
         fitting = int(self._settings.window_bytes / max(self._usual, 1.0))
-        return min(self._settings.window, max(fitting, _LEAST_WINDOW))
+        return min(self._settings.window, self._opened, max(fitting, _LEAST_WINDOW))
 
     def left(self, in_flight: int) -> int:
         """How many more events may be sent."""
