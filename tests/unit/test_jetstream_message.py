@@ -9,6 +9,7 @@ from twin.jetstream.wire import Delivery
 
 STRANGE = (
     b"nowhere",
+    b"1.2.3.4.5",
     b"$JS.ACK.S.c.1.x.1.1.1",
     b"$JS.ACK.S.c.1.1.1.1",
     b"$JS.ACK.S.c.1.1.1.1.1.1",

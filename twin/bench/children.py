@@ -5,16 +5,16 @@ import sys
 
 from twin.errors import ProcessFailed
 
-__all__ = ["said_by"]
+__all__ = ["TURN_S", "said_by"]
 
 TURN_S = 300.0
 
 
-async def said_by(module: str, *words: object, whose: str) -> bytes:
+async def said_by(module: str, *words: object, whose: str, most_s: float = TURN_S) -> bytes:
     """Return what a module of ours, run as a program with these words, writes to stdout.
 
-    Raises ProcessFailed with what it has said of its failure, or when it takes too long; `whose`
-    turn it is stands before. However this ends, the process has ended.
+    Raises ProcessFailed with what it has said of its failure, or when it takes more than `most_s`
+    seconds; `whose` turn it is stands before. However this ends, the process has ended.
     """
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", module, *map(str, words)),
@@ -22,10 +22,10 @@ async def said_by(module: str, *words: object, whose: str) -> bytes:
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        async with asyncio.timeout(TURN_S):
+        async with asyncio.timeout(most_s):
             output, error = await process.communicate()
     except TimeoutError:
-        raise ProcessFailed(f"{whose} has not finished its turn in {TURN_S:g} s") from None
+        raise ProcessFailed(f"{whose} has not finished its turn in {most_s:g} s") from None
     finally:
         if process.returncode is None:
             process.kill()

@@ -13,13 +13,16 @@ from functools import partial
 import orjson
 
 from twin.bench import nats_py, ours
-from twin.bench.children import said_by
+from twin.bench.children import TURN_S, said_by
 from twin.bench.libnats import LibNats
 from twin.bench.raw import raw_socket
 from twin.bench.rig import Clock, Rig, Turn
 from twin.errors import InfrastructureError
 
 __all__ = ["FLOORS", "Contender", "Floor", "Outcome", "contenders", "measure"]
+
+_SLOWEST = 1000
+"""Messages a second, prepared and published, below which a turn has come to a standstill."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,5 +159,6 @@ async def measure(
 async def _turn_apart(name: str, rig: Rig, count: int, run: str) -> Turn:
     server = rig.server
     words = (name, count, run, rig.folder, server.url, server.port, server.pid)
-    output = await said_by("twin.bench.traffic_turn", *words, whose=name)
+    most_s = TURN_S + count / _SLOWEST
+    output = await said_by("twin.bench.traffic_turn", *words, whose=name, most_s=most_s)
     return Turn(count, Clock(**orjson.loads(output)))

@@ -98,7 +98,7 @@ def _numbers(replies: bytes, place: bytes, count: int) -> list[list[int]] | None
     They are read as one array in which a negative number, which no line can hold, ends a line.
     """
     lines = replies.removeprefix(place).replace(b"\n" + place, b"\n")
-    if lines.translate(None, _LINES):
+    if len(replies) - len(lines) != count * len(place) or lines.translate(None, _LINES):
         return None
     row = lines.replace(b".", b",").replace(b"\n", b",-1,")
     try:
