@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from in_process import twin_here
 from typer.testing import CliRunner
 
 from twin.cli.main import app
@@ -422,4 +423,4 @@ async def test_who_is_not_let_in_gets_one_line(tmp_path: Path) -> None:
         assert done.stderr.count("\n") == 1
         assert "canary" not in done.stderr + done.stdout
     for bad in (("--prefix", "a b"), ("--nats", "http://x"), ("--context", "no-such-context")):
-        assert twin("doctor", *bad).returncode == 2
+        assert twin_here(tmp_path, "doctor", *bad).returncode == 2
