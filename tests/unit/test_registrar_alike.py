@@ -312,6 +312,19 @@ def test_values_that_are_equal_but_not_the_same_are_told_apart(order: int) -> No
     assert [one.code for one in wanted][::order] == [221, 710, 710, 221, 221, 711, 711]
 
 
+def test_long_texts_are_judged_and_not_remembered() -> None:
+    """A rule may compare a text of any length; nothing large stays in memory for it."""
+    wanted = "x" * 100_000
+    rules = (Rule(where={"value": wanted}, code=710), *RULES.rules)
+    classifier = Classifier(Rules(rules, RULES.text))
+    kind, subject = "qiki.events.v1.SensorReading", "qiki.events.v1.sensor.imu"
+    payloads = [b'{"value":"%b"}' % text for text in (wanted.encode(), b"y" * 100_000, b"x")]
+    verdicts, _ = Alike(classifier, 1 << 20)._judge([kind] * 3, [subject] * 3, payloads)
+    assert [one.code for one in verdicts] == [710, 221, 221]
+    known = classifier.plans[kind, subject].glance.known
+    assert max(len(str(values)) for values in known) < 1000
+
+
 def test_values_without_number_are_judged_rightly_and_not_remembered() -> None:
     """Where a rule compares what is new each time, each event is still judged by itself."""
     rule = Rule(where={"temp": Bounds(above=100.5)}, code=710)

@@ -25,7 +25,10 @@ Values: TypeAlias = Callable[[object], tuple[object, ...]]
 _Integer: TypeAlias = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 """Larger ones are floats for orjson."""
 
-NUMERIC: Final = _Integer | float | str | None
+_Text: TypeAlias = Annotated[str, msgspec.Meta(max_length=128)]
+"""Longer ones would be a burden to remember."""
+
+NUMERIC: Final = _Integer | float | _Text | None
 """No truth value, which is no number for a rule, but the same as 0 or 1 for a dictionary."""
 
 SCALAR: Final = NUMERIC | bool
