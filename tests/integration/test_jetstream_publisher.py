@@ -234,6 +234,12 @@ async def test_large_events_have_a_smaller_window(server: NatsServer, open_bench
             bench.offer(*small[start : start + 100])
         assert bench.publisher.counts.in_flight > 200
         assert await bench.publisher.flush(30)
+        server.pause()
+        bench.offer(*(bench.event(number % SOURCES, bytes(32 * 1024)) for number in range(200)))
+        in_flight = bench.publisher.counts.in_flight
+        server.resume()
+        assert 16 <= in_flight <= 32
+        assert await bench.publisher.flush(30)
 
 
 class Watching:
@@ -642,6 +648,26 @@ async def test_a_subject_forbidden_meanwhile_is_refused_out_of_its_formation(
                     (Outcome.ACKNOWLEDGED, 0): 2 * SOURCES - 1,
                     (Outcome.REFUSED, LocalRefusal.PERMISSION): 1,
                 }
+
+
+async def test_a_complaint_about_one_of_several_refuses_none_that_may_be_stored(
+    server: NatsServer, open_bench: Opener
+) -> None:
+    """The server does not say which it refused, and its complaint overtakes acknowledgements."""
+    complaint = 'nats: permissions violation for publish to "q.bot-%d.nav"'
+    async with open_bench(replace(CALM, pipelined=True)) as bench:
+        bench.offer(*(bench.event(source) for source in range(SOURCES)))
+        assert await bench.publisher.flush(30)
+        server.pause()
+        bench.offer(*(bench.event(source) for source in (1, 1, 2)))
+        for source in (1, 2):
+            bench.connection._failed(complaint % source)
+        server.resume()
+        assert await bench.publisher.flush(30)
+        refused, unknown = (Outcome.REFUSED, LocalRefusal.PERMISSION), Outcome.UNKNOWN
+        found = bench.outcomes()
+        assert [found[name][0] for name in ("1/2", "1/3")] == [unknown] * 2
+        assert found["2/2"] == refused
 
 
 async def test_overflow_is_refused_and_counted(server: NatsServer, open_bench: Opener) -> None:

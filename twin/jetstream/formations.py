@@ -76,6 +76,12 @@ class Formations:
             self._reach(sources)
             self._streams[sources] = streams
 
+    def proven(self, sources: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
+        """Tell of which sources the last answers were acknowledgements."""
+        self._reach(sources)
+        proven: npt.NDArray[np.bool_] = self._streams[sources] != 0
+        return proven
+
     def form(self, slots: Slots, sources: npt.NDArray[np.uint32], base: int) -> Slots:
         """Return each event's leader, itself if it goes alone; `base` + leader is its token."""
         self._reach(sources)

@@ -246,8 +246,21 @@ class Publisher:
             slots = self._flights.sent()
             sources = self._subjects.of(found["subject"])
             hit = slots[np.isin(self._flights.source[slots], sources)]
+            self._doubt_the_last(hit)
             self._settlement.refuse(hit, LocalRefusal.PERMISSION)
             self._go_on()
+
+    def _doubt_the_last(self, forbidden: Slots) -> None:
+        """Note which events of a forbidden subject may have been stored before it was.
+
+        The server does not say which of several in flight it refused, and its complaint overtakes
+        acknowledgements. A single one is the one; and where nothing was stored yet, all are.
+        """
+        if len(forbidden) > 1:
+            flights = self._flights
+            sources = flights.source[forbidden]
+            flights.doubtful[forbidden] |= flights.formations.proven(sources)
+            flights.formations.doubt(sources)
 
     async def _sweep_forever(self) -> None:
         while True:

@@ -58,10 +58,10 @@ class Window:
         self._opened = _FIRST_WINDOW
 
     def weigh(self, sizes: npt.NDArray[np.int64]) -> None:
-        """Note the sizes of events that are about to come."""
+        """Note the sizes of events that are about to come: larger ones count at once."""
         self.largest = max(self.largest, int(sizes.max()))
         usual = float(sizes.sum()) / len(sizes)
-        self._usual += (usual - self._usual) * (_RECENT if self._usual else 1.0)
+        self._usual += (usual - self._usual) * (_RECENT if usual < self._usual else 1.0)
 
     def widen(self, stored: int) -> None:
         """Open by as many events as were stored, from a small window at the start.
