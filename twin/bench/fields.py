@@ -197,10 +197,14 @@ class Rounds:
 async def measure(
     field: Field, points: tuple[int, ...], load: float, rounds: int, tell: Callable[[str], None]
 ) -> Rounds:
-    """Let everybody take turns; raises ProcessFailed with what a turn that failed has said."""
+    """Let everybody take turns; raises ProcessFailed with what a turn that failed has said.
+
+    Every other round goes backwards: what a turn leaves to the next falls on both sides.
+    """
     found = Rounds(field, {(point, name): [] for point in points for name in field.contenders})
     for number in range(rounds):
-        for point, name in found.places():
+        places = list(found.places())
+        for point, name in places if number % 2 == 0 else reversed(places):
             tell(f"round {number + 1} of {rounds}: {name}, {point:,} {field.point}")
             found.turns[point, name].append(await _turn(field, name, point, load))
     return found

@@ -117,12 +117,14 @@ class Rig:
     def clock(self, **others: int) -> Iterator[Clock]:
         """Time what happens inside; `others` are further processes by role.
 
-        Begins with an empty young generation: garbage of what was prepared costs nobody.
+        Begins with an empty young generation, and with all written files on disk: neither
+        garbage nor writes of what was prepared, or of the turn before, cost anybody.
         """
         pids = {"server": self.server.pid, **others}
         clock = Clock()
         gc.collect()
         gc.freeze()
+        os.sync()
         before = {name: process_cpu_s(pid) for name, pid in pids.items()}
         own, started = time.process_time(), time.perf_counter()
         yield clock
