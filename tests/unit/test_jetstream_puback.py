@@ -21,6 +21,16 @@ from twin.jetstream.puback import PubAck, read_ack
         (b"17", None),
         (b'{"stream":"S"}', None),
         (b'{"error":"no"}', None),
+        (b'{"stream":"S","seq":7,"duplicate":false}', PubAck(7, False, 0, "S")),
+        (b'{"seq":7,"ok":true}', None),
+        (b'{"stream":null,"seq":7}', None),
+        (b'{"stream":"S","seq":0}', None),
+        (b'{"stream":"S","seq":-7}', None),
+        (b'{"stream":"S","seq":"7"}', None),
+        (b'{"stream":"S","seq":1e300}', None),
+        (b'{"error":{"code":0}}', None),
+        (b'{"error":{"code":-5}}', None),
+        (b'{"error":{"code":"busy"}}', None),
     ],
 )
 def test_reads_answers_and_nothing_else(payload: bytes, answer: PubAck | None) -> None:

@@ -11,6 +11,8 @@ STREAM_FULL = 10077
 TRANSIENT = frozenset({429, 503, 10008, 10023, 10039, 10158, 10167})
 """err_codes after which another try may work: no leader, no resources, JetStream not there
 yet, the same message id in process, too many requests (also as a bare 429), nobody there (503)."""
+_MAX_SEQ = 2**63 - 1
+_MAX_ERROR = 2**32 - 1
 
 
 class PubAck(NamedTuple):
@@ -34,8 +36,17 @@ def read_ack(payload: bytes) -> PubAck | None:
     try:
         ack = orjson.loads(payload)
         if "error" in ack:
-            return PubAck(0, False, int(ack["error"].get("err_code") or ack["error"]["code"]))
-        stream = ".".join(ack[key] for key in ("domain", "stream") if key in ack)
-        return PubAck(int(ack["seq"]), "duplicate" in ack, 0, stream)
+            error = ack["error"].get("err_code") or ack["error"]["code"]
+            return PubAck(0, False, error) if _counts(error, _MAX_ERROR) else None
+        stream, seq = ack["stream"], ack["seq"]
+        if "domain" in ack:
+            stream = f"{ack['domain']}.{stream}"
+        if not isinstance(stream, str) or not _counts(seq, _MAX_SEQ):
+            return None
+        return PubAck(seq, bool(ack.get("duplicate")), 0, stream)
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
+
+
+def _counts(number: object, most: int) -> bool:
+    return type(number) is int and 0 < number <= most
