@@ -1,6 +1,7 @@
 """The C client, where it is installed: compiled on the spot, run as a process of its own."""
 
 import asyncio
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -30,7 +31,11 @@ class LibNats:
         return cls(program) if done.returncode == 0 else None
 
     async def publish(self, rig: Rig, count: int, run: str) -> Turn:
-        """Publish `count` messages, timed from the first to the last acknowledgement."""
+        """Publish `count` messages, timed from the first to the last acknowledgement.
+
+        Begins with all written files on disk, as the clock of the others does.
+        """
+        os.sync()
         before = process_cpu_s(rig.server.pid)
         process = await asyncio.create_subprocess_exec(
             *(str(self._program), rig.server.url, run, str(count)),
