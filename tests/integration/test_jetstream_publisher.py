@@ -670,6 +670,26 @@ async def test_a_complaint_about_one_of_several_refuses_none_that_may_be_stored(
         assert found["2/2"] == refused
 
 
+async def test_a_subject_forbidden_meanwhile_was_not_forbidden_before(
+    server: NatsServer, open_bench: Opener
+) -> None:
+    """Another source, or a try in a formation, may have been stored before the subject was."""
+    complaint = 'nats: permissions violation for publish to "q.bot-%d.nav"'
+    async with open_bench() as bench:
+        beside = bench.sources.add("bot-beside", "q.bot-1.nav")
+        await proven(bench)
+        server.pause()
+        bench.offer_round()
+        bench.offer(bench.event(beside))
+        for source in (1, 2):
+            bench.connection._failed(complaint % source)
+        server.resume()
+        assert await bench.publisher.flush(30)
+        found = bench.outcomes()
+        doubted = {found[name][0] for name in ("1/2", f"{beside}/1", "2/2")}
+        assert doubted == {Outcome.UNKNOWN}
+
+
 async def test_overflow_is_refused_and_counted(server: NatsServer, open_bench: Opener) -> None:
     """A full backlog never makes `offer` wait: what does not fit is refused and journalled."""
     async with open_bench(replace(CALM, backlog=10)) as bench:

@@ -64,6 +64,7 @@ class Formations:
         self.allowed = True
         """False once somebody besides the streams answers: then answers cannot be counted."""
         self._streams = np.zeros(_FIRST_SOURCES, np.int64)
+        self._taken = np.zeros(_FIRST_SOURCES, np.bool_)
         self._flying: dict[int, _Formation] = {}
         self._dissolved: dict[int, None] = {}
         """Lately, the oldest first: late answers to them are still understood."""
@@ -75,12 +76,17 @@ class Formations:
         if len(sources):
             self._reach(sources)
             self._streams[sources] = streams
+            self._taken[sources] = True
 
-    def proven(self, sources: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
-        """Tell of which sources the last answers were acknowledgements."""
+    def forbid(self, sources: npt.NDArray[np.uint32]) -> bool:
+        """Let the next event of these sources go alone; tell whether any was acknowledged since
+        the last time.
+        """
         self._reach(sources)
-        proven: npt.NDArray[np.bool_] = self._streams[sources] != 0
-        return proven
+        taken = bool(self._taken[sources].any())
+        self._taken[sources] = False
+        self.doubt(sources)
+        return taken
 
     def form(self, slots: Slots, sources: npt.NDArray[np.uint32], base: int) -> Slots:
         """Return each event's leader, itself if it goes alone; `base` + leader is its token."""
@@ -156,9 +162,8 @@ class Formations:
     def _reach(self, sources: npt.NDArray[np.uint32]) -> None:
         highest = int(sources.max())
         if highest >= len(self._streams):
-            grown = np.zeros(2 * highest + 1, np.int64)
-            grown[: len(self._streams)] = self._streams
-            self._streams = grown
+            self._streams.resize(2 * highest + 1, refcheck=False)
+            self._taken.resize(2 * highest + 1, refcheck=False)
 
 
 def _forget(remembered: dict[T, None], most: int) -> None:

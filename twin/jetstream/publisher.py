@@ -244,23 +244,25 @@ class Publisher:
     def _on_error(self, text: str) -> None:
         if found := _FORBIDDEN.search(text):
             slots = self._flights.sent()
-            sources = self._subjects.of(found["subject"])
+            sources = np.array(self._subjects.of(found["subject"]), np.uint32)
             hit = slots[np.isin(self._flights.source[slots], sources)]
-            self._doubt_the_last(hit)
-            self._settlement.refuse(hit, LocalRefusal.PERMISSION)
+            if len(hit):
+                taken = self._flights.formations.forbid(sources)
+                self._doubt_the_last(hit, taken=taken)
+                self._settlement.refuse(hit, LocalRefusal.PERMISSION)
             self._go_on()
 
-    def _doubt_the_last(self, forbidden: Slots) -> None:
+    def _doubt_the_last(self, forbidden: Slots, *, taken: bool) -> None:
         """Note which events of a forbidden subject may have been stored before it was.
 
-        The server does not say which of several in flight it refused, and its complaint overtakes
-        acknowledgements. A single one is the one; and where nothing was stored yet, all are.
+        The server does not say which try of several it refused, and its complaint overtakes
+        acknowledgements. A single event's only try is the one; and unless something on this
+        subject was `taken` since it was last forbidden, all are.
         """
-        if len(forbidden) > 1:
-            flights = self._flights
-            sources = flights.source[forbidden]
-            flights.doubtful[forbidden] |= flights.formations.proven(sources)
-            flights.formations.doubt(sources)
+        flights = self._flights
+        flights.doubtful[forbidden] |= flights.tries[forbidden] > 1
+        if taken and len(forbidden) > 1:
+            flights.doubtful[forbidden] = True
 
     async def _sweep_forever(self) -> None:
         while True:
