@@ -1,6 +1,8 @@
 """Evidence packs: checked alone and offline; whoever tampers with one is found out."""
 
 import json
+import shutil
+import sqlite3
 import subprocess
 import sys
 import zipfile
@@ -16,6 +18,7 @@ from twin.registrar.limits import Limits
 from twin.registrar.store import Store
 
 Change = Callable[[dict[str, bytes]], None]
+BATCH = b'[99,1,1,1,0,1,"r","1","00","00"]\n'
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +83,16 @@ def test_a_pack_is_checked_alone(pack: Path, store: Path, tmp_path: Path) -> Non
     assert [one["leaf"][:2] for one in records if "rows" not in one] == [["note", 1]]
 
 
+def test_it_is_said_how_many_others_a_pack_shows(store: Path, tmp_path: Path) -> None:
+    """Events come with those of their leaves, alone only where their batch has no others."""
+    for where, told in (
+        (("--code", "602"), "shows 28 others"),
+        (("--id", "bot-1/events.v1.state/1"), ""),
+    ):
+        code, output = run("evidence", "--store", store, *where, "-o", tmp_path / "F.zip")
+        assert (code, told in output, "others" in output) == (0, True, bool(told)), output
+
+
 def test_a_pack_of_segments_of_two_schemas_is_checked(tmp_path: Path) -> None:
     """Events with a leaf of their own, and those that share one, each with its neighbours."""
     folder = made(3, tmp_path / "store")
@@ -132,6 +145,30 @@ def moved(files: dict[str, bytes]) -> None:
     files["records.jsonl"] = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
 
 
+def as_dict(files: dict[str, bytes]) -> None:
+    """Let the payload of bytes be a dictionary with another text in it."""
+    edit("records.jsonl", b'["01ff"]', b'{"01ff":"a lie"}')(files)
+
+
+def claimed_twice(files: dict[str, bytes]) -> None:
+    """Claim a row once more, by a number that is equal."""
+    edit("records.jsonl", b'"rows":[70]', b'"rows":[70,70.0]')(files)
+    edit("manifest.json", b'"records": 8', b'"records": 9')(files)
+
+
+def no_records(files: dict[str, bytes]) -> None:
+    """Leave a pack that claims nothing."""
+    files["records.jsonl"] = b""
+    edit("manifest.json", b'"records": 8', b'"records": 0')(files)
+
+
+def batch_twice(files: dict[str, bytes]) -> None:
+    """Tell another time of a batch before the genuine one."""
+    first = json.loads(files["batches.jsonl"].splitlines()[0])
+    first[5] = 1
+    files["batches.jsonl"] = json.dumps(first).encode() + b"\n" + files["batches.jsonl"]
+
+
 TAMPERED: dict[str, tuple[Change, str]] = {
     "an edited event": (edit("records.jsonl", b'"bot-1",602', b'"bot-2",602'), "event 1 is not"),
     "an edited note": (edit("records.jsonl", b'\\"x\\"', b'\\"y\\"'), "note 1 is not"),
@@ -148,6 +185,19 @@ TAMPERED: dict[str, tuple[Change, str]] = {
     "a checkpoint less": (cut("checkpoints.jsonl", 2), "no checkpoint vouches for batch"),
     "another key": (edit("manifest.json", b'"key": "', b'"key": "0'), "not signed"),
     "another store": (edit("manifest.json", b'"store": "', b'"store": "0'), "another store"),
+    "a payload that says more": (as_dict, "is no field of a record"),
+    "a payload in other digits": (edit("records.jsonl", b'"01ff"', b'"01 FF"'), "is no field"),
+    "a row claimed twice": (claimed_twice, "malformed"),
+    "a word more": (edit("records.jsonl", b'{"rows"', b'{"x":1,"rows"'), "more or less than"),
+    "a leaf told twice": (edit("records.jsonl", b'{"rows"', b'{"leaf":[],"rows"'), "leaf is in"),
+    "no records": (no_records, "claims 0 records"),
+    "a batch told twice": (batch_twice, "1 is in the pack twice"),
+    "a batch that nothing signs": (
+        lambda files: files.update({"batches.jsonl": files["batches.jsonl"] + BATCH}),
+        "no checkpoint vouches for batch 99",
+    ),
+    "a number too large": (edit("records.jsonl", b",602,", b",%d," % 2**70), "malformed"),
+    "brackets": (lambda files: files.update({"records.jsonl": b"[" * 200_000}), "malformed"),
     "junk": (edit("records.jsonl", b"[", b"]"), "cannot be read"),
 }
 
@@ -174,14 +224,30 @@ def test_a_cut_pack_is_refused(pack: Path, tmp_path: Path) -> None:
     half = tmp_path / "half.zip"
     verifier = tmp_path / "v"
     verifier.mkdir()
-    half.write_bytes(pack.read_bytes()[:-200])
     with zipfile.ZipFile(pack) as content:
         (verifier / "verify.py").write_bytes(content.read("verify.py"))
-    done = subprocess.run(
-        [sys.executable, str(verifier / "verify.py"), str(half)],
-        capture_output=True, text=True, timeout=240, check=False,
-    )  # fmt: skip
-    assert (done.returncode, done.stdout.startswith("REFUSED"), done.stderr) == (1, True, "")
+        place = content.getinfo("records.jsonl").header_offset + 60
+    whole = pack.read_bytes()
+    for damaged in (whole[:-200], whole[:place] + b"\xff" * 9 + whole[place + 9 :]):
+        half.write_bytes(damaged)
+        done = subprocess.run(
+            [sys.executable, str(verifier / "verify.py"), str(half)],
+            capture_output=True, text=True, timeout=240, check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stdout.startswith("REFUSED"), done.stderr) == (1, True, "")
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_two_files_of_one_name_are_refused(pack: Path, tmp_path: Path) -> None:
+    """Of which one reader takes the first and another the last."""
+    twofold = shutil.copy(pack, tmp_path / "two.zip")
+    with zipfile.ZipFile(pack) as content, zipfile.ZipFile(twofold, "w") as target:
+        lie = content.read("records.jsonl").replace(b"bot-1", b"bot-2")
+        target.writestr("records.jsonl", lie)
+        for name in content.namelist():
+            target.writestr(name, content.read(name))
+    code, output = offline(twofold, tmp_path)
+    assert (code, "records.jsonl is in the pack twice" in output) == (1, True)
 
 
 def test_evidence_is_not_given_of_nothing_or_of_what_is_not_signed(
@@ -197,4 +263,10 @@ def test_evidence_is_not_given_of_nothing_or_of_what_is_not_signed(
         opened.write([make_row(2)])
         code, output = run("evidence", "--store", folder, "-o", out)
         assert (code, "batch 2 is not signed yet" in output) == (4, True)
+    db = sqlite3.connect(folder / "segment-000001.sqlite")
+    db.execute("UPDATE checkpoints SET signature = x''")
+    db.commit()
+    db.close()
+    code, output = run("evidence", "--store", folder, "-o", out)
+    assert (code, "is not what was written" in output) == (4, True)
     assert not out.exists()

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from twin.cli.record_filter import filtered
-from twin.errors import UsageError
+from twin.errors import StoreError, UsageError
 from twin.events.subjects import SubjectSpace
 from twin.jetstream.connection import connect
 from twin.jetstream.options import BrokerOptions
@@ -103,6 +103,7 @@ def evidence(
 ) -> None:
     """Pack what is found with the proof that it is in the log, and a verifier that needs no log.
 
+    Each event comes with up to seven others that were recorded beside it and share its hash.
     Example: twin registrar evidence --store runs/last/registrar --code 602 -o evidence.zip
     """
     found = list(islice(read_records(store, wanted), limit + 1))
@@ -110,6 +111,8 @@ def evidence(
         raise UsageError(f"more than {limit} records match; narrow it down or raise --limit")
     packed = write_pack(store, found, wanted.document(), out, time.time_ns())
     typer.echo(f"{packed.records} records in {out}, signed by {packed.key}")
+    if packed.neighbours:
+        typer.echo(f"it shows {packed.neighbours} others as well, which share hashes with them")
 
 
 def stats(
@@ -165,7 +168,12 @@ def verify_command(
         broker = BrokerOptions.resolve(nats, context)
         anchors += asyncio.run(_fetched(broker, SubjectSpace(prefix=prefix), store_id(store)))
     found = verify(store, key, anchors)
-    stretches = coverage(store) if with_coverage else None
+    try:
+        stretches = coverage(store) if with_coverage else None
+    except StoreError:
+        if found.good:
+            raise
+        stretches = None
     if as_json:
         document = verification_document(found, stretches)
         typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))

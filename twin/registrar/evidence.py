@@ -47,9 +47,10 @@ Claim: TypeAlias = dict[str, object]
 
 
 class Packed(NamedTuple):
-    """How many records a pack has, and the public key that vouches for them."""
+    """How many records a pack has, how many it shows besides, the key that vouches for them."""
 
     records: int
+    neighbours: int
     key: str
 
 
@@ -63,12 +64,16 @@ class _Pack:
     store: str = ""
     key: str = ""
 
-    @property
-    def records(self) -> int:
-        """How many records are claimed."""
-        return sum(
-            len(rows) if isinstance(rows := claim.get("rows"), list) else 1 for claim in self.claims
-        )
+    records: int = 0
+    neighbours: int = 0
+
+    def add(self, claim: Claim) -> None:
+        """Add a claim, and count the records in it and those that only share their leaf."""
+        self.claims.append(claim)
+        rows, leaf = claim.get("rows"), claim["leaf"]
+        claimed = len(rows) if isinstance(rows, list) else 1
+        self.records += claimed
+        self.neighbours += len(leaf) - claimed if isinstance(leaf, list) else 0
 
 
 def write_pack(
@@ -82,7 +87,12 @@ def write_pack(
     wanted: Wanted = {(one.kind, one.row) for one in records}
     if not wanted:
         raise UsageError("no record matches: there is nothing to give evidence of")
-    pack = _collected(store, wanted)
+    try:
+        pack = _collected(store, wanted)
+    except (ValueError, TypeError, ArithmeticError) as error:
+        raise StoreError(
+            f"{store} is not what was written ({error}); run `twin registrar verify`"
+        ) from error
     manifest = {
         "format": FORMAT,
         "created": format_ns(now_ns),
@@ -110,7 +120,7 @@ def write_pack(
                 target.writestr(entry, content)
     except OSError as error:
         raise UsageError(f"cannot write {out}: {error.strerror}") from error
-    return Packed(pack.records, pack.key)
+    return Packed(pack.records, pack.neighbours, pack.key)
 
 
 def _collected(store: Path, wanted: Wanted) -> _Pack:
@@ -120,7 +130,8 @@ def _collected(store: Path, wanted: Wanted) -> _Pack:
         readers = [stack.enter_context(reading(path)) for path in segments(store)]
         for db in readers:
             for batch in sorted(_batches_of(db, wanted)):
-                pack.claims += _proven(db, batch, wanted)
+                for claim in _proven(db, batch, wanted):
+                    pack.add(claim)
                 needed.add(batch)
         _link(pack, readers, needed)
     if pack.records != len(wanted):
