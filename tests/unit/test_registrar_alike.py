@@ -294,6 +294,16 @@ def test_rules_see_what_they_look_at_at_a_glance(monkeypatch: pytest.MonkeyPatch
     assert set(read) == {escaped}
 
 
+def test_a_rule_on_what_names_a_correlation_takes_nothing_from_it() -> None:
+    """Where a rule compares `request_id`, that is still the event's correlation."""
+    rule = Rule(where={"request_id": "r-1", "kind": "boot_ok"}, code=710)
+    judge = Alike(Classifier(Rules((rule, *RULES.rules), RULES.text)), 900)._judge
+    payloads = [b'{"kind":"boot_ok","request_id":"r-%d"}' % n for n in (1, 2)]
+    verdicts, correlations = judge(["t"] * 2, ["qiki.events.v1.state"] * 2, payloads)
+    assert [one.code for one in verdicts] == [710, 101]
+    assert list(correlations) == ["r-1", "r-2"]
+
+
 @pytest.mark.parametrize("order", [1, -1])
 def test_values_that_are_equal_but_not_the_same_are_told_apart(order: int) -> None:
     """Truth is no number, a whole number beyond 64 bits is a float: whichever came first."""

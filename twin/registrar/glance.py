@@ -100,8 +100,9 @@ def _reader(needed: frozenset[str], compared: Iterable[tuple[str, bool]]) -> tup
 
     Behind them are the fields that name a correlation: one that is there cannot be looked up.
     """
-    kinds: dict[str, Any] = dict.fromkeys(needed | NAMING, msgspec.Raw)
+    kinds: dict[str, Any] = dict.fromkeys(needed, msgspec.Raw)
     kinds |= {name: NUMERIC if numeric else SCALAR for name, numeric in compared}
+    kinds |= dict.fromkeys(NAMING, msgspec.Raw)
     names = {name: f"field{number}" for number, name in enumerate(kinds)}
     fields = [
         (names[name], kind)
