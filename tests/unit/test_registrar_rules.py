@@ -1,6 +1,7 @@
 """Rules from events to codes."""
 
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,17 @@ def promised(key: str) -> dict[str, Json]:
     """Return a payload with the fields that a channel's contract demands, none of a value."""
     fields = CONTRACTS[key].model_fields.items()
     return {field.alias or name: None for name, field in fields if field.is_required()}
+
+
+def test_types_that_nobody_knows_take_little_memory() -> None:
+    """Whoever gives each event a type of its own cannot fill the registrar's memory."""
+    classifier = Classifier(Rules.load())
+    tracemalloc.start()
+    for number in range(500):
+        classifier.classify(f"org.example.T{number}", STATE, {"kind": "boot_ok"})
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert taken < 500 * 4096
 
 
 def test_what_was_judged_is_remembered_once_for_equal_rules() -> None:

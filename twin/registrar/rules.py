@@ -187,7 +187,7 @@ class Classifier:
     """Applies rules to events. Which rules concern a (type, subject) is worked out once."""
 
     def __init__(self, rules: Rules) -> None:
-        self._rules = rules.rules
+        self._rules = tuple((rule, _Step(rule.test(), rule.verdict)) for rule in rules.rules)
         self._patterns = {rule.subject for rule in rules.rules}
         self._by_type: dict[str, tuple[tuple[Rule, _Step], ...]] = {}
         self._by_rules: dict[tuple[tuple[int, ...], Verdict, Verdict], Plan] = {}
@@ -228,9 +228,7 @@ class Classifier:
             self._by_type.clear()
         if event_type not in self._by_type:
             self._by_type[event_type] = tuple(
-                (rule, _Step(rule.test(), rule.verdict))
-                for rule in self._rules
-                if fnmatchcase(event_type, rule.type)
+                pair for pair in self._rules if fnmatchcase(event_type, pair[0].type)
             )
         return self._by_type[event_type]
 
