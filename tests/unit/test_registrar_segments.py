@@ -232,6 +232,7 @@ def test_a_store_of_before_is_read_and_continued(tmp_path: Path) -> None:
     db = apsw.Connection(str(folder / "segment-000001.sqlite"))
     db.execute(V1.read_text(encoding="utf-8"))
     db.close()
+    assert "nothing in it is signed" in str(verify(folder, key="0" * 64).breaks[0])
     before = (folder / "segment-000001.sqlite").read_bytes()
     found = verify(folder)
     assert (found.breaks, found.rows, found.notes, found.checkpoints) == ([], 9, 1, 0)

@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 from test_registrar_query import run
-from test_registrar_store import RULES, make_row
+from test_registrar_store import RULES, make_note, make_row
 
-from twin.registrar.keys import KEY_FILE
+from twin.errors import StoreError
+from twin.registrar.keys import KEY_FILE, SigningKey
 from twin.registrar.limits import Limits
 from twin.registrar.schema import segment_path
+from twin.registrar.statements import Tombstone, sign
 from twin.registrar.store import Store
+from twin.registrar.verify import store_id
 
 EACH = Limits(segment_bytes=1)
 NEWEST = 4
@@ -76,7 +79,37 @@ def retype(store: Path) -> None:
         db.close()
 
 
-CASES: dict[str, tuple[Callable[[Path], None], str]] = {
+def bury(store: Path) -> None:
+    """Edit an event, and hide all segments behind a tombstone that another key has signed."""
+    change("UPDATE events SET payload = '{}' WHERE row = 11")(store)
+    key, path = SigningKey.create(store / "other.pem"), segment_path(store, NEWEST)
+    statement = Tombstone(
+        store=store_id(store), key=key.public, signed_ns=1, batch=NEWEST, rows=12, notes=3,
+        hash="0" * 64, number=1, segments=NEWEST, checkpoint=NEWEST, previous="0" * 64,
+        reason="age", first_ns=1, last_ns=1, coverage=[],
+    )  # fmt: skip
+    db = sqlite3.connect(path)
+    db.execute("INSERT INTO tombstones VALUES (1, ?, ?)", sign(key, statement))
+    db.commit()
+    db.close()
+    with pytest.raises(StoreError, match="is forged"):
+        Store(store, RULES, "1", key=store.parent / "kept.pem")
+
+
+def lay_log(store: Path, number: int, *statements: str) -> None:
+    """Lay a write-ahead log with these changes beside a segment."""
+    path = segment_path(store, number)
+    aside = shutil.copy(path, store.parent / "aside.sqlite")
+    db = sqlite3.connect(aside)
+    for statement in statements:
+        db.execute(statement)
+    db.commit()
+    log = Path(f"{aside}-wal")
+    Path(f"{path}-wal").write_bytes(log.read_bytes() if statements else b"junk")
+    db.close()
+
+
+CASES: dict[str, tuple[Callable[[Path], object], str]] = {
     "edited": (change("UPDATE events SET payload = '{}' WHERE row = 11"), "row 11 was changed"),
     "deleted": (change("DELETE FROM events WHERE row = 11"), "row 11 is missing"),
     "inserted": (
@@ -121,10 +154,27 @@ CASES: dict[str, tuple[Callable[[Path], None], str]] = {
         )
         for name, value in (("checkpoint", "9"), ("previous", "00"), ("signed", "9"))
     },
+    "retold closing": (
+        change("UPDATE notes SET detail = replace(detail, ':3,', ':\"3\",') WHERE code = 733"),
+        "note 3 was changed",
+    ),
+    "forged tombstone": (
+        change("INSERT INTO tombstones VALUES (1, '{}', x'00')"),
+        "tombstone 1: is no tombstone",
+    ),
+    "foreign tombstone": (bury, "row 11 was changed"),
     "retyped": (retype, "the text of the rules"),
     "byte of a closed segment": (
         lambda store: flip(segment_path(store, 1)),
         "the file is not, byte for byte, what was closed",
+    ),
+    "byte of a closed segment beside a log": (
+        lambda store: (flip(segment_path(store, 1)), lay_log(store, 1)),
+        "the file is not, byte for byte, what was closed",
+    ),
+    "log beside a closed segment": (
+        lambda store: lay_log(store, 1, "UPDATE codes SET meaning = 'fine'"),
+        "a write-ahead log changes what was closed",
     ),
 }
 
@@ -151,6 +201,20 @@ def test_every_kind_of_tampering_is_named(
     arguments = ("--key", public) if case == "replaced key" else ("--anchor", kept)
     code, output = run("verify", "--store", store, *arguments)
     assert (code, message in output) == (1, True), output
+
+
+def test_a_broken_account_hides_no_break(tmp_path: Path) -> None:
+    """Where what was noted of holes is damaged, `--coverage` still has the places."""
+    with Store(tmp_path / "s", RULES, "1") as store:
+        store.write([make_row(1)], [make_note("gap/x", 0)._replace(code=441, detail="[]")])
+    code, output = run("verify", "--store", tmp_path / "s", "--coverage")
+    assert (code, "says of its streams is damaged" in output) == (4, True), output
+    db = sqlite3.connect(segment_path(tmp_path / "s", 1))
+    db.execute("UPDATE events SET bot = 'x'")
+    db.commit()
+    db.close()
+    code, output = run("verify", "--store", tmp_path / "s", "--coverage")
+    assert (code, "row 1 was changed" in output) == (1, True), output
 
 
 def test_any_sqlite_tool_reads_the_store(original: tuple[Path, Path]) -> None:

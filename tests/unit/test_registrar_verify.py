@@ -204,6 +204,24 @@ def test_changed_marks_are_found(folder: Path, statement: str, message: str) -> 
     assert found.message == message
 
 
+@pytest.mark.parametrize("column", ["rows", "notes"])
+def test_a_batch_that_claims_more_than_memory_holds_is_found(folder: Path, column: str) -> None:
+    """Nothing is made of the number but a message."""
+    found = tampered(folder, f"UPDATE batches SET {column} = 1 << 62 WHERE batch = 5")
+    held = {"rows": 10, "notes": 1}[column]
+    more = f"is missing and {(1 << 62) - held - 1} more"
+    assert any(more in one.message for one in found.breaks)
+
+
+@pytest.mark.parametrize("value", ["'" + "9" * 5000 + "'", "CAST(x'eda080' AS TEXT)"])
+def test_a_schema_that_is_no_number_is_refused(folder: Path, value: str) -> None:
+    """Too many digits, or no text at all: it cannot be read, and that is said."""
+    with pytest.raises(StoreError, match=r"has schema 0|cannot be read"):
+        tampered(folder, f"UPDATE meta SET value = {value} WHERE name = 'schema'")
+    with pytest.raises(StoreError):
+        Store(folder, RULES, "1")
+
+
 def test_an_event_that_was_changed_with_its_mark_is_found(folder: Path) -> None:
     """Who makes the mark fit hides which row it was, not that its batch is no more what it was."""
     db = apsw.Connection(str(folder / FILE))

@@ -16,7 +16,7 @@ from twin.registrar.lookup import stored_as
 from twin.registrar.record import Row
 from twin.registrar.schema import open_reader, segment_number
 
-__all__ = ["Archive", "Closed", "file_digest", "remove"]
+__all__ = ["Archive", "Closed", "file_digest", "has_log", "remove"]
 
 
 @dataclass(slots=True)
@@ -118,11 +118,14 @@ class Archive:
                 one.db.close()
 
 
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a segment's file, in hex; empty while it has a write-ahead log."""
+def has_log(path: Path) -> bool:
+    """Tell whether a segment has a write-ahead log, so that its file may not be all of it."""
     log = path.with_name(f"{path.name}-wal")
-    if log.exists() and log.stat().st_size:
-        return ""
+    return log.exists() and log.stat().st_size > 0
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a segment's file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

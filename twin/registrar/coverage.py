@@ -5,7 +5,7 @@ records and those notes are put together. Sequences above what it had looked at 
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, TypeAlias
 import apsw
 import orjson
 
+from twin.errors import StoreError
 from twin.registrar.head import latest_tombstone
 from twin.registrar.intervals import Intervals, Span
 from twin.registrar.schema import reading, schema_of, segment_number, segments, select
@@ -95,7 +96,15 @@ class _Account:
 
 def coverage(store: Path) -> list[Stretch]:
     """Return the stretches of all streams in order; StoreError when the store cannot be read."""
-    paths = segments(store)
+    try:
+        return _coverage(segments(store))
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise StoreError(
+            f"what {store} says of its streams is damaged; run `twin registrar verify`: {error}"
+        ) from error
+
+
+def _coverage(paths: Sequence[Path]) -> list[Stretch]:
     with reading(paths[-1]) as db:
         found = latest_tombstone(db) if schema_of(db) > 1 else None
     accounts = _accounts(found[0].coverage if found else ())

@@ -56,9 +56,9 @@ class Head:
 
 def read_head(path: Path, db: apsw.Connection) -> Head:
     """Read it; StoreError when the file's end is not what its last batch says."""
-    schema = schema_of(db)
-    check_schema(path, schema)
     try:
+        schema = schema_of(db)
+        check_schema(path, schema)
         return _head(path, db, schema)
     except (TypeError, ValueError, KeyError) as error:
         raise StoreError(f"{path} is damaged; run `twin registrar verify` on it") from error
@@ -80,13 +80,24 @@ def _head(path: Path, db: apsw.Connection, schema: int) -> Head:
 
 
 def latest_tombstone(db: apsw.Connection) -> tuple[Tombstone, Signed] | None:
-    """Return the last tombstone of a segment of the present schema; ValueError if it is forged."""
+    """Return the last tombstone of a segment of schema 2 at least; StoreError if it is forged.
+
+    A genuine one is signed by the store's key, and speaks of segments before its own only.
+    """
     query = "SELECT statement, signature FROM tombstones ORDER BY tombstone DESC LIMIT 1"
-    row = db.execute(query).fetchone()
-    if row is None:
-        return None
-    signed = Signed(*row)
-    return read_tombstone(signed), signed
+    try:
+        meta: dict[str, str] = dict(db.execute("SELECT name, value FROM meta"))
+        row = db.execute(query).fetchone()
+        if row is None:
+            return None
+        tombstone = read_tombstone(signed := Signed(*row))
+        if tombstone.key != meta["key"] or tombstone.segments >= int(meta["segment"]):
+            raise ValueError(f"tombstone {tombstone.number} is not of this store")
+    except (ValueError, TypeError, LookupError) as error:
+        raise StoreError(
+            f"the tombstone in {db.filename} is forged ({error}); run `twin registrar verify`"
+        ) from error
+    return tombstone, signed
 
 
 def _tip(path: Path, db: apsw.Connection, base: Tip) -> Tip:

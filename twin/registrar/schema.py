@@ -6,6 +6,7 @@ describes them. Segments of schema 1 have neither leaves nor signatures; schema 
 up to schema 3 every event has a leaf of its own, and no mark.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,6 +41,7 @@ __all__ = [
 ]
 
 SCHEMA_VERSION: Final = 4
+SMALL_NUMBER: Final = re.compile(r"[0-9]{1,9}")
 READABLE: Final = (1, 2, 3, 4)
 """Schemas of segments that can be read; only the newest is written."""
 
@@ -146,7 +148,7 @@ def open_reader(path: Path) -> apsw.Connection:
         )
         db.set_busy_timeout(10_000)
         version = schema_of(db)
-    except apsw.Error as error:
+    except (apsw.Error, UnicodeDecodeError) as error:
         raise StoreError(f"{path} cannot be read: {error}") from error
     check_schema(path, version)
     return db
@@ -155,7 +157,7 @@ def open_reader(path: Path) -> apsw.Connection:
 def schema_of(db: apsw.Connection) -> int:
     """Return the schema version of a segment, 0 when it names none."""
     value = db.execute("SELECT value FROM meta WHERE name = 'schema'").get
-    return int(value) if isinstance(value, str) and value.isdecimal() else 0
+    return int(value) if isinstance(value, str) and SMALL_NUMBER.fullmatch(value) else 0
 
 
 @contextmanager

@@ -1,7 +1,9 @@
 """Is a segment sound where its chain does not reach: the file, its definitions, its names?"""
 
 from collections.abc import Iterator
+from contextlib import closing
 from hashlib import sha256
+from pathlib import Path
 from typing import Final
 
 import apsw
@@ -11,7 +13,7 @@ from twin.registrar.codes import CODES, Severity, category
 from twin.registrar.keyfilter import keys_of
 from twin.registrar.schema import tables
 
-__all__ = ["contradictions", "defects"]
+__all__ = ["contradictions", "defects", "overlaid"]
 
 WRONG_KIND: Final = (
     "SELECT row FROM events e LEFT JOIN kinds k USING (kind) "
@@ -24,6 +26,7 @@ LOST_RULES: Final = (
 STRAY_MARKS: Final = (
     "SELECT batch FROM marks WHERE batch NOT IN (SELECT batch FROM batches WHERE rows > 0)"
 )
+UNCHAINED: Final = ("SELECT * FROM streams ORDER BY 1", "SELECT * FROM codes ORDER BY 1")
 EVERY_KEY: Final = "SELECT row, id, source FROM events ORDER BY row"
 
 
@@ -33,6 +36,21 @@ def defects(db: apsw.Connection, schema: int) -> Iterator[str]:
     yield from _schema_changes(db, schema)
     yield from _rule_changes(db)
     yield from _renamed(db)
+
+
+def overlaid(path: Path) -> bool:
+    """Tell whether the write-ahead log of a segment changes tables outside the chain."""
+    place = path.resolve().as_uri()
+    seen, closed = (
+        apsw.Connection(f"{place}?{mode}", apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+        for mode in ("mode=ro", "immutable=1")
+    )
+    with closing(seen), closing(closed):
+        try:
+            one, other = ([[*db.execute(query)] for query in UNCHAINED] for db in (seen, closed))
+        except (apsw.Error, UnicodeDecodeError):
+            return True
+        return one != other
 
 
 def contradictions(db: apsw.Connection, schema: int) -> Iterator[str]:

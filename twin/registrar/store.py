@@ -21,7 +21,7 @@ import orjson
 
 from twin.errors import StoreError
 from twin.registrar.active import Active, Author, create_segment
-from twin.registrar.archive import Archive, Closed, file_digest, remove
+from twin.registrar.archive import Archive, Closed, file_digest, has_log, remove
 from twin.registrar.chain import Tip
 from twin.registrar.clock import Clock
 from twin.registrar.codes import CODES
@@ -96,7 +96,7 @@ class Store:
             self._open(rules, version)
         except BaseException as error:
             self._lock.close()
-            if isinstance(error, apsw.Error):
+            if isinstance(error, apsw.Error | UnicodeDecodeError):
                 raise StoreError(f"the store {folder} cannot be opened: {error}") from error
             raise
 
@@ -319,10 +319,9 @@ class Store:
         waiting = [
             one
             for one in self._archive.segments
-            if not self._is_noted(f"closed/{one.head.segment}")
+            if not (has_log(one.path) or self._is_noted(f"closed/{one.head.segment}"))
         ]
-        digests = [(one, file_digest(one.path)) for one in waiting]
-        return [_note_closed(one, digest, time.time_ns()) for one, digest in digests if digest]
+        return [_note_closed(one, file_digest(one.path), time.time_ns()) for one in waiting]
 
     def _is_noted(self, key: str) -> bool:
         query = "SELECT 1 FROM notes WHERE key = ?"

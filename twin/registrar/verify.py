@@ -12,12 +12,15 @@ from typing import Final, NamedTuple
 import apsw
 import orjson
 
-from twin.registrar.archive import file_digest
+from twin.errors import StoreError
+from twin.registrar.archive import file_digest, has_log
 from twin.registrar.chain import Batch, Tip
+from twin.registrar.head import latest_tombstone
 from twin.registrar.recount import Columns, changes, marks_of, select_events, select_notes
 from twin.registrar.schema import (
     BATCH_COLUMNS,
     CHECKPOINT_COLUMNS,
+    TOMBSTONE_COLUMNS,
     open_reader,
     reading,
     schema_of,
@@ -25,7 +28,7 @@ from twin.registrar.schema import (
     segments,
     select,
 )
-from twin.registrar.soundness import contradictions, defects
+from twin.registrar.soundness import contradictions, defects, overlaid
 from twin.registrar.statements import FIRST, Signed, Tombstone, read_checkpoint, read_tombstone
 
 __all__ = ["Break", "Verification", "store_id", "stored_checkpoints", "verify"]
@@ -133,6 +136,7 @@ class _Walk:
         self._segment = 0
         self._digest, self._checkpoint = FIRST, 0
         self._schema = 0
+        self._signed = bool(found.key)
         self._tombstone = _last_tombstone(store)
         self._anchors = self._readable(anchors)
         self._seen: dict[int, str] = {}
@@ -178,11 +182,14 @@ class _Walk:
     def end(self) -> None:
         """Compare closed files with their digests, the whole with what was kept elsewhere."""
         found = self._found
-        for number, digest in sorted(self._closed.items()):
-            path = self._files.get(number)
-            if path is not None and file_digest(path) not in ("", digest):
-                self._name = path.name
+        for number, path in sorted(self._files.items()):
+            self._name = path.name
+            if (digest := self._closed.get(number)) is None:
+                continue
+            if file_digest(path) != digest:
                 self._break(0, "the file is not, byte for byte, what was closed")
+            elif has_log(path) and overlaid(path):
+                self._break(0, "a write-ahead log changes what was closed")
         dropped = self._tombstone.batch if self._tombstone else 0
         for batch, wanted in sorted(self._anchors.items()):
             if batch > found.tip.batch:
@@ -195,12 +202,13 @@ class _Walk:
             if batch > dropped and self._seen.get(batch) != wanted:
                 self._break(batch, "is not what an anchored checkpoint says of it")
                 break
-        if self._schema > 1 and found.tip.batch and not found.checkpoints and not dropped:
+        if self._signed and found.tip.batch and not found.checkpoints and not dropped:
             self._break(0, "nothing in it is signed")
 
     def _follow(self, number: int, db: apsw.Connection) -> None:
         """Check that a segment is the next of this store."""
         self._schema = schema_of(db)
+        self._signed = self._signed or self._schema > 1
         meta: dict[str, str] = dict(db.execute("SELECT name, value FROM meta"))
         if meta.get("segment") != str(number):
             self._break(0, f"it is segment {meta.get('segment')} of its store")
@@ -258,6 +266,8 @@ class _Walk:
             if self._schema > 1
             else ()
         )
+        if self._schema > 1:
+            self._graves(db)
         for one in signed.until(self._found.tip.batch + 1):
             self._checked(*one[1:])
         for record in db.execute(select(BATCH_COLUMNS, "FROM batches ORDER BY batch")):
@@ -317,6 +327,20 @@ class _Walk:
         found.checkpoints += 1
         found.signed = batch
 
+    def _graves(self, db: apsw.Connection) -> None:
+        """Check the tombstones of a segment, which speak of those before it."""
+        for number, *signed in db.execute(select(TOMBSTONE_COLUMNS, "FROM tombstones ORDER BY 1")):
+            what = f"tombstone {number}"
+            try:
+                tombstone = read_tombstone(Signed(*signed))
+            except ValueError as error:
+                self._break(0, f"{what}: {error}")
+                continue
+            self._own_key(0, what, tombstone.key)
+            self._own_store(0, tombstone.store)
+            if tombstone.number != number or tombstone.segments >= self._segment:
+                self._break(0, f"{what} speaks of something else")
+
     def _account(self, batch: Batch, stored_hash: str) -> None:
         found = self._found
         found.batches += 1
@@ -331,15 +355,12 @@ def _last_tombstone(store: Path) -> Tombstone | None:
     """Return the last genuine tombstone of the last segment; a forged one is as good as none."""
     db = open_reader(segments(store)[-1])
     try:
-        if schema_of(db) > 1:
-            query = "SELECT statement, signature FROM tombstones ORDER BY tombstone DESC LIMIT 1"
-            row = db.execute(query).fetchone()
-            return None if row is None else read_tombstone(Signed(*row))
-    except (apsw.Error, UnicodeDecodeError, ValueError, TypeError):
+        found = latest_tombstone(db) if schema_of(db) > 1 else None
+        return None if found is None else found[0]
+    except (apsw.Error, StoreError):
         return None
     finally:
         db.close()
-    return None
 
 
 def _closings(db: apsw.Connection) -> Iterator[tuple[int, str]]:
