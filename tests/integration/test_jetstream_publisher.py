@@ -620,6 +620,19 @@ async def test_two_answers_for_each_event_end_all_formations(
     assert len(set(replies)) == SOURCES
 
 
+async def test_nothing_is_sent_again_after_its_time(server: NatsServer, open_bench: Opener) -> None:
+    """After a reconnect either: where the duplicate window is short, it would be stored twice."""
+    async with open_bench(replace(CALM, retry_for_s=0.1)) as bench:
+        server.pause()
+        bench.offer_round()
+        await asyncio.sleep(0.2)
+        bench.publisher._on_state(True)
+        assert bench.publisher.counts.resent == 0
+        server.resume()
+        assert await bench.publisher.flush(30)
+        await bench.assert_exact()
+
+
 async def test_a_subject_forbidden_meanwhile_is_refused_out_of_its_formation(
     tmp_path: Path, open_bench: Opener, until: Until
 ) -> None:

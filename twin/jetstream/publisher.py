@@ -235,7 +235,8 @@ class Publisher:
         slots = flights.sent()
         on_the_wire = slots[~flights.resting[slots]]
         if up:
-            self._sender.resend(on_the_wire)
+            begun = time.monotonic() - self._settings.retry_for_s
+            self._sender.resend(on_the_wire[flights.first_sent[on_the_wire] > begun])
             self._settlement.pump()
             return
         self._account.counts.disconnects += 1
