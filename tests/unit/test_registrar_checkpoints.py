@@ -2,13 +2,19 @@
 """Signatures: what a checkpoint vouches for, and what shows that somebody else was at work."""
 
 import shutil
+from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import AsyncMock
 
 import apsw
 import pytest
 from test_registrar_store import RULES, make_row
 
-from twin.errors import StoreError
+from twin.errors import StoreError, UsageError
+from twin.events.subjects import SubjectSpace
+from twin.jetstream.message import Message
+from twin.registrar import anchor
 from twin.registrar.chain import Batch, record_leaves, root
 from twin.registrar.keys import KEY_FILE, SigningKey
 from twin.registrar.limits import Limits
@@ -30,6 +36,19 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Signe
             for start in range(1, 51, 10)
         ]
     return folder, [one for one in kept if one is not None]
+
+
+async def test_a_message_that_is_no_checkpoint_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever may publish beside the registrar breaks nothing but this, and is named."""
+
+    async def junk(*_: object) -> AsyncIterator[list[Message]]:
+        yield [Message((b"qiki.registrar.v1.checkpoints.s", b"$JS.ACK.C.d.1.7.1.1.0", b"", b"{}"))]
+
+    state = SimpleNamespace(state=SimpleNamespace(first_seq=7, last_seq=7))
+    monkeypatch.setattr(anchor, "stream_info", AsyncMock(return_value=state))
+    monkeypatch.setattr(anchor, "scan", junk)
+    with pytest.raises(UsageError, match="message 7 of QIKI_CHECKPOINTS_V1 is no signed"):
+        await anchor.fetch_anchors(AsyncMock(), SubjectSpace(), "s")
 
 
 @pytest.fixture

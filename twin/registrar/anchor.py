@@ -117,7 +117,10 @@ def read_anchors(path: Path) -> list[Signed]:
 async def fetch_anchors(
     connection: Connection, space: SubjectSpace, store: str = ""
 ) -> list[Signed]:
-    """Return the checkpoints on the stream, of one store or of all; UsageError without a stream."""
+    """Return the checkpoints on the stream, of one store or of all.
+
+    UsageError without a stream, or if one of them is none.
+    """
     name = space.stream(STREAM)
     info = await stream_info(connection, name)
     if info is None:
@@ -126,5 +129,9 @@ async def fetch_anchors(
     async for batch in scan(connection, name, info.state.first_seq, info.state.last_seq):
         for message in batch:
             if not store or message.subject.endswith(f".{store}"):
-                found.append(Signed.parse(message.payload))
+                try:
+                    found.append(Signed.parse(message.payload))
+                except ValueError as error:
+                    what = f"message {message.stream_seq} of {name}"
+                    raise UsageError(f"{what} is no signed checkpoint") from error
     return found
