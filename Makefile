@@ -54,7 +54,7 @@ bench-docs: $(STAMP) ## record every benchmark on this machine and write docs/be
 	$(BIN)/twin bench scale --json $(RECORDED)/scale.json
 	$(BIN)/twin bench payload --json $(RECORDED)/payload.json
 	$(BIN)/twin bench lag --json $(RECORDED)/lag.json
-	$(BIN)/twin bench registrar --rounds 3 --json $(RECORDED)/registrar.json
+	$(BIN)/twin bench registrar --rounds 8 --json $(RECORDED)/registrar.json
 	$(BIN)/twin bench registrar-fleet --rounds 3 --json $(RECORDED)/registrar-fleet.json
 	$(BIN)/twin bench report $(RECORDED) --page docs/benchmarks.md
 
