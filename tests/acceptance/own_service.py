@@ -35,10 +35,18 @@ class Copies:
         if message.subject == "qiki.telemetry":
             await self.js.publish("copy.telemetry", message.data, headers=message.headers)
 
-    def commit(self) -> None:
-        """Make it durable."""
+    async def take(self, reader) -> None:
+        """Copy what comes within a moment, make it durable, and only then acknowledge it."""
+        try:
+            messages = await reader.fetch(200, timeout=0.1)
+        except TimeoutError:
+            return
+        for message in messages:
+            await self.put(message)
         self.lines.flush()
         self.db.commit()
+        for message in messages:
+            await message.ack_sync()
 
 
 async def main(intrude: bool) -> None:
@@ -60,15 +68,11 @@ async def main(intrude: bool) -> None:
     print("ready", flush=True)  # noqa: T201 - what `ready: {log: ...}` waits for
     while not stop.is_set():
         for reader in readers:
-            try:
-                messages = await reader.fetch(200, timeout=0.1)
-            except TimeoutError:
-                continue
-            for message in messages:
-                await copies.put(message)
-            copies.commit()
-            for message in messages:
-                await message.ack_sync()
+            await copies.take(reader)
+    await client.flush()  # what was delivered while nobody waited any more is here then
+    for reader in readers:
+        while reader.pending_msgs:
+            await copies.take(reader)
     await client.close()
 
 
