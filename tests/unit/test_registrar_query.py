@@ -237,7 +237,14 @@ def test_query_prints_a_table(folder: Path) -> None:
         (("--range", "602"), "602"),
         (("--severity", "bad"), "none of DEBUG"),
         (("--since", "yesterday"), "no time"),
+        (("--since", "2026-02-30"), "--since: '2026-02-30' is no time"),
         (("--where", "x"), "no condition"),
+        (("--where", '"\\"=1'), "no condition"),
+        (("--where", "x=\udcff"), "no condition"),
+        (("--where=x=1",) * 101, "at most 100"),
+        (("--bot", "\udcff"), "--bot: '\udcff' is no UTF-8"),
+        (("--code", "99999999999999999999"), "602 or 6xx"),
+        (("--range", "\u0663xx"), "no range of codes"),
     ],
 )
 def test_wrong_filters_are_refused(folder: Path, arguments: tuple[str, ...], message: str) -> None:
@@ -245,6 +252,24 @@ def test_wrong_filters_are_refused(folder: Path, arguments: tuple[str, ...], mes
     code, output = run("query", "--store", folder, *arguments)
     assert code == 2
     assert message in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "count"),
+    [
+        (("--since", "9999-12-31"), 0),
+        (("--since", "0001-01-01", "--until", "9999-12-31"), 9),
+        (("--where", "n=18446744073709551615"), 0),
+        (("--where", "n<18446744073709551615"), 4),
+        (("--code", "602", "--code", "603") * 1000, 2),
+    ],
+)
+def test_far_and_many_filters_are_answered(
+    folder: Path, arguments: tuple[str, ...], count: int
+) -> None:
+    """What is past SQLite's numbers or its depth is compared all the same."""
+    code, output = run("query", "--store", folder, "--format", "json", *arguments)
+    assert (code, len(output.splitlines())) == (0, count), output
 
 
 def test_every_command_refuses_a_path_that_is_no_store(tmp_path: Path) -> None:

@@ -3,16 +3,24 @@
 from collections.abc import Callable
 from functools import wraps
 from inspect import signature
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
 from twin.errors import UsageError
 from twin.registrar.codes import Severity, code_range
-from twin.registrar.filter import Condition, Filter
+from twin.registrar.filter import Condition, Filter, is_unicode
+from twin.registrar.intervals import Intervals
 from twin.registrar.times import parse_ns
 
 __all__ = ["filtered"]
+
+DIGITS: Final = 3
+"""How long a code is at most."""
+
+FURTHEST_NS: Final = (1 << 63) - 1
+MOMENT: Final = "2026-01-01T12:00:00Z"
+MOST_CONDITIONS: Final = 100
 
 
 def filtered(command: Callable[..., None]) -> Callable[..., None]:
@@ -63,22 +71,24 @@ def _filter(
         ),
     ] = None,
 ) -> Filter:
+    if len(where or []) > MOST_CONDITIONS:
+        raise UsageError(f"--where: {len(where or [])} are too many, at most {MOST_CONDITIONS}")
     return Filter(
-        codes=(*map(_code, code or []), *map(_range, in_range or [])),
+        codes=tuple(Intervals([*map(_code, code or []), *map(_range, in_range or [])])),
         severity=_severity(severity),
-        bot=bot,
-        type=event_type,
-        id=event_id,
-        since_ns=_time(since),
-        until_ns=_time(until),
-        correlation=correlation,
-        trace=trace,
+        bot=_text("--bot", bot),
+        type=_text("--type", event_type),
+        id=_text("--id", event_id),
+        since_ns=_time("--since", since),
+        until_ns=_time("--until", until),
+        correlation=_text("--correlation", correlation),
+        trace=_text("--trace", trace),
         where=tuple(map(Condition.parse, where or [])),
     )
 
 
 def _code(text: str) -> tuple[int, int]:
-    if text.isascii() and text.isdigit():
+    if text.isascii() and text.isdigit() and len(text) <= DIGITS:
         return int(text), int(text)
     try:
         return code_range(text)
@@ -103,8 +113,15 @@ def _severity(text: str) -> int:
     return Severity[text.upper()]
 
 
-def _time(text: str) -> int | None:
+def _time(option: str, text: str) -> int | None:
+    """Read a time; one that is further than the store's reach is the furthest one."""
     try:
-        return parse_ns(text) if text else None
+        return max(-FURTHEST_NS, min(parse_ns(text), FURTHEST_NS)) if text else None
     except ValueError as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(f"{option}: '{text}' is no time; write for example {MOMENT}") from error
+
+
+def _text(option: str, text: str | None) -> str | None:
+    if text is not None and not is_unicode(text):
+        raise UsageError(f"{option}: '{text}' is no UTF-8")
+    return text

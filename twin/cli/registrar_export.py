@@ -1,9 +1,7 @@
 """The commands of `twin registrar` that write what is in a store into a file of its own."""
 
-import os
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +9,7 @@ from typing import Annotated
 import typer
 
 from twin.cli.registrar_store import StoreOption
+from twin.cli.replacing import replacing
 from twin.errors import UsageError
 from twin.registrar.parquet import write_parquet
 from twin.registrar.present import dump_lines
@@ -71,7 +70,7 @@ def export(
     if out is None:
         raise UsageError("Parquet is no text for standard output; name a file with -o")
     wanted = table or Table.EVENTS
-    with _replacing(out) as part:
+    with replacing(out) as part:
         rows = write_parquet(store, wanted, part)
     typer.echo(f"{rows} {wanted} in {out}")
 
@@ -81,19 +80,5 @@ def _write(lines: Iterable[bytes], out: Path | None) -> None:
         for line in lines:
             sys.stdout.buffer.write(line)
         return
-    with _replacing(out) as part, part.open("wb") as file:
+    with replacing(out) as part, part.open("wb") as file:
         file.writelines(lines)
-
-
-@contextmanager
-def _replacing(out: Path) -> Iterator[Path]:
-    """Give a file to write, which takes the place of `out` once it is whole."""
-    part = out.with_name(f".{out.name}.{os.getpid()}.part")
-    try:
-        yield part
-        part.replace(out)
-    except OSError as error:
-        raise UsageError(f"cannot write {out}: {error.strerror}") from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)

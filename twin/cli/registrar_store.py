@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from itertools import chain, islice
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import orjson
 import typer
 from rich.console import Console
 
 from twin.cli.record_filter import filtered
+from twin.cli.replacing import replacing
 from twin.errors import StoreError, UsageError
 from twin.events.subjects import SubjectSpace
 from twin.jetstream.connection import connect
@@ -39,6 +40,9 @@ from twin.registrar.verify import store_id, verify
 
 __all__ = ["StoreOption", "evidence", "query", "stats", "tail", "verify_command"]
 
+MOST: Final = 1_000_000_000
+"""Records that can be asked for at once."""
+
 StoreOption = Annotated[Path, typer.Option("--store", help="Folder of the store.", metavar="DIR")]
 
 
@@ -61,7 +65,7 @@ def query(
             "--format", help="How records are printed; spreadsheet: CSV without formulas."
         ),
     ] = Format.TABLE,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many records.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, max=MOST, help="At most so many records.")] = 100,
     newest: Annotated[bool, typer.Option(help="The latest first.")] = False,
 ) -> None:
     """Find records by what is known of them, in the order of their event time.
@@ -75,7 +79,9 @@ def query(
 def tail(
     wanted: Filter,
     store: StoreOption,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="So many to begin with.")] = 10,
+    lines: Annotated[
+        int, typer.Option("--lines", "-n", min=0, max=MOST, help="So many to begin with.")
+    ] = 10,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on with what is recorded, until Ctrl-C.")
     ] = False,
@@ -99,7 +105,9 @@ def evidence(
     wanted: Filter,
     store: StoreOption,
     out: Annotated[Path, typer.Option("--out", "-o", help="The zip file.", metavar="FILE")],
-    limit: Annotated[int, typer.Option(min=1, help="Refuse to pack more records.")] = 100_000,
+    limit: Annotated[
+        int, typer.Option(min=1, max=MOST, help="Refuse to pack more records.")
+    ] = 100_000,
 ) -> None:
     """Pack what is found with the proof that it is in the log, and a verifier that needs no log.
 
@@ -109,7 +117,8 @@ def evidence(
     found = list(islice(read_records(store, wanted), limit + 1))
     if len(found) > limit:
         raise UsageError(f"more than {limit} records match; narrow it down or raise --limit")
-    packed = write_pack(store, found, wanted.document(), out, time.time_ns())
+    with replacing(out) as part:
+        packed = write_pack(store, found, wanted.document(), part, time.time_ns())
     typer.echo(f"{packed.records} records in {out}, signed by {packed.key}")
     if packed.neighbours:
         typer.echo(f"it shows {packed.neighbours} others as well, which share hashes with them")

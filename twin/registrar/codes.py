@@ -67,7 +67,11 @@ def code_range(text: str) -> tuple[int, int]:
     """Return the first and last code of a range written as `6xx` or `61x`; ValueError otherwise."""
     digits = text.lower().rstrip("x")
     wild = len(text) - len(digits)
-    if len(text) != 3 or not (1 <= wild <= 2 and digits.isdigit() and digits[0] != "0"):
+    if (
+        not text.isascii()
+        or len(text) != 3
+        or not (1 <= wild <= 2 and digits.isdecimal() and digits[0] != "0")
+    ):
         raise ValueError(f"'{text}' is no range of codes; write for example 6xx or 61x")
     width = (1, 10, 100)[wild]
     first = int(digits) * width

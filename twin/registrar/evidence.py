@@ -17,10 +17,11 @@ import orjson
 from twin import __version__
 from twin.errors import StoreError, UsageError
 from twin.registrar.chain import GROUP, Batch, digits, leaves_of, note_leaf, proof, root
+from twin.registrar.fields import Columns, fields
 from twin.registrar.query import Found
 from twin.registrar.record import Note
+from twin.registrar.recount import in_groups
 from twin.registrar.schema import (
-    BATCH_COLUMNS,
     NOTE_COLUMNS,
     ROW_COLUMNS,
     reading,
@@ -34,11 +35,11 @@ from twin.registrar.times import format_ns
 __all__ = ["Packed", "write_pack"]
 
 FORMAT: Final = 2
+SIGNED: Final = ("batch", *Signed._fields)
 HERE: Final = Path(__file__).parent
 FIRST_DAY: Final = (1980, 1, 1, 0, 0, 0)
 """What zip entries are dated, so that equal content gives equal packs."""
 
-Fields: TypeAlias = tuple[int | str | bytes, ...]
 Wanted: TypeAlias = set[tuple[int | str | bytes, int | str | bytes]]
 """Kind and number of each record that is asked for."""
 
@@ -82,7 +83,7 @@ def write_pack(
     """Write the records and their proofs as a zip file.
 
     StoreError when the store cannot be read, is not what was written, or no checkpoint covers
-    a record yet; UsageError when `out` cannot be written.
+    a record yet; OSError when `out` cannot be written.
     """
     wanted: Wanted = {(one.kind, one.row) for one in records}
     if not wanted:
@@ -112,14 +113,11 @@ def write_pack(
         "README.md": (HERE / "evidence.md").read_bytes(),
         "verify.py": (HERE / "evidence_verifier.py").read_bytes(),
     }
-    try:
-        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as target:
-            for name, content in files.items():
-                entry = zipfile.ZipInfo(name, FIRST_DAY)
-                entry.compress_type = zipfile.ZIP_DEFLATED
-                target.writestr(entry, content)
-    except OSError as error:
-        raise UsageError(f"cannot write {out}: {error.strerror}") from error
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as target:
+        for name, content in files.items():
+            entry = zipfile.ZipInfo(name, FIRST_DAY)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            target.writestr(entry, content)
     return Packed(pack.records, pack.neighbours, pack.key)
 
 
@@ -144,48 +142,49 @@ def _batches_of(db: apsw.Connection, wanted: Wanted) -> set[int]:
     found: set[int] = set()
     for kind, number in wanted:
         table, column = ("events", "row") if kind == "event" else ("notes", "note")
-        batch = db.execute(select(["batch"], f"FROM {table} WHERE {column} = ?"), (number,)).get
-        if batch is not None:
-            found.add(batch)
+        query = select(["batch"], f"FROM {table} WHERE {column} = ?")
+        found.update(batch for (batch,) in fields(db, table, ["batch"], query, [number]))
     return found
 
 
 def _proven(db: apsw.Connection, number: int, wanted: Wanted) -> Iterator[Claim]:
     """Yield the wanted records of a batch with their proofs, those of a leaf together."""
-    batch = _batch(db, number)
+    batch = next(_batches(db, number, number), None)
     if batch is None:
         raise StoreError(f"batch {number} is missing; run `twin registrar verify`")
-    rows = "FROM events WHERE row >= ? AND row < ? ORDER BY row"
-    events = list(
-        db.execute(select(ROW_COLUMNS, rows), (batch.first_row, batch.first_row + batch.rows))
-    )
-    notes = "FROM notes WHERE note >= ? AND note < ? ORDER BY note"
-    of_notes = list(
-        db.execute(select(NOTE_COLUMNS, notes), (batch.first_note, batch.first_note + batch.notes))
-    )
     schema = schema_of(db)
-    leaves = [
-        *leaves_of(events, schema).leaves,
-        *(note_leaf(one[0], one[1], Note(*one[2:])) for one in of_notes),
-    ]
+    leaves: list[bytes] = []
+    claims: list[tuple[int, Claim]] = []
+    for some in in_groups(_within(db, "events", ROW_COLUMNS, batch.first_row, batch.rows)):
+        more = leaves_of(some, schema).leaves
+        claimed = _shared(some, wanted) if schema > 3 else _single("event", some, wanted)
+        claims += [(at, one) for at, one in enumerate(claimed, len(leaves)) if one]
+        leaves += more
+    for note in _within(db, "notes", NOTE_COLUMNS, batch.first_note, batch.notes):
+        claims += [(len(leaves), one) for one in _single("note", [note], wanted) if one]
+        leaves.append(note_leaf(note[0], note[1], Note(*note[2:])))
     if root(leaves) != batch.root:
         raise StoreError(f"batch {number} is not what was written; run `twin registrar verify`")
-    claims = [
-        *(_shared(events, wanted) if schema > 3 else _single("event", events, wanted)),
-        *_single("note", of_notes, wanted),
-    ]
-    for index, claim in enumerate(claims):
-        if claim is not None:
-            yield {**claim, "proof": proof(leaves, index)}
+    for at, claim in claims:
+        yield {**claim, "proof": proof(leaves, at)}
 
 
-def _single(kind: str, records: Iterable[Fields], wanted: Wanted) -> Iterator[Claim | None]:
+def _within(
+    db: apsw.Connection, table: str, columns: Sequence[str], first: int, count: int
+) -> Iterator[Columns]:
+    """Yield the records of a batch; who holds all of them may hold a whole segment."""
+    where = f"{columns[0]} >= ? AND {columns[0]} < ? ORDER BY {columns[0]}"
+    query = select(columns, f"FROM {table} WHERE {where}")
+    return fields(db, table, columns, query, (first, first + count))
+
+
+def _single(kind: str, records: Iterable[Columns], wanted: Wanted) -> Iterator[Claim | None]:
     """Yield what to claim of each leaf that is of one record, None if that is not wanted."""
     for one in records:
         yield {"leaf": (kind, *one)} if (kind, one[0]) in wanted else None
 
 
-def _shared(events: Sequence[Fields], wanted: Wanted) -> Iterator[Claim | None]:
+def _shared(events: Sequence[Columns], wanted: Wanted) -> Iterator[Claim | None]:
     """Yield the same of each leaf that events share: which of them are wanted, and all of them."""
     for at in range(0, len(events), GROUP):
         group = events[at : at + GROUP]
@@ -197,7 +196,7 @@ def _link(pack: _Pack, readers: list[apsw.Connection], needed: set[int]) -> None
     """Add, for each batch that is needed, all up to the first checkpoint that covers it."""
     signed = sorted(
         (batch, Signed(*more)) for db in readers if schema_of(db) > 1
-        for batch, *more in db.execute("SELECT batch, statement, signature FROM checkpoints")
+        for batch, *more in fields(db, "checkpoints", SIGNED, select(SIGNED, "FROM checkpoints"))
     )  # fmt: skip
     for number in sorted(needed):
         at = bisect_left(signed, number, key=lambda one: one[0])
@@ -206,16 +205,14 @@ def _link(pack: _Pack, readers: list[apsw.Connection], needed: set[int]) -> None
         end, checkpoint = signed[at]
         pack.checkpoints[end] = checkpoint
         for db in readers:
-            query = select(BATCH_COLUMNS[:-1], "FROM batches WHERE batch BETWEEN ? AND ?")
-            pack.batches |= {one[0]: Batch(*one) for one in db.execute(query, (number, end))}
+            pack.batches |= {one.batch: one for one in _batches(db, number, end)}
         statement = read_checkpoint(checkpoint)
         pack.store, pack.key = statement.store, statement.key
 
 
-def _batch(db: apsw.Connection, number: int) -> Batch | None:
-    query = select(BATCH_COLUMNS[:-1], "FROM batches WHERE batch = ?")
-    found = db.execute(query, (number,)).fetchone()
-    return None if found is None else Batch(*found)
+def _batches(db: apsw.Connection, first: int, last: int) -> Iterator[Batch]:
+    query = select(Batch._fields, "FROM batches WHERE batch BETWEEN ? AND ?")
+    yield from map(Batch._make, fields(db, "batches", Batch._fields, query, (first, last)))
 
 
 def _line(value: object) -> bytes:

@@ -19,6 +19,7 @@ from twin.errors import StoreError
 from twin.events.digest import payload_hash
 from twin.events.event import NO_SOURCE, TWIN_SOURCE, SourceTable, attribute
 from twin.registrar.codes import CODES, Severity
+from twin.registrar.fields import fields
 from twin.registrar.schema import reading, segments, select
 from twin.verdict.journal import COPY, TableWriter
 
@@ -27,40 +28,36 @@ __all__ = ["Exported", "export_observed", "recorded_per_subject"]
 POISON: Final = 920
 BULK: Final = frozenset(code.number for code in CODES.values() if code.bulk)
 
-EVENTS: Final = select(
-    (
-        "id",
-        "source",
-        "subject",
-        "stream",
-        "stream_seq",
-        "committed_ns",
-        "deliveries",
-        "code",
-        "severity",
-        "bot",
-        "event_ns",
-        "payload",
-    ),
-    "FROM events JOIN batches USING (batch) ORDER BY row",
+EVENT: Final = (
+    "id",
+    "source",
+    "subject",
+    "stream",
+    "stream_seq",
+    "committed_ns",
+    "deliveries",
+    "code",
+    "severity",
+    "bot",
+    "event_ns",
+    "payload",
 )
-NOTES: Final = select(
-    (
-        "id",
-        "source",
-        "subject",
-        "stream",
-        "stream_seq",
-        "committed_ns",
-        "0",
-        "code",
-        "severity",
-        "''",
-        "recorded_ns",
-        "detail",
-    ),
-    "FROM notes JOIN batches USING (batch) ORDER BY note",
+NOTE: Final = (
+    "id",
+    "source",
+    "subject",
+    "stream",
+    "stream_seq",
+    "committed_ns",
+    "0",
+    "code",
+    "severity",
+    "''",
+    "recorded_ns",
+    "detail",
 )
+EVENTS: Final = select(EVENT, "FROM events JOIN batches USING (batch) ORDER BY row")
+NOTES: Final = select(NOTE, "FROM notes JOIN batches USING (batch) ORDER BY note")
 
 
 class Exported(NamedTuple):
@@ -143,11 +140,11 @@ class _Export:
     def segment(self, db: apsw.Connection) -> None:
         """Write the events, then the notes of one segment."""
         index = {name: at for at, name in enumerate(self.streams)}
-        for record in map(_Record._make, db.execute(EVENTS)):
+        for record in map(_Record._make, fields(db, "events batches", EVENT, EVENTS)):
             self._event(record, index)
             if not self._of_another_run(record):
                 self._audit("event", record)
-        for note in map(_Record._make, db.execute(NOTES)):
+        for note in map(_Record._make, fields(db, "notes batches", NOTE, NOTES)):
             if note.code == POISON:
                 self._copy(note, index, NO_SOURCE, 0, 0)
                 self._stranger(note, f"quarantined: {orjson.loads(note.payload)['reason']}")

@@ -1,14 +1,16 @@
 """What to look for in a store, as a question that SQLite understands."""
 
 import re
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
 
+import apsw
 import orjson
 
 from twin.errors import UsageError
 
-__all__ = ["FEW", "Bound", "Condition", "Filter", "Value"]
+__all__ = ["FEW", "Bound", "Condition", "Filter", "Value", "is_unicode"]
 
 Value: TypeAlias = str | int | float | bool | None
 Bound: TypeAlias = "tuple[str, list[Value]]"
@@ -20,6 +22,7 @@ FEW: Final = ("id", "correlation", "trace")
 
 COLUMNS: Final = (*FEW, "bot", "type")
 EQUAL: Final = ("=", "!=")
+LARGEST: Final = (1 << 63) - 1
 CONDITION: Final = re.compile(
     r"""(\$(?:\.[^.\[\]"=<>!]+|\."[^"]+"|\[(?:#-)?\d+\])+)(!=|<=|>=|=|<|>)(.*)""", re.DOTALL
 )
@@ -43,7 +46,7 @@ class Condition(NamedTuple):
         `$.` may be left out, a value that is no JSON scalar is text.
         """
         match = CONDITION.fullmatch(text if text.startswith("$") else f"$.{text}")
-        if match is None:
+        if match is None or not _is_path(match[1]) or not is_unicode(text):
             raise UsageError(f"'{text}' is no condition; write for example power.soc_pct<=20")
         path, comparison, literal = match.groups()
         try:
@@ -52,6 +55,8 @@ class Condition(NamedTuple):
             value = literal
         if isinstance(value, list | dict):
             value = literal
+        if isinstance(value, int) and value > LARGEST:
+            value = float(value)  # as SQLite has it in JSON
         if comparison not in EQUAL and (value is None or isinstance(value, bool)):
             raise UsageError(f"'{text}': {comparison} compares with a number or a text")
         return cls(path, value, comparison)
@@ -144,3 +149,18 @@ class Filter:
         """Whether a note can be an answer, which has no bot, type, correlation or trace."""
         given = (self.bot, self.type, self.correlation, self.trace)
         return all(value is None for value in given)
+
+
+def _is_path(text: str) -> bool:
+    """Tell whether SQLite knows a JSON path."""
+    with closing(apsw.Connection(":memory:")) as db:
+        try:
+            db.execute("SELECT json_extract('{}', ?)", (text,))
+        except (apsw.SQLError, UnicodeEncodeError):
+            return False
+    return True
+
+
+def is_unicode(text: str) -> bool:
+    """Tell whether a text can be stored: what of an argument is no UTF-8 comes as surrogates."""
+    return not any("\ud800" <= char <= "\udfff" for char in text)

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, TypeAlias
 import apsw
 
 from twin.errors import StoreError
+from twin.registrar.fields import fields
 from twin.registrar.filter import Filter
 from twin.registrar.query import EVENT, NOTE, Found
 from twin.registrar.schema import reading, segment_paths, segments, select
@@ -114,7 +115,9 @@ class Follower:
         condition, values = self._wanted.clause(table.time_column, table.payload_column)
         codes, ends = self._wanted.code_clause()
         where = f"WHERE {span} AND {condition} AND {codes} ORDER BY {table.number} {order}"
-        query = select(("batch", *table.columns), f"FROM {table.name} NOT INDEXED {where}")
+        columns = ("batch", *table.columns)
+        query = select(columns, f"FROM {table.name} NOT INDEXED {where}")
         before, after = (numbers, ()) if span != "true" else ((), numbers)
-        for batch, *record in db.execute(query, [*before, *values, *ends, *after]):
+        asked = [*before, *values, *ends, *after]
+        for batch, *record in fields(db, table.name, columns, query, asked):
             yield batch, Found._make(record)

@@ -10,6 +10,7 @@ from typing import Final
 
 import apsw
 
+from twin.errors import StoreError
 from twin.registrar.record import Row
 from twin.registrar.schema import schema_of, select
 
@@ -25,6 +26,11 @@ def partitions(db: apsw.Connection) -> range:
     last = db.execute("SELECT max(row) FROM events").get
     if first is None or last is None:
         return range(0)
+    if last - first >= (room := db.pragma("page_count") * db.pragma("page_size")):
+        raise StoreError(
+            f"{db.filename}: rows {first} to {last} do not fit into {room} bytes; "
+            "run `twin registrar verify`"
+        )
     return range(first >> SPAN_BITS, (last >> SPAN_BITS) + 1)
 
 

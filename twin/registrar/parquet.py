@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from twin.errors import UsageError
 from twin.registrar.codes import CODES, Severity, category
+from twin.registrar.fields import fields
 from twin.registrar.schema import (
     BATCH_COLUMNS,
     NOTE_COLUMNS,
@@ -32,6 +33,7 @@ class _Column(NamedTuple):
 
 
 class _Table(NamedTuple):
+    tables: str
     query: str
     stored: tuple[str, ...]
     columns: tuple[_Column, ...]
@@ -77,8 +79,8 @@ def _arrow_type(arrow: Any, kind: str) -> Any:
 
 def _chunks(path: Path, table: _Table) -> Iterator[list[dict[str, Any]]]:
     with reading(path) as db:
-        cursor = db.execute(table.query)
-        while rows := list(islice(cursor, ROWS_AT_ONCE)):
+        records = fields(db, table.tables, table.stored, table.query)
+        while rows := list(islice(records, ROWS_AT_ONCE)):
             yield [dict(zip(table.stored, row, strict=True)) for row in rows]
 
 
@@ -126,6 +128,7 @@ def _joined(table: str, number: str, columns: tuple[str, ...]) -> str:
 
 TABLES: Final = {
     "events": _Table(
+        "events batches",
         _joined("events", "row", ROW_COLUMNS),
         (*ROW_COLUMNS, *COMMITTED),
         (
@@ -147,6 +150,7 @@ TABLES: Final = {
         ),
     ),
     "notes": _Table(
+        "notes batches",
         _joined("notes", "note", NOTE_COLUMNS),
         (*NOTE_COLUMNS, *COMMITTED),
         (
@@ -166,6 +170,7 @@ TABLES: Final = {
         ),
     ),
     "batches": _Table(
+        "batches",
         select(BATCH_COLUMNS, "FROM batches ORDER BY batch"),
         BATCH_COLUMNS,
         (

@@ -9,8 +9,10 @@ import orjson
 from rich.table import Table
 from rich.text import Text
 
+from twin.errors import StoreError
 from twin.printable import printable
 from twin.registrar.codes import CODES, Severity, category
+from twin.registrar.fields import fields
 from twin.registrar.query import Found
 from twin.registrar.schema import (
     BATCH_COLUMNS,
@@ -96,13 +98,10 @@ def as_table(records: Iterable[Found]) -> Table:
 def as_json_lines(records: Iterable[Found]) -> Iterator[bytes]:
     """Yield one JSON object a record; JSON payloads are embedded, others are hexadecimal."""
     for record in records:
-        fields: dict[str, object] = dict(zip(COLUMNS, _fields(record), strict=True))
-        fields["payload"] = (
-            orjson.Fragment(record.payload)
-            if isinstance(record.payload, str)
-            else {"hex": record.payload.hex()}
-        )
-        yield orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)
+        told: dict[str, object] = dict(zip(COLUMNS, _told(record), strict=True))
+        payload = record.payload
+        told["payload"] = _embedded(record) if isinstance(payload, str) else {"hex": payload.hex()}
+        yield orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def as_csv(records: Iterable[Found], *, spreadsheet: bool = False) -> Iterator[str]:
@@ -115,8 +114,8 @@ def as_csv(records: Iterable[Found], *, spreadsheet: bool = False) -> Iterator[s
     writer.writerow(COLUMNS)
     yield _taken(buffer)
     for record in records:
-        fields = _fields(record)
-        writer.writerow(map(_no_formula, fields) if spreadsheet else fields)
+        told = _told(record)
+        writer.writerow(map(_no_formula, told) if spreadsheet else told)
         yield _taken(buffer)
 
 
@@ -142,9 +141,10 @@ def dump_lines(store: Path, table: str | None = None) -> Iterator[bytes]:
             for name, kind, columns in DUMPED:
                 if table not in (None, name):
                     continue
-                for record in db.execute(select(columns, f"FROM {name} ORDER BY 1")):
-                    fields = {"kind": kind, **dict(zip(columns, map(_plain, record), strict=True))}
-                    yield orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)
+                query = select(columns, f"FROM {name} ORDER BY 1")
+                for record in fields(db, name, columns, query):
+                    told = {"kind": kind, **dict(zip(columns, map(_plain, record), strict=True))}
+                    yield orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def stats_document(stats: Stats) -> dict[str, object]:
@@ -173,7 +173,7 @@ def stats_table(stats: Stats) -> Table:
     return table
 
 
-def _fields(record: Found) -> tuple[str | int, ...]:
+def _told(record: Found) -> tuple[str | int, ...]:
     payload = record.payload
     return (
         format_ns(record.time_ns),
@@ -185,6 +185,18 @@ def _fields(record: Found) -> tuple[str | int, ...]:
         *record[5:-1],
         payload if isinstance(payload, str) else payload.hex(),
     )
+
+
+def _embedded(record: Found) -> orjson.Fragment:
+    """Return a payload of text; StoreError if it is no JSON, as all are that a registrar writes."""
+    try:
+        orjson.loads(record.payload)
+    except orjson.JSONDecodeError as error:
+        what = f"the payload of {record.kind} {record.row} is no JSON"
+        raise StoreError(
+            f"{what}, which no registrar writes; run `twin registrar verify`"
+        ) from error
+    return orjson.Fragment(record.payload)
 
 
 def _name(code: int) -> str:

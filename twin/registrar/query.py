@@ -10,6 +10,7 @@ import apsw
 import orjson
 
 from twin.errors import StoreError
+from twin.registrar.fields import fields
 from twin.registrar.filter import FEW, Bound, Filter, Value
 from twin.registrar.lookup import SPAN_BITS, any_of, partitions
 from twin.registrar.schema import open_reader, schema_of, segments, select
@@ -136,7 +137,8 @@ def _merged(asked: Sequence[tuple[apsw.Connection, Query]], newest_first: bool) 
 
 def _asked(db: apsw.Connection, query: Query) -> Iterator[Found]:
     """Ask when the first record is wanted."""
-    yield from map(Found._make, db.execute(query.text, query.values))
+    columns = EVENT if query.table == "events" else NOTE
+    yield from map(Found._make, fields(db, query.table, columns, query.text, query.values))
 
 
 def queries(db: apsw.Connection, wanted: Filter, newest_first: bool) -> Iterator[Query]:
@@ -171,12 +173,15 @@ def _pieces(
     """
     when, moments = wanted.during("event_ns")
     where = f"(row >> {SPAN_BITS}) = part.value AND {column} = ?{f' AND {when}' if when else ''}"
-    first = f"SELECT event_ns FROM events WHERE {where} ORDER BY event_ns {order} LIMIT 1"  # noqa: S608 - marks
-    query = f"SELECT value, ({first}) FROM json_each(?) AS part"  # noqa: S608 - marks
+    first = select(["ifnull(event_ns, '')"], f"FROM events WHERE {where} ORDER BY event_ns {order}")
+    query = (
+        f"SELECT value, event_ns FROM (SELECT value, ({first} LIMIT 1) AS event_ns "  # noqa: S608 - marks
+        "FROM json_each(?) AS part) WHERE event_ns IS NOT NULL"
+    )
     numbers = orjson.dumps(list(partitions(db))).decode()
-    for number, from_ns in db.execute(query, [getattr(wanted, column), *moments, numbers]):
-        if from_ns is not None:
-            yield any_of([number]), from_ns
+    asked = [getattr(wanted, column), *moments, numbers]
+    for number, from_ns in fields(db, "events", ("value", "event_ns"), query, asked):
+        yield any_of([number]), from_ns
 
 
 def _shortest(db: apsw.Connection, wanted: Filter) -> _Way:
@@ -206,7 +211,8 @@ def _ways(db: apsw.Connection, wanted: Filter) -> Iterator[_Way]:
         yield _Way("bot", counted, [(codes, ends)], partitioned=True)
     if wanted.type is not None or wanted.codes:
         query = f"SELECT kind FROM kinds WHERE {codes} AND (? IS NULL OR type = ?)"  # noqa: S608 - marks
-        kinds = [kind for (kind,) in db.execute(query, [*ends, wanted.type, wanted.type])]
+        asked = fields(db, "kinds", ("kind",), query, [*ends, wanted.type, wanted.type])
+        kinds = [kind for (kind,) in asked]
         if len(kinds) <= MOST_PIECES:
             yield _Way("kind", _in("kind", kinds), [("kind = ?", [kind]) for kind in kinds])
     if wanted.severe:
@@ -229,7 +235,7 @@ def _old_ways(db: apsw.Connection, wanted: Filter) -> Iterator[_Way]:
 
 
 def _codes(db: apsw.Connection, wanted: Filter) -> list[int]:
-    known = [code for (code,) in db.execute("SELECT code FROM codes")]
+    known = [code for (code,) in fields(db, "codes", ("code",), "SELECT code FROM codes")]
     asked = {ends[0] for ends in wanted.codes if ends[0] == ends[1]}
     asked |= {code for code in known for low, high in wanted.codes if low <= code <= high}
     return sorted(asked)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import apsw
 
+from twin.registrar.fields import fields
 from twin.registrar.schema import reading, segments, select
 
 __all__ = ["Stats", "store_stats"]
@@ -41,11 +42,15 @@ def _add(stats: Stats, db: apsw.Connection) -> None:
     stats.segments += 1
     stats.batches += db.execute("SELECT count(*) FROM batches").get
     for table in ("events", "notes"):
-        counts = dict(db.execute(select(["code", "count(*)"], f"FROM {table} GROUP BY code")))
+        columns = ("code", "count(*)")
+        query = select(columns, f"FROM {table} GROUP BY code")
+        counts: dict[int, int] = dict(fields(db, table, columns, query))
         stats.codes.update(counts)
         setattr(stats, table, getattr(stats, table) + sum(counts.values()))
-    first, last = db.execute("SELECT min(event_ns), max(event_ns) FROM events").fetchone() or (0, 0)
-    if first is not None:
-        stats.first_ns = min(first, stats.first_ns or first)
-        stats.last_ns = max(last, stats.last_ns)
-    stats.streams.update(dict(db.execute("SELECT stream, last_seq FROM streams")))
+    for order in ("ASC", "DESC"):
+        query = select(["event_ns"], f"FROM events ORDER BY event_ns {order} LIMIT 1")
+        for (event_ns,) in fields(db, "events", ["event_ns"], query):
+            stats.first_ns = min(event_ns, stats.first_ns or event_ns)
+            stats.last_ns = max(event_ns, stats.last_ns)
+    columns = ("stream", "last_seq")
+    stats.streams.update(dict(fields(db, "streams", columns, select(columns, "FROM streams"))))

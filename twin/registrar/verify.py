@@ -15,8 +15,9 @@ import orjson
 from twin.errors import StoreError
 from twin.registrar.archive import file_digest, has_log
 from twin.registrar.chain import Batch, Tip
+from twin.registrar.fields import Columns, Misfit, fields
 from twin.registrar.head import latest_tombstone
-from twin.registrar.recount import Columns, changes, marks_of, select_events, select_notes
+from twin.registrar.recount import changes, marks_of, select_events, select_notes
 from twin.registrar.schema import (
     BATCH_COLUMNS,
     CHECKPOINT_COLUMNS,
@@ -34,6 +35,7 @@ from twin.registrar.statements import FIRST, Signed, Tombstone, read_checkpoint,
 __all__ = ["Break", "Verification", "store_id", "stored_checkpoints", "verify"]
 
 CLOSED: Final = 733
+META: Final = ("name", "value")
 
 
 class Break(NamedTuple):
@@ -98,8 +100,8 @@ def stored_checkpoints(store: Path) -> Iterator[Signed]:
     for path in segments(store):
         with reading(path) as db:
             if schema_of(db) > 1:
-                query = "SELECT statement, signature FROM checkpoints ORDER BY checkpoint"
-                yield from map(Signed._make, db.execute(query))
+                query = select(Signed._fields, "FROM checkpoints ORDER BY checkpoint")
+                yield from map(Signed._make, fields(db, "checkpoints", Signed._fields, query))
 
 
 def store_id(store: Path) -> str:
@@ -174,6 +176,8 @@ class _Walk:
             self._follow(number, db)
             self._content(db)
             self._closed |= dict(_closings(db))
+        except Misfit as misfit:
+            self._break(self._found.tip.batch + 1, misfit.place)
         except (apsw.Error, ValueError, TypeError, AttributeError, LookupError) as error:
             self._break(self._found.tip.batch + 1, f"cannot be read: {error}")
         finally:
@@ -209,7 +213,7 @@ class _Walk:
         """Check that a segment is the next of this store."""
         self._schema = schema_of(db)
         self._signed = self._signed or self._schema > 1
-        meta: dict[str, str] = dict(db.execute("SELECT name, value FROM meta"))
+        meta: dict[str, str] = dict(fields(db, "meta", META, select(META, "FROM meta")))
         if meta.get("segment") != str(number):
             self._break(0, f"it is segment {meta.get('segment')} of its store")
         self._own_store(0, meta.get("store", ""))
@@ -270,14 +274,15 @@ class _Walk:
             self._graves(db)
         for one in signed.until(self._found.tip.batch + 1):
             self._checked(*one[1:])
-        for record in db.execute(select(BATCH_COLUMNS, "FROM batches ORDER BY batch")):
+        query = select(BATCH_COLUMNS, "FROM batches ORDER BY batch")
+        for record in fields(db, "batches", BATCH_COLUMNS, query):
             batch, stored_hash = Batch(*record[:-1]), record[-1]
             for message in self._link(batch, stored_hash):
                 self._break(batch.batch, message)
             for message in changes(
                 batch,
-                list(rows.until(batch.first_row + batch.rows)),
-                list(notes.until(batch.first_note + batch.notes)),
+                rows.until(batch.first_row + batch.rows),
+                notes.until(batch.first_note + batch.notes),
                 marks_of(db, batch.batch, self._schema),
                 self._schema,
             ):
