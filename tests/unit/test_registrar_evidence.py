@@ -14,9 +14,12 @@ from test_registrar_query import run
 from test_registrar_segments import made
 from test_registrar_store import RULES, make_note, make_row
 
+from twin.registrar.evidence import FORMAT
+from twin.registrar.evidence_verifier import FORMATS, Refused, check
 from twin.registrar.limits import Limits
 from twin.registrar.store import Store
 
+DATA = Path(__file__).parents[1] / "data"
 Change = Callable[[dict[str, bytes]], None]
 BATCH = b'[99,1,1,1,0,1,"r","1","00","00"]\n'
 
@@ -190,6 +193,7 @@ TAMPERED: dict[str, tuple[Change, str]] = {
     "a row claimed twice": (claimed_twice, "malformed"),
     "a word more": (edit("records.jsonl", b'{"rows"', b'{"x":1,"rows"'), "more or less than"),
     "a leaf told twice": (edit("records.jsonl", b'{"rows"', b'{"leaf":[],"rows"'), "leaf is in"),
+    "an older format": (edit("manifest.json", b'"format": 2', b'"format": 1'), "has format 1"),
     "no records": (no_records, "claims 0 records"),
     "a batch told twice": (batch_twice, "1 is in the pack twice"),
     "a batch that nothing signs": (
@@ -217,6 +221,28 @@ def test_a_tampered_pack_is_refused(pack: Path, tmp_path: Path, case: str) -> No
     assert code == 1
     assert output.startswith("REFUSED: ")
     assert message in output
+
+
+def test_a_pack_of_the_format_before_is_checked(tmp_path: Path) -> None:
+    """One that was written when each event had a leaf of its own; an edited one is refused."""
+    kept = DATA / "evidence_pack_v1.zip"
+    key = "3e144e05bd81556e1db0373e26e6891c02e6d98cfa118452a9230a53bacea042"
+    assert check(str(kept), key)["records"] == 6
+    with zipfile.ZipFile(kept) as content:
+        files = {name: content.read(name) for name in content.namelist()}
+    assert b'"format": 1' in files["manifest.json"]
+    edit("records.jsonl", b'"bot-1",602', b'"bot-2",602')(files)
+    with zipfile.ZipFile(tmp_path / "changed.zip", "w") as content:
+        for name, text in files.items():
+            content.writestr(name, text)
+    with pytest.raises(Refused, match="event 1 is not what was recorded"):
+        check(str(tmp_path / "changed.zip"), key)
+
+
+def test_every_older_format_has_a_kept_pack() -> None:
+    """The test above opens it; a new format needs one of the format before."""
+    kept = {int(path.stem.rpartition("_v")[2]) for path in DATA.glob("evidence_pack_v*.zip")}
+    assert kept == {*FORMATS} - {FORMAT}
 
 
 def test_a_cut_pack_is_refused(pack: Path, tmp_path: Path) -> None:
