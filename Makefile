@@ -4,6 +4,9 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 RECORDED := benchmarks/recorded
 
+# Tests start hundreds of Pythons: without byte code on disk each would compile all of twin again.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help setup run secrets test test-external soak crash-test library-rounds bench bench-docs lint docs lock release clean
 
 help: ## list the targets
@@ -61,7 +64,7 @@ bench-docs: $(STAMP) ## record every benchmark on this machine and write docs/be
 lint: $(STAMP) ## ruff, mypy and the import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
 	$(BIN)/lint-imports
 
 docs: $(STAMP) ## write the generated pages: docs/reference, docs/library.md, specs/schema

@@ -20,7 +20,7 @@ from twin.jetstream.server import NatsServer
 from twin.jetstream.wire import Delivery
 from twin.lag.age import DIRECT_GETS
 from twin.lag.explain import facts
-from twin.lag.listing import Listing
+from twin.lag.listing import Listed, Listing
 from twin.lag.metrics import LagCollector
 from twin.lag.monitor import open_sampler
 from twin.lag.sample import ConsumerSample, Status, Watched
@@ -131,6 +131,11 @@ async def test_patterns_find_all_kinds_of_consumers(connection: Connection) -> N
     assert (set(left), left["idle"].status) == ({"reader", "idle"}, Status.MISSING)
 
 
+async def listed(connection: Connection) -> dict[str, Listed]:
+    """Return what the server says of every consumer of ORDERS."""
+    return (await Listing(connection, "ORDERS").read())[0]
+
+
 async def test_many_consumers_take_pages_and_few_direct_gets(connection: Connection) -> None:
     """300 consumers behind are all found; ages not asked for are interpolated, and bounded."""
     await reconcile(connection, Topology(TOPOLOGY.streams, ()))
@@ -139,6 +144,9 @@ async def test_many_consumers_take_pages_and_few_direct_gets(connection: Connect
         body = {"stream_name": "ORDERS", "config": config | {"ack_policy": "explicit"}}
         await call(connection, f"CONSUMER.CREATE.ORDERS.c{number}", body)
     await publish(connection, 4)
+    async with asyncio.timeout(30):  # the server counts them for its consumers in its own time
+        while {one.num_pending for one in (await listed(connection)).values()} != {4}:
+            pass
     lag = LagSampler(connection, [], lambda stream, consumer: (0, 0), patterns=["ORDERS"])
     samples = await lag.sample(20.0)
     assert len(samples) == 300
