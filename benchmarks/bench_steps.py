@@ -28,7 +28,7 @@ from twin.jetstream.fastpath import FastParser
 from twin.jetstream.message import Message, messages_of
 from twin.jetstream.wire import Delivery
 from twin.registrar.bulk import STRIDE, insert_events, make_room
-from twin.registrar.chain import record_leaves, root, row_records
+from twin.registrar.chain import GROUP, record_leaves, root, row_records
 from twin.registrar.intake import Intake
 from twin.registrar.keyfilter import any_twice, keys_of
 from twin.registrar.record import Row
@@ -106,7 +106,7 @@ def one_round(buffer: bytes, folder: Path) -> Spent:
         for at in range(0, len(batch), STRIDE):
             with timed(spent, "chain: leaves and root"):
                 records = row_records(start + at + 1, 1, batch[at : at + STRIDE])
-                leaves += record_leaves(records).leaves
+                leaves += record_leaves(records, GROUP)
             with timed(spent, "insert: table and indexes"):
                 insert_events(db, records, [1] * len(records))
         with timed(spent, "chain: leaves and root"):

@@ -15,7 +15,7 @@ from twin.errors import StoreError, UsageError
 from twin.events.subjects import SubjectSpace
 from twin.jetstream.message import Message
 from twin.registrar import anchor
-from twin.registrar.chain import Batch, record_leaves, root
+from twin.registrar.chain import Batch, marks, record_leaves, root
 from twin.registrar.keys import KEY_FILE, SigningKey
 from twin.registrar.limits import Limits
 from twin.registrar.statements import Signed
@@ -79,8 +79,8 @@ def rewritten(folder: Path, first: int) -> None:
         batch = Batch(*record[:-1])
         before = db.execute("SELECT hash FROM batches WHERE batch = ?", (batch.batch - 1,)).get
         rows = list(db.execute("SELECT * FROM events WHERE batch = ?", (batch.batch,)))
-        leaves, marks = record_leaves([one[:20] for one in rows])
-        found = (b"".join(marks), batch.batch)
+        leaves = record_leaves([one[:20] for one in rows], 1)
+        found = (marks(leaves), batch.batch)
         db.execute("UPDATE marks SET marks = ? WHERE batch = ?", found)
         forged = batch._replace(root=root(leaves), previous=before)
         db.execute(

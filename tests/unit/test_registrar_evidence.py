@@ -26,18 +26,18 @@ BATCH = b'[99,1,1,1,0,1,"r","1","00","00"]\n'
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Batches of one and of many events, with notes, over two segments, few of them signed."""
+    """Batches of one event, and one whose events share leaves; notes; two segments; few signed."""
     folder = tmp_path_factory.mktemp("evidence") / "store"
     odd = make_row(3, id='q"\\\u00e9\n\x07\x7f', payload=b"\x01\xff", code=602)
     for limits in (Limits(checkpoint_s=3600), Limits(checkpoint_s=3600, segment_bytes=1)):
         with Store(folder, RULES, "1", limits) as opened:
             if limits.segment_bytes == 1:
-                opened.write([make_row(500, code=602)])
+                opened.write([make_row(999, code=602)])
                 continue
             opened.write([make_row(1, code=602)])
             opened.write([make_row(2)])
             opened.write([odd], [make_note("poison/1")])
-            opened.write([make_row(n, code=602 if n % 70 == 0 else 101) for n in range(4, 300)])
+            opened.write([make_row(n, code=602 if n % 140 == 0 else 101) for n in range(4, 604)])
     return folder
 
 
@@ -81,13 +81,14 @@ def test_a_pack_is_checked_alone(pack: Path, store: Path, tmp_path: Path) -> Non
     with zipfile.ZipFile(pack) as content:
         assert len(content.read("verify.py").splitlines()) < 200
         records = [json.loads(line) for line in content.read("records.jsonl").splitlines()]
-    shared = [(one["rows"], len(one["leaf"])) for one in records if "rows" in one]
-    assert shared == [([1], 1), ([3], 1), *[([row], 8) for row in range(70, 281, 70)], ([300], 1)]
+    shown = [(one["rows"], len(one["leaf"])) for one in records if "rows" in one]
+    shared = [([row], 8) for row in range(140, 561, 140)]
+    assert shown == [([1], 1), ([3], 1), *shared, ([604], 1)]
     assert [one["leaf"][:2] for one in records if "rows" not in one] == [["note", 1]]
 
 
 def test_it_is_said_how_many_others_a_pack_shows(store: Path, tmp_path: Path) -> None:
-    """Events come with those of their leaves, alone only where their batch has no others."""
+    """Events come with those of their leaves, alone only where their batch is small."""
     for where, told in (
         (("--code", "602"), "shows 28 others"),
         (("--id", "bot-1/events.v1.state/1"), ""),
@@ -96,9 +97,10 @@ def test_it_is_said_how_many_others_a_pack_shows(store: Path, tmp_path: Path) ->
         assert (code, told in output, "others" in output) == (0, True, bool(told)), output
 
 
-def test_a_pack_of_segments_of_two_schemas_is_checked(tmp_path: Path) -> None:
-    """Events with a leaf of their own, and those that share one, each with its neighbours."""
-    folder = made(3, tmp_path / "store")
+@pytest.mark.parametrize("schema", [3, 4])
+def test_a_pack_of_segments_of_two_schemas_is_checked(tmp_path: Path, schema: int) -> None:
+    """Leaves as JSON, leaves that few events share, and leaves of one event each."""
+    folder = made(schema, tmp_path / "store")
     with Store(folder, RULES, "1") as opened:
         opened.write([make_row(number, code=602) for number in range(21, 32)], [make_note("p/2")])
     out = tmp_path / "F.zip"
@@ -107,12 +109,12 @@ def test_a_pack_of_segments_of_two_schemas_is_checked(tmp_path: Path) -> None:
     assert (code, output.startswith("14 records are what store")) == (0, True), output
     with zipfile.ZipFile(out) as content:
         records = [json.loads(line) for line in content.read("records.jsonl").splitlines()]
-    alone = [one["leaf"][:2] for one in records if "rows" not in one]
-    assert alone == [["event", 5], ["note", 1], ["note", 2]]
-    assert [one["rows"] for one in records if "rows" in one] == [
-        [*range(10, 18)],
-        [*range(18, 21)],
-    ]
+    events = [["event", 5]] if schema == 3 else []
+    as_json = [one["leaf"][:2] for one in records if "rows" not in one]
+    assert as_json == [*events, ["note", 1], ["note", 2]]
+    shown = [(one["rows"], len(one["leaf"])) for one in records if "rows" in one]
+    older = [([5], 3)] if schema == 4 else []
+    assert shown == [*older, *[([row], 1) for row in range(10, 21)]]
 
 
 def edit(name: str, old: bytes, new: bytes) -> Change:
@@ -155,7 +157,7 @@ def as_dict(files: dict[str, bytes]) -> None:
 
 def claimed_twice(files: dict[str, bytes]) -> None:
     """Claim a row once more, by a number that is equal."""
-    edit("records.jsonl", b'"rows":[70]', b'"rows":[70,70.0]')(files)
+    edit("records.jsonl", b'"rows":[140]', b'"rows":[140,140.0]')(files)
     edit("manifest.json", b'"records": 8', b'"records": 9')(files)
 
 
@@ -175,10 +177,10 @@ def batch_twice(files: dict[str, bytes]) -> None:
 TAMPERED: dict[str, tuple[Change, str]] = {
     "an edited event": (edit("records.jsonl", b'"bot-1",602', b'"bot-2",602'), "event 1 is not"),
     "an edited note": (edit("records.jsonl", b'\\"x\\"', b'\\"y\\"'), "note 1 is not"),
-    "another number": (edit("records.jsonl", b"[70,4,", b"[71,4,"), "event 70 is not"),
-    "an edited neighbour": (edit("records.jsonl", b"[69,4,", b"[68,4,"), "event 70 is not"),
-    "another claim": (edit("records.jsonl", b'"rows":[70]', b'"rows":[7]'), "event 7 has another"),
-    "more claims": (edit("records.jsonl", b'"rows":[70]', b'"rows":[70,71]'), "has 9"),
+    "another number": (edit("records.jsonl", b"[140,4,", b"[139,4,"), "event 140 is not"),
+    "an edited neighbour": (edit("records.jsonl", b"[141,4,", b"[149,4,"), "event 140 is not"),
+    "another claim": (edit("records.jsonl", b'"rows":[140]', b'"rows":[7]'), "event 7 has another"),
+    "more claims": (edit("records.jsonl", b'"rows":[140]', b'"rows":[140,141]'), "has 9"),
     "a record less": (cut("records.jsonl", 0), "claims 8 records and has 7"),
     "a record twice": (twice, "event 1 is in the pack twice"),
     "another's proof": (moved, "is not what was recorded"),
@@ -193,7 +195,7 @@ TAMPERED: dict[str, tuple[Change, str]] = {
     "a row claimed twice": (claimed_twice, "malformed"),
     "a word more": (edit("records.jsonl", b'{"rows"', b'{"x":1,"rows"'), "more or less than"),
     "a leaf told twice": (edit("records.jsonl", b'{"rows"', b'{"leaf":[],"rows"'), "leaf is in"),
-    "an older format": (edit("manifest.json", b'"format": 2', b'"format": 1'), "has format 1"),
+    "an older format": (edit("manifest.json", b'"format": 3', b'"format": 1'), "has format 1"),
     "no records": (no_records, "claims 0 records"),
     "a batch told twice": (batch_twice, "1 is in the pack twice"),
     "a batch that nothing signs": (
@@ -223,14 +225,20 @@ def test_a_tampered_pack_is_refused(pack: Path, tmp_path: Path, case: str) -> No
     assert message in output
 
 
-def test_a_pack_of_the_format_before_is_checked(tmp_path: Path) -> None:
-    """One that was written when each event had a leaf of its own; an edited one is refused."""
-    kept = DATA / "evidence_pack_v1.zip"
-    key = "3e144e05bd81556e1db0373e26e6891c02e6d98cfa118452a9230a53bacea042"
+@pytest.mark.parametrize(
+    ("written", "key"),
+    [
+        (1, "3e144e05bd81556e1db0373e26e6891c02e6d98cfa118452a9230a53bacea042"),
+        (2, "1ecd6e715d4c02b0605ee92e45627e8ed586f1b78e87fcb9296026ffe562f3c8"),
+    ],
+)
+def test_a_pack_of_a_format_before_is_checked(tmp_path: Path, written: int, key: str) -> None:
+    """When each event had a leaf as JSON, when eight always shared one; an edit is refused."""
+    kept = DATA / f"evidence_pack_v{written}.zip"
     assert check(str(kept), key)["records"] == 6
     with zipfile.ZipFile(kept) as content:
         files = {name: content.read(name) for name in content.namelist()}
-    assert b'"format": 1' in files["manifest.json"]
+    assert f'"format": {written}'.encode() in files["manifest.json"]
     edit("records.jsonl", b'"bot-1",602', b'"bot-2",602')(files)
     with zipfile.ZipFile(tmp_path / "changed.zip", "w") as content:
         for name, text in files.items():

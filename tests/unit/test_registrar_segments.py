@@ -317,7 +317,7 @@ def test_intervals_are_sets(spans: list[tuple[int, int]]) -> None:
     assert {n for first, last in known for n in range(first, last + 1)} == held - {*range(16)}
 
 
-@pytest.mark.parametrize("schema", [2, 3])
+@pytest.mark.parametrize("schema", [2, 3, 4])
 def test_a_store_of_an_older_schema_is_read_and_continued(tmp_path: Path, schema: int) -> None:
     """With other indexes or leaves: it is verified, queried, and goes on in a new segment."""
     folder = made(schema, tmp_path / "store")
@@ -335,9 +335,9 @@ def test_a_store_of_an_older_schema_is_read_and_continued(tmp_path: Path, schema
     assert (found.breaks, found.rows, found.signed) == ([], 10, found.tip.batch)
 
 
-@pytest.mark.parametrize("schema", [2, 3])
+@pytest.mark.parametrize("schema", [2, 3, 4])
 def test_a_changed_event_of_an_older_schema_is_found(tmp_path: Path, schema: int) -> None:
-    """Each has a leaf of its own there, by which it is told to the row."""
+    """Each has a leaf or a mark of its own there, by which it is told to the row."""
     folder = made(schema, tmp_path / "store")
     db = apsw.Connection(str(folder / "segment-000001.sqlite"))
     db.execute("UPDATE events SET subject = 's' WHERE row = 8")

@@ -19,6 +19,7 @@ from twin.errors import StoreError
 from twin.registrar import store as store_module
 from twin.registrar.bulk import STRIDE
 from twin.registrar.chain import (
+    ALONE,
     GROUP,
     Record,
     leaves_of,
@@ -26,6 +27,7 @@ from twin.registrar.chain import (
     record_leaves,
     root,
     row_records,
+    sharing,
 )
 from twin.registrar.evidence_verifier import group_of
 from twin.registrar.record import Note, Row
@@ -109,9 +111,11 @@ def test_a_batch_is_recorded_whole(store: Store, folder: Path) -> None:
     assert store.last_sequences == {"QIKI_EVENTS_V1": 3}
 
 
-@pytest.mark.parametrize("count", [1, STRIDE - 1, STRIDE, STRIDE + 1, 2 * STRIDE + 5])
+@pytest.mark.parametrize(
+    "count", [1, STRIDE - 1, STRIDE, STRIDE + 1, 2 * STRIDE + 5, ALONE, ALONE + 1]
+)
 def test_a_batch_of_any_size_is_recorded_as_it_is(folder: Path, count: int) -> None:
-    """Every column of every event, its kind and its mark; those that share a statement or not."""
+    """Every column of every event, its kind and the marks; those that share a statement or not."""
     rows = [
         make_row(seq, code=101 + seq % 7, payload=b"\xff" if seq % 3 else "{}", bot=f"bot-{seq}")
         for seq in range(1, count + 1)
@@ -125,8 +129,8 @@ def test_a_batch_of_any_size_is_recorded_as_it_is(folder: Path, count: int) -> N
         expected = {"row": at, "batch": 1, **row._asdict()}
         assert kinds[stored.pop("kind")] == (row.type, row.code)
         assert stored == expected
-    marks = record_leaves(row_records(1, 1, rows)).marks
-    assert rows_of(folder, "marks") == [{"batch": 1, "marks": b"".join(marks)}]
+    leaves = record_leaves(row_records(1, 1, rows), 1 if count <= ALONE else GROUP)
+    assert rows_of(folder, "marks") == [{"batch": 1, "marks": b"".join(one[:8] for one in leaves)}]
     assert verify(folder).good
 
 
@@ -368,49 +372,48 @@ RECORDS = st.lists(st.tuples(*[FIELDS] * 20), min_size=1, max_size=2)
 def test_leaves_tell_records_apart(
     some: list[Record], at: int, to: int, one: str | int | bytes, two: str | int | bytes
 ) -> None:
-    """Records that differ in a field have other leaves and marks, whatever the fields hold."""
+    """Records that differ in a field have other leaves, whatever the fields hold."""
     fields = list(some[-1])
     fields[at], fields[to] = one, two
     others = [*some[:-1], tuple(fields)]
-    hashed, other = record_leaves(some), record_leaves(others)
-    assert (hashed.leaves == other.leaves) == (some == others)
-    assert (hashed.marks[-1] == other.marks[-1]) == (some == others)
+    for share in (1, GROUP):
+        assert (record_leaves(some, share) == record_leaves(others, share)) == (some == others)
 
 
-def test_leaves_and_marks_cover_every_field() -> None:
-    """Changing any one field of an event or a note, or its place, changes its leaf and its mark."""
+def test_leaves_cover_every_field() -> None:
+    """Changing any one field of an event or a note, or its place, changes its leaf."""
     row, note = make_row(1), make_note("a", 1)
     rows = [row._replace(**{name: "0"}) for name in Row._fields]  # type: ignore[arg-type]
     rows.append(row._replace(payload=str(row.payload).encode()))
     records = [(1, 1, *one) for one in [row, *rows]] + [(2, 1, *row), (1, 2, *row)]
-    for schema in (3, 4):
-        hashed = [leaves_of([record], schema) for record in records]
-        assert len({one.leaves[0] for one in hashed}) == len(records)
-        assert len({one.marks[0] for one in hashed}) == len(records)
+    for schema in (3, 5):
+        assert len({leaves_of([record], 1, schema)[0] for record in records}) == len(records)
     notes = [note._replace(**{name: b"x"}) for name in ("body",)]
     notes += [note._replace(**{name: "0"}) for name in Note._fields if name != "body"]  # type: ignore[arg-type]
     assert len({note_leaf(1, 1, one) for one in [note, *notes]}) == len(notes) + 1
 
 
-def test_a_leaf_is_of_a_group_and_a_mark_of_one() -> None:
-    """One event that was changed has another mark, and its group another leaf; no others have."""
+def test_a_leaf_is_of_a_group() -> None:
+    """One event that was changed gives its group another leaf; no others have."""
     rows = [make_row(seq) for seq in range(1, 2 * GROUP + 4)]
     rows[3] = rows[3]._replace(payload="x" * 5_000)
-    whole = record_leaves(row_records(1, 1, rows))
-    assert (len(whole.leaves), len(whole.marks)) == (3, len(rows))
+    whole = record_leaves(row_records(1, 1, rows), GROUP)
     rows[GROUP] = rows[GROUP]._replace(bot="bot-2")
-    other = record_leaves(row_records(1, 1, rows))
-    same = [one == two for one, two in zip(whole.leaves, other.leaves, strict=True)]
-    assert same == [True, False, True]
-    marks = zip(whole.marks, other.marks, strict=True)
-    assert [at for at, (one, two) in enumerate(marks) if one != two] == [GROUP]
+    other = record_leaves(row_records(1, 1, rows), GROUP)
+    assert [one == two for one, two in zip(whole, other, strict=True)] == [True, False, True]
+
+
+def test_only_events_of_large_batches_share_a_leaf() -> None:
+    """Eight of them in what only a full load makes; in schema 4 always, before it never."""
+    sizes = [(rows, schema) for schema in (3, 4, 5) for rows in (1, ALONE, ALONE + 1)]
+    assert [sharing(*size) for size in sizes] == [1, 1, 1, 8, 8, 8, 1, 1, 8]
 
 
 @given(RECORDS)
 def test_leaves_are_plain_messagepack(records: list[Record]) -> None:
     """A leaf can be recomputed with MessagePack and SHA-256 alone, as the docs promise."""
     told = [[[one.hex()] if isinstance(one, bytes) else one for one in two] for two in records]
-    assert record_leaves(records).leaves == [group_of(told)]
+    assert record_leaves(records, GROUP) == [group_of(told)]
 
 
 def test_leaves_of_before_are_plain_json() -> None:
@@ -419,7 +422,7 @@ def test_leaves_of_before_are_plain_json() -> None:
     fields = ["event", 1, 1, *row[:-1], ["01"]]
     text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
     leaf = hashlib.sha256(text.encode()).digest()
-    assert leaves_of(row_records(1, 1, [row]), 3) == ([leaf], [leaf])
+    assert leaves_of(row_records(1, 1, [row]), 1, 3) == [leaf]
 
 
 def test_the_root_depends_on_every_leaf_and_their_order() -> None:

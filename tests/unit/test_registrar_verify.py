@@ -13,7 +13,7 @@ from test_registrar_store import RULES, make_note, make_row
 
 from twin.errors import StoreError
 from twin.registrar.active import Active
-from twin.registrar.chain import Batch, note_leaf, record_leaves, root
+from twin.registrar.chain import ALONE, Batch, marks, note_leaf, record_leaves, root
 from twin.registrar.present import dump_lines
 from twin.registrar.record import Note, Row
 from twin.registrar.store import Store
@@ -177,12 +177,13 @@ def test_a_batch_that_was_made_anew_is_found(folder: Path) -> None:
     db = apsw.Connection(str(folder / FILE))
     db.execute("UPDATE events SET code = 101, bot = 'bot-2' WHERE batch = 3")
     rows = db.execute("SELECT * FROM events WHERE batch = 3 ORDER BY row")
-    leaves, marks = record_leaves([one[:20] for one in rows])
+    leaves = record_leaves([one[:20] for one in rows], 1)
+    found = (marks(leaves),)
     notes = db.execute("SELECT * FROM notes WHERE batch = 3")
     leaves += [note_leaf(one[0], one[1], Note(*one[2:-1])) for one in notes]
     *fields, _ = db.execute("SELECT * FROM batches WHERE batch = 3").fetchone() or ()
     forged = Batch(*fields)._replace(root=root(leaves))
-    db.execute("UPDATE marks SET marks = ? WHERE batch = 3", (b"".join(marks),))
+    db.execute("UPDATE marks SET marks = ? WHERE batch = 3", found)
     db.execute("UPDATE batches SET root = ?, hash = ? WHERE batch = 3", (forged.root, forged.hash))
     db.close()
     (found,) = verify(folder).breaks
@@ -227,12 +228,32 @@ def test_an_event_that_was_changed_with_its_mark_is_found(folder: Path) -> None:
     db = apsw.Connection(str(folder / FILE))
     db.execute("UPDATE events SET bot = 'bot-2' WHERE row = 25")
     rows = db.execute("SELECT * FROM events WHERE batch = 3 ORDER BY row")
-    marks = record_leaves([one[:20] for one in rows]).marks
-    db.execute("UPDATE marks SET marks = ? WHERE batch = 3", (b"".join(marks),))
+    found = marks(record_leaves([one[:20] for one in rows], 1))
+    db.execute("UPDATE marks SET marks = ? WHERE batch = 3", (found,))
     db.close()
     (found,) = verify(folder).breaks
     message = "the content of rows 21 to 30 or of their notes was changed"
     assert str(found) == f"{FILE}, batch 3: {message}"
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ("UPDATE events SET bot = 'b' WHERE row = 20", ["one of rows 17 to 24 was changed"]),
+        ("UPDATE events SET bot = 'b' WHERE row = 521", ["row 521 was changed"]),
+        ("DELETE FROM events WHERE row = 100", ["row 100 is missing"]),
+        ("UPDATE events SET row = 600 WHERE row = 521", ["row 521 is missing"]),
+    ],
+)
+def test_a_changed_event_of_a_large_batch_is_told_to_its_leaf(
+    tmp_path: Path, statement: str, told: list[str]
+) -> None:
+    """One of the eight that share it; what is missing is told to the row, and no other is."""
+    with Store(tmp_path, RULES, "1") as store:
+        store.write([make_row(number) for number in range(1, ALONE + 10)])
+    messages = [one.message for one in tampered(tmp_path, statement).breaks]
+    assert messages[0] == told[0]
+    assert not [one for one in messages[1:] if one.startswith(("row ", "one of"))]
 
 
 def test_an_event_filed_under_another_kind_is_found(folder: Path) -> None:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from unittest.mock import patch
 
 from twin.registrar import active
-from twin.registrar.chain import Hashed, Record
+from twin.registrar.chain import Record
 from twin.registrar.keyfilter import Keys, keys_of
 from twin.registrar.record import Row
 from twin.registrar.sift import Sifted
@@ -32,8 +32,8 @@ def unchained() -> Iterator[None]:
         yield
 
 
-def _no_leaves(_records: Sequence[Record]) -> Hashed:
-    return Hashed([], [])
+def _no_leaves(_records: Sequence[Record], _share: int) -> list[bytes]:
+    return []
 
 
 def _no_root(_leaves: Sequence[bytes]) -> str:

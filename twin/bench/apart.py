@@ -8,7 +8,7 @@ from pathlib import Path
 from twin.bench.fields import FIELDS
 from twin.bench.measured import Measured
 from twin.bench.rig import Rig
-from twin.errors import TwinError
+from twin.errors import TwinError, UsageError
 from twin.jetstream.server import NatsServer
 
 __all__ = ["take_turn"]
@@ -17,6 +17,8 @@ __all__ = ["take_turn"]
 async def take_turn(field: str, contender: str, point: int, load: float) -> Measured:
     """Let a contender take its turn on a nats-server that is there for nothing else."""
     run = FIELDS[field].contenders[contender]
+    if isinstance(run, str):
+        raise UsageError(f"{contender} takes its turn with {run}")
     with tempfile.TemporaryDirectory(prefix="twin-bench-") as name:
         folder = Path(name)
         async with NatsServer(folder / "nats", log=folder / "nats-server.log") as server:

@@ -12,7 +12,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 from twin.bench import flows, looks, plain_flow
 from twin.bench.children import said_by
 from twin.bench.measured import Measured, quantile_ms
-from twin.bench.recording import Fill, Turns, of_bytes, of_fleet
+from twin.bench.recording import TRUSTING, UNCHAINED, WHOLE, Fill, Turns, of_bytes, of_fleet
 from twin.bench.rig import Rig
 
 __all__ = ["FIELDS", "Contender", "Field", "Measure", "Rounds", "Share", "Spent", "measure"]
@@ -34,7 +34,10 @@ class Share(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A comparison: `contenders` by name, ours first; `compared` are the ratios that count."""
+    """A comparison: `contenders` by name, ours first; `compared` are the ratios that count.
+
+    One that is given as another's name takes no turn of its own: the other's has it beside.
+    """
 
     name: str
     title: str
@@ -44,25 +47,25 @@ class Field:
     load_unit: str
     quick_load: float
     unit: str
-    contenders: Mapping[str, Contender]
+    contenders: Mapping[str, Contender | str]
     compared: tuple[Measure, ...]
     shares: tuple[Share, ...] = ()
 
 
 SHARES: Final = (
-    Share("chain", "store alone", "store without chain", "store alone"),
-    Share("chain and dedupe", "store alone", "store without chain and dedupe", "twin"),
+    Share("chain", WHOLE, UNCHAINED, WHOLE),
+    Share("chain and dedupe", WHOLE, TRUSTING, "twin"),
 )
 
 
-def _recording(fill: Fill) -> Mapping[str, Contender]:
+def _recording(fill: Fill) -> Mapping[str, Contender | str]:
     turns = Turns(fill)
     return {
         "twin": turns.registrar,
         "nats-py fetch, JSON lines, no sync": turns.lines,
-        "store alone": turns.store,
-        "store without chain": turns.unchained,
-        "store without chain and dedupe": turns.trusting,
+        WHOLE: turns.stores,
+        UNCHAINED: WHOLE,
+        TRUSTING: WHOLE,
         "executemany alone, no chain": turns.executemany,
         "chain alone": turns.chain,
     }
@@ -203,10 +206,12 @@ async def measure(
     """
     found = Rounds(field, {(point, name): [] for point in points for name in field.contenders})
     for number in range(rounds):
-        places = list(found.places())
+        places = [one for one in found.places() if callable(field.contenders[one[1]])]
         for point, name in places if number % 2 == 0 else reversed(places):
             tell(f"round {number + 1} of {rounds}: {name}, {point:,} {field.point}")
-            found.turns[point, name].append(await _turn(field, name, point, load))
+            taken = await _turn(field, name, point, load)
+            for each, measured in ((name, taken), *taken.beside.items()):
+                found.turns[point, each].append(measured)
     return found
 
 

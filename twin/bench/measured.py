@@ -20,7 +20,8 @@ class Measured(BaseModel):
     `units` are events or looks; `peak_mib` is the most memory that each process had;
     `latencies` is an HDR histogram of microseconds (its V2 compressed encoding), "" if none;
     `nats_server` is the version that it was measured on; `stored_bytes` is what the contender
-    keeps on disk per unit, 0 where that is not of interest.
+    keeps on disk per unit, 0 where that is not of interest; `beside` are contenders, by name,
+    that took the same turn with it, piece by piece.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -32,6 +33,7 @@ class Measured(BaseModel):
     latencies: str = ""
     nats_server: str = ""
     stored_bytes: float = 0.0
+    beside: dict[str, "Measured"] = {}
 
     @classmethod
     def of(cls, units: int, clock: Clock, pids: dict[str, int]) -> "Measured":

@@ -6,7 +6,9 @@ server the others, so that a rate is what one core does.
 
 import os
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from itertools import permutations
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -15,20 +17,20 @@ import apsw
 from twin.bench import nats_py, ours
 from twin.bench.ablated import TrustingStore, unchained
 from twin.bench.measured import Measured
-from twin.bench.rig import STREAM, Rig, block, payload
+from twin.bench.rig import STREAM, Clock, Rig, block, payload
 from twin.errors import InfrastructureError
 from twin.events.subjects import SubjectSpace
 from twin.jetstream.api import call
 from twin.jetstream.consumer import PullConsumer
 from twin.registrar.bulk import make_room
-from twin.registrar.chain import record_leaves, root, row_records
+from twin.registrar.chain import record_leaves, root, row_records, sharing
 from twin.registrar.intake import Intake
 from twin.registrar.record import Row
 from twin.registrar.rules import Classifier, Rules
-from twin.registrar.schema import ROW_COLUMNS, create, insert, open_writer
+from twin.registrar.schema import ROW_COLUMNS, SCHEMA_VERSION, create, insert, open_writer
 from twin.registrar.store import CHECKPOINT_BYTES, Store
 
-__all__ = ["Fill", "Turns", "of_bytes", "of_fleet"]
+__all__ = ["TRUSTING", "UNCHAINED", "WHOLE", "Fill", "Turns", "of_bytes", "of_fleet"]
 
 RUN: Final = "recording"
 DURABLE: Final = "registrar-recording"
@@ -36,6 +38,16 @@ BATCH: Final = 5_000
 FOREVER: Final = "2100-01-01T00:00:00Z"
 WAKING: Final = f"{ours.PREFIX}.0"
 """Gets one more message: a consumer that is resumed sleeps for a second, or until the next."""
+
+WHOLE: Final = "store alone"
+UNCHAINED: Final = "store without chain"
+TRUSTING: Final = "store without chain and dedupe"
+VARIANTS: Final[Mapping[str, tuple[type[Store], Callable[[], AbstractContextManager[None]]]]] = {
+    WHOLE: (Store, nullcontext),
+    UNCHAINED: (Store, unchained),
+    TRUSTING: (TrustingStore, unchained),
+}
+ORDERS: Final = tuple(permutations(VARIANTS))
 
 Fill: TypeAlias = Callable[[Rig, int, int], Awaitable[object]]
 """Publishes so many events at a point of the field."""
@@ -84,21 +96,31 @@ class Turns:
         measured = Measured.of(count, clock, {"server": rig.server.pid})
         return _sized(measured, rig.folder / "lines")
 
-    async def store(self, rig: Rig, point: int, load: float) -> Measured:
-        """The store alone with the same rows: deduplicated, chained, signed, synced."""
-        return _stored(rig, Store, await self._rows(rig, point, load))
+    async def stores(self, rig: Rig, point: int, load: float) -> Measured:
+        """The store alone with the same rows: deduplicated, chained, signed, synced.
 
-    async def unchained(self, rig: Rig, point: int, load: float) -> Measured:
-        """The same store, but nothing is hashed."""
+        Beside it the same store without its chain, and without deduplication, too. Each batch
+        goes to all of them, in another order each time: what the machine does at that moment,
+        and that the first finds the rows not in its cache, falls on all alike.
+        """
         rows = await self._rows(rig, point, load)
-        with unchained():
-            return _stored(rig, Store, rows)
-
-    async def trusting(self, rig: Rig, point: int, load: float) -> Measured:
-        """The same store, but nothing is hashed and nothing is looked up."""
-        rows = await self._rows(rig, point, load)
-        with unchained():
-            return _stored(rig, TrustingStore, rows)
+        clocks = {name: Clock() for name in VARIANTS}
+        with ExitStack() as stack:
+            stores = {
+                name: stack.enter_context(kind(rig.folder / name, Rules.load(), "bench"))
+                for name, (kind, _) in VARIANTS.items()
+            }
+            stack.enter_context(rig.clock())
+            for number, start in enumerate(range(0, len(rows), BATCH)):
+                for name in ORDERS[number % len(ORDERS)]:
+                    with VARIANTS[name][1](), clocks[name].going():
+                        stores[name].write(rows[start : start + BATCH])
+                        stores[name].tidy()
+        taken = {
+            name: _sized(Measured.of(len(rows), clock, {}), rig.folder / name)
+            for name, clock in clocks.items()
+        }
+        return taken.pop(WHOLE).model_copy(update={"beside": taken})
 
     async def executemany(self, rig: Rig, point: int, load: float) -> Measured:
         """The same rows, table, indexes and synced commits without chain or deduplication."""
@@ -112,12 +134,13 @@ class Turns:
         return _sized(Measured.of(len(rows), clock, {}), folder)
 
     async def chain(self, rig: Rig, point: int, load: float) -> Measured:
-        """The chain alone: the leaves and marks of the rows, the root of each batch."""
+        """The chain alone: the leaves of the rows, the root of each batch."""
         rows = await self._rows(rig, point, load)
         with rig.clock() as clock:
             for start in range(0, len(rows), BATCH):
                 batch = rows[start : start + BATCH]
-                root(record_leaves(row_records(start + 1, 1, batch)).leaves)
+                records = row_records(start + 1, 1, batch)
+                root(record_leaves(records, sharing(len(batch), SCHEMA_VERSION)))
         return Measured.of(len(rows), clock, {})
 
     async def _filled(self, rig: Rig, point: int, load: float) -> int:
@@ -145,15 +168,6 @@ class Turns:
                 rows += found
                 consumer.ack(messages)
         return rows
-
-
-def _stored(rig: Rig, kind: type[Store], rows: Sequence[Row]) -> Measured:
-    folder = rig.folder / "store"
-    with kind(folder, Rules.load(), "bench") as store, rig.clock() as clock:
-        for start in range(0, len(rows), BATCH):
-            store.write(rows[start : start + BATCH])
-            store.tidy()
-    return _sized(Measured.of(len(rows), clock, {}), folder)
 
 
 def _insert(db: apsw.Connection, rows: Sequence[Row]) -> None:

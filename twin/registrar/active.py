@@ -13,7 +13,15 @@ from typing import Final, Literal, NamedTuple
 import apsw
 
 from twin.registrar.bulk import STRIDE, insert_events
-from twin.registrar.chain import Batch, Hashed, note_leaf, record_leaves, root, row_records
+from twin.registrar.chain import (
+    Batch,
+    marks,
+    note_leaf,
+    record_leaves,
+    root,
+    row_records,
+    sharing,
+)
 from twin.registrar.head import Head, latest_tombstone, read_head
 from twin.registrar.keyfilter import KeyFilter, Keys, keys_of
 from twin.registrar.keys import SigningKey
@@ -24,6 +32,7 @@ from twin.registrar.schema import (
     BATCH_COLUMNS,
     CHECKPOINT_COLUMNS,
     NOTE_COLUMNS,
+    SCHEMA_VERSION,
     TOMBSTONE_COLUMNS,
     create,
     insert,
@@ -88,7 +97,8 @@ class Active:
         self.known.add(keys_of(db.execute("SELECT id, source FROM events")))
         self._author, self._key = author, author.key
         self._checkpoint, self._digest, self._signed = head.checkpoint, head.digest, head.signed
-        self._inserted, self._hashed = 0, Hashed([], [])
+        self._inserted = 0
+        self._leaves: list[bytes] = []
         self._kinds: dict[tuple[str, int], int] = {
             (event_type, code): kind
             for kind, event_type, code in db.execute("SELECT kind, type, code FROM kinds")
@@ -109,19 +119,18 @@ class Active:
         return self.tip.batch > self._signed
 
     def insert(self, rows: Sequence[Row]) -> None:
-        """Insert events, none of which is recorded yet, under the next numbers.
+        """Insert a batch's events, none of which is recorded yet, under the next numbers.
 
         Few at a time, so that what is hashed is still in the processor's cache when it is bound.
         """
         first, batch = self.tip.rows + 1, self.tip.batch + 1
+        share = sharing(len(rows), SCHEMA_VERSION)
         for at in range(0, len(rows), STRIDE):
             some = rows[at : at + STRIDE]
             records = row_records(first + at, batch, some)
-            leaves, marks = record_leaves(records)
+            self._leaves += record_leaves(records, share)
             insert_events(self.db, records, self._kinds_of(some))
-            self._hashed.leaves.extend(leaves)
-            self._hashed.marks.extend(marks)
-        self._inserted += len(rows)
+        self._inserted = len(rows)
 
     def _kinds_of(self, rows: Sequence[Row]) -> list[int]:
         """Return the number of each row's (type, code), new ones too."""
@@ -144,11 +153,13 @@ class Active:
         """Insert the notes, and the batch's link over the events just inserted and them."""
         self.db.executemany(UPSERT_STREAM, high.items())
         self.last_sequences.update(high)
-        (leaves, marks), self._hashed = self._hashed, Hashed([], [])
+        leaves, self._leaves = self._leaves, []
         rows, self._inserted = self._inserted, 0
         if not (rows or notes):
             return
         number = self.tip.batch + 1
+        if rows:
+            self.db.execute(INSERT_MARKS, (number, marks(leaves)))
         for at, note in enumerate(notes, self.tip.notes + 1):
             leaves.append(note_leaf(at, number, note))
             self.db.execute(INSERT_NOTE, (at, number, *note, leaves[-1]))
@@ -166,8 +177,6 @@ class Active:
         )
         self.tip = self.tip.after(batch)
         self.db.execute(INSERT_BATCH, (*batch, self.tip.hash))
-        if rows:
-            self.db.execute(INSERT_MARKS, (number, b"".join(marks)))
         self.born_ns = self.born_ns or batch.committed_ns
         self.known.add(keys)
 

@@ -1,13 +1,14 @@
 """The hash chain: every byte of every record goes into it, once.
 
-To begin and end a hash costs as much as to hash an event: GROUP events of a batch, in row order,
-share a *leaf*, SHA-256 over their fields in MessagePack. A note has a leaf of its own, over its
-fields as a JSON array. The leaves of a batch, events before notes, are joined by a tree with 64
+A *leaf* is SHA-256 over the fields of events in MessagePack. An event has one of its own; but to
+begin and end a hash costs as much as to hash an event, so that in a large batch, which a full
+load or a backlog makes, GROUP events in row order share one. A note has a leaf of its own, over
+its fields as a JSON array. The leaves of a batch, events before notes, are joined by a tree with 64
 branches per node to the batch's *root*, so that a few records can be proven to belong to a batch
 without showing the others. A batch's hash covers its root, its numbers and the hash of the batch
 before it. docs/registrar.md writes the format down for those who check it with other tools.
 
-Each event has a *mark* besides, which proves nothing: it tells which event of a group was changed.
+The *marks* of a batch, stored beside it, prove nothing: they tell which leaf was changed.
 """
 
 import hashlib
@@ -18,32 +19,36 @@ from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 import orjson
-from xxhash import xxh3_64_digest
 
 from twin.registrar.record import Note, Row
 
 __all__ = [
+    "ALONE",
     "GENESIS",
     "GROUP",
     "MARK",
     "Batch",
-    "Hashed",
     "Record",
     "Tip",
     "digits",
     "leaves_of",
+    "marks",
     "note_leaf",
     "proof",
     "record_leaves",
     "root",
     "row_records",
+    "sharing",
 ]
 
 GENESIS = "0" * 64
 """What the first batch of a store names as its predecessor."""
 
+ALONE: Final = 512
+"""Up to so many events in a batch, each has a leaf of its own."""
+
 GROUP: Final = 8
-"""How many events share a leaf; who is shown the proof of one sees the others."""
+"""How many share a leaf in a larger batch; who is shown the proof of one sees the others."""
 
 MARK: Final = 8
 """Bytes of a mark."""
@@ -52,13 +57,6 @@ BRANCHES = 64
 
 Record: TypeAlias = tuple[str | int | bytes, ...]
 """An event as the chain sees it: its number, its batch, its fields."""
-
-
-class Hashed(NamedTuple):
-    """The leaves of some events, and the mark of each event."""
-
-    leaves: list[bytes]
-    marks: list[bytes]
 
 
 class Batch(NamedTuple):
@@ -109,36 +107,41 @@ def row_records(first: int, batch: int, rows: Iterable[Row]) -> list[Record]:
     return list(map(add, zip(count(first), repeat(batch)), rows))
 
 
-def record_leaves(records: Sequence[Record]) -> Hashed:
-    """Return a leaf for each GROUP of the records, the first of which begins one, and their marks.
+def sharing(rows: int, schema: int) -> int:
+    """Return how many events share a leaf in a batch of so many, in a segment of some schema."""
+    if schema < 4:
+        return 1
+    return 1 if schema > 4 and rows <= ALONE else GROUP
 
-    The leaf is SHA-256 over the records, each a MessagePack array in its shortest form, one
-    after the other; the mark of a record is XXH3 over the same bytes, big endian.
+
+def record_leaves(records: Sequence[Record], share: int) -> list[bytes]:
+    """Return a leaf for each `share` of the records, of which the first begins one.
+
+    It is SHA-256 over the records, each a MessagePack array in its shortest form, one after the
+    other. They are packed as an array, whose head of one byte is left out.
     """
     leaves: list[bytes] = []
-    marks: list[bytes] = []
     packed = bytearray()
-    pack_into, keep = msgspec.msgpack.Encoder().encode_into, marks.append
-    for at in range(0, len(records), GROUP):
-        update = (group := hashlib.sha256()).update
-        for record in records[at : at + GROUP]:
-            pack_into(record, packed)
-            keep(xxh3_64_digest(packed))
-            update(packed)
-        leaves.append(group.digest())
-    return Hashed(leaves, marks)
+    pack_into, keep, sha256 = msgspec.msgpack.Encoder().encode_into, leaves.append, hashlib.sha256
+    for at in range(0, len(records), share):
+        pack_into(records[at : at + share], packed)
+        keep(sha256(memoryview(packed)[1:]).digest())
+    return leaves
 
 
-def leaves_of(records: Sequence[Record], schema: int) -> Hashed:
+def leaves_of(records: Sequence[Record], share: int, schema: int) -> list[bytes]:
     """Return the same for the events of a batch in a segment of some schema.
 
-    Up to schema 3 each has a leaf of its own, of `["event",number,batch,...]` as JSON, by which
-    it is found as well.
+    Up to schema 3 a leaf is over `["event",number,batch,...]` as JSON.
     """
     if schema > 3:
-        return record_leaves(records)
-    leaves = [_leaf(("event", *record)) for record in records]
-    return Hashed(leaves, leaves)
+        return record_leaves(records, share)
+    return [_leaf(("event", *record)) for record in records]
+
+
+def marks(leaves: Iterable[bytes]) -> bytes:
+    """Return the marks of leaves one after the other: how each begins."""
+    return b"".join(leaf[:MARK] for leaf in leaves)
 
 
 def note_leaf(number: int, batch: int, note: Note) -> bytes:

@@ -16,7 +16,7 @@ import orjson
 
 from twin import __version__
 from twin.errors import StoreError, UsageError
-from twin.registrar.chain import GROUP, Batch, digits, leaves_of, note_leaf, proof, root
+from twin.registrar.chain import Batch, digits, leaves_of, note_leaf, proof, root, sharing
 from twin.registrar.fields import Columns, fields
 from twin.registrar.query import Found
 from twin.registrar.record import Note
@@ -34,7 +34,7 @@ from twin.registrar.times import format_ns
 
 __all__ = ["Packed", "write_pack"]
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 SIGNED: Final = ("batch", *Signed._fields)
 HERE: Final = Path(__file__).parent
 FIRST_DAY: Final = (1980, 1, 1, 0, 0, 0)
@@ -153,11 +153,12 @@ def _proven(db: apsw.Connection, number: int, wanted: Wanted) -> Iterator[Claim]
     if batch is None:
         raise StoreError(f"batch {number} is missing; run `twin registrar verify`")
     schema = schema_of(db)
+    share = sharing(batch.rows, schema)
     leaves: list[bytes] = []
     claims: list[tuple[int, Claim]] = []
     for some in in_groups(_within(db, "events", ROW_COLUMNS, batch.first_row, batch.rows)):
-        more = leaves_of(some, schema).leaves
-        claimed = _shared(some, wanted) if schema > 3 else _single("event", some, wanted)
+        more = leaves_of(some, share, schema)
+        claimed = _shared(some, share, wanted) if schema > 3 else _single("event", some, wanted)
         claims += [(at, one) for at, one in enumerate(claimed, len(leaves)) if one]
         leaves += more
     for note in _within(db, "notes", NOTE_COLUMNS, batch.first_note, batch.notes):
@@ -179,15 +180,15 @@ def _within(
 
 
 def _single(kind: str, records: Iterable[Columns], wanted: Wanted) -> Iterator[Claim | None]:
-    """Yield what to claim of each leaf that is of one record, None if that is not wanted."""
+    """Yield what to claim of each leaf that is of one record as JSON, None if it is not wanted."""
     for one in records:
         yield {"leaf": (kind, *one)} if (kind, one[0]) in wanted else None
 
 
-def _shared(events: Sequence[Columns], wanted: Wanted) -> Iterator[Claim | None]:
-    """Yield the same of each leaf that events share: which of them are wanted, and all of them."""
-    for at in range(0, len(events), GROUP):
-        group = events[at : at + GROUP]
+def _shared(events: Sequence[Columns], share: int, wanted: Wanted) -> Iterator[Claim | None]:
+    """Yield the same of each leaf of `share` events: which of them are wanted, and all of them."""
+    for at in range(0, len(events), share):
+        group = events[at : at + share]
         rows = [one[0] for one in group if ("event", one[0]) in wanted]
         yield {"rows": rows, "leaf": group} if rows else None
 

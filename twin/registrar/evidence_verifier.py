@@ -16,9 +16,8 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-FORMATS = (1, 2)  # only the last has leaves that records share
-BRANCHES = 64
-GROUP = 8
+FORMATS = (1, 2, 3)  # the first has no rows
+ALONE, GROUP, BRANCHES = 512, 8, 64
 MOST_BYTES = 4 * 1024**3
 
 Json = dict[str, Any]
@@ -45,7 +44,7 @@ def check(path: str, key: str = "") -> dict[str, Any]:
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise Refused(f"the pack cannot be read: {error!r}") from error
     if manifest["format"] not in FORMATS[any("rows" in record for record in records) :]:
-        raise Refused(f"the pack has format {manifest['format']}, this reads {FORMATS}, rows in 2")
+        raise Refused(f"the pack has format {manifest['format']}, this reads {FORMATS}")
     count = len(unique([(name, record) for record in records for name in names_of(record)]))
     if manifest["records"] != count or not count:
         raise Refused(f"the pack claims {manifest['records']} records and has {count}")
@@ -168,9 +167,10 @@ def at_home(record: Json, place: int, batch: Batch) -> bool:
     """Tell whether a leaf belongs to a place in a batch; before notes, events may share theirs."""
     leaf, first, count = record["leaf"], batch.first_row, batch.rows
     if "rows" in record:
-        rows = range(first, first + count)[place * GROUP : (place + 1) * GROUP]
-        held = [one[:2] for one in leaf] == [[row, batch.batch] for row in rows]
-        return held and {*record["rows"]} <= {*rows}
+        rows, shares = range(first, first + count), (1, GROUP) if count <= ALONE else (GROUP,)
+        homes = [[*rows[place * share : (place + 1) * share]] for share in shares]
+        shown = [one[0] for one in leaf if one[1] == batch.batch]
+        return len(shown) == len(leaf) and shown in homes and {*record["rows"]} <= {*shown}
     if leaf[0] == "event":
         return bool(place == leaf[1] - first)
     note = leaf[1] - batch.first_note

@@ -1,12 +1,15 @@
 """Are the records of a batch what was written? If not, which of them were changed?"""
 
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby, islice
 from typing import Final
 
 import apsw
+import msgspec
+from xxhash import xxh3_64_digest
 
-from twin.registrar.chain import GROUP, MARK, Batch, leaves_of, note_leaf, root
+from twin.registrar import chain
+from twin.registrar.chain import GROUP, MARK, Batch, leaves_of, note_leaf, root, sharing
 from twin.registrar.fields import Columns
 from twin.registrar.record import Note
 from twin.registrar.schema import NOTE_COLUMNS, ROW_COLUMNS, select
@@ -33,7 +36,7 @@ def select_notes(schema: int) -> str:
 
 
 def marks_of(db: apsw.Connection, batch: int, schema: int) -> bytes:
-    """Return the marks of a batch's events as they are stored, one after the other."""
+    """Return the marks of a batch as they are stored, one after the other."""
     if schema < 4:
         return b""
     found = db.execute("SELECT marks FROM marks WHERE batch = ?", (batch,)).get
@@ -54,7 +57,8 @@ def changes(
     own, changed_notes = _of_notes(of_notes.counted(notes))
     yield from (*rows.differences(), *of_notes.differences())
     same = root([*leaves, *own]) == batch.root
-    if schema > 3 and (len(marks) != MARK * batch.rows or (same and changed)):
+    count = -(-batch.rows // _marked(batch, schema))
+    if schema > 3 and (len(marks) != MARK * count or (same and changed)):
         yield "the marks of its rows were changed"
         changed = []
     yield from (*changed, *changed_notes)
@@ -66,18 +70,56 @@ def changes(
 def _of_events(
     events: Iterable[Columns], batch: Batch, marks: bytes, schema: int
 ) -> tuple[list[bytes], list[str]]:
-    """Return the leaves of events, and which of them their marks say were changed."""
+    """Return the leaves of events, and which of them what is stored beside says were changed."""
+    share = sharing(batch.rows, schema)
     leaves: list[bytes] = []
     changed: list[str] = []
     for some in in_groups(events):
-        more, found = leaves_of([record[:WIDTH] for record in some], schema)
+        more = leaves_of([record[:WIDTH] for record in some], share, schema)
         leaves += more
-        changed += [
-            f"row {record[0]} was changed"
-            for record, mark in zip(some, found, strict=True)
-            if mark != _stored(record, mark, batch, marks)
-        ]
+        if schema < 4:
+            changed += _unlike_leaves(some, more)
+        else:
+            changed += _unlike_marks(some, more, batch, marks, schema)
     return leaves, changed
+
+
+def _unlike_leaves(some: Sequence[Columns], leaves: Sequence[bytes]) -> Iterator[str]:
+    """Yield which events have another leaf beside them, after their columns, if any."""
+    for record, leaf in zip(some, leaves, strict=True):
+        if record[WIDTH:] not in ((), (leaf,)):
+            yield f"row {record[0]} was changed"
+
+
+def _unlike_marks(
+    some: Sequence[Columns], leaves: Sequence[bytes], batch: Batch, marks: bytes, schema: int
+) -> Iterator[str]:
+    """Yield which events have another mark; those with which a row is missing or more have none."""
+    share = _marked(batch, schema)
+    at = MARK * ((some[0][0] - batch.first_row) // share)
+    found = _marks(some, leaves, schema)
+    if found == marks[at : at + len(found)]:
+        return
+    for place, group in groupby(some, lambda record: (record[0] - batch.first_row) // share):
+        records, first = list(group), batch.first_row + place * share
+        last = min(first + share, batch.first_row + batch.rows) - 1
+        if [record[0] for record in records] == [*range(first, last + 1)]:
+            found = _marks(records, leaves_of(records, share, schema), schema)
+            if found != marks[MARK * place : MARK * (place + 1)]:
+                of = f"row {first}" if first == last else f"one of rows {first} to {last}"
+                yield f"{of} was changed"
+
+
+def _marked(batch: Batch, schema: int) -> int:
+    """Return how many events a mark of a batch is of."""
+    return sharing(batch.rows, schema) if schema > 4 else 1
+
+
+def _marks(records: Sequence[Columns], leaves: Sequence[bytes], schema: int) -> bytes:
+    """Return the marks of events: in schema 4 XXH3 of each, later those of their leaves."""
+    if schema > 4:
+        return chain.marks(leaves)
+    return b"".join(map(xxh3_64_digest, map(msgspec.msgpack.Encoder().encode, records)))
 
 
 def _of_notes(notes: Iterable[Columns]) -> tuple[list[bytes], list[str]]:
@@ -96,14 +138,6 @@ def in_groups(events: Iterable[Columns]) -> Iterator[list[Columns]]:
     left = iter(events)
     while some := list(islice(left, AT_ONCE)):
         yield some
-
-
-def _stored(record: Columns, mark: bytes, batch: Batch, marks: bytes) -> object:
-    """Return what is stored to find this event by; `mark` itself where nothing is."""
-    if len(record) > WIDTH:
-        return record[WIDTH]
-    at = MARK * (int(record[0]) - batch.first_row)
-    return marks[at : at + MARK] if 0 <= at < len(marks) else mark
 
 
 class _Numbers:

@@ -1,9 +1,9 @@
 """The store's schema, and how a file of it is opened.
 
 A store is a folder: `segment-NNNNNN.sqlite`, one or more, `lock`, and unless it is elsewhere the
-signing key. The tables (`schema-4.sql`) are for every SQLite tool to read; docs/registrar.md
+signing key. The tables (`schema-5.sql`) are for every SQLite tool to read; docs/registrar.md
 describes them. Segments of schema 1 have neither leaves nor signatures; schema 2 has other indexes;
-up to schema 3 every event has a leaf of its own, and no mark.
+up to schema 3 every event has its leaf beside it, in schema 4 every event has a mark.
 """
 
 import re
@@ -40,9 +40,9 @@ __all__ = [
     "tables",
 ]
 
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 SMALL_NUMBER: Final = re.compile(r"[0-9]{1,9}")
-READABLE: Final = (1, 2, 3, 4)
+READABLE: Final = (1, 2, 3, 4, 5)
 """Schemas of segments that can be read; only the newest is written."""
 
 ROW_COLUMNS: Final = ("row", "batch", *Row._fields)
