@@ -240,9 +240,9 @@ def test_an_event_that_was_changed_with_its_mark_is_found(folder: Path) -> None:
     ("statement", "told"),
     [
         ("UPDATE events SET bot = 'b' WHERE row = 20", ["one of rows 17 to 24 was changed"]),
-        ("UPDATE events SET bot = 'b' WHERE row = 521", ["row 521 was changed"]),
+        ("UPDATE events SET bot = 'b' WHERE row = 137", ["row 137 was changed"]),
         ("DELETE FROM events WHERE row = 100", ["row 100 is missing"]),
-        ("UPDATE events SET row = 600 WHERE row = 521", ["row 521 is missing"]),
+        ("UPDATE events SET row = 600 WHERE row = 137", ["row 137 is missing"]),
     ],
 )
 def test_a_changed_event_of_a_large_batch_is_told_to_its_leaf(

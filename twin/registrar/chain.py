@@ -44,7 +44,7 @@ __all__ = [
 GENESIS = "0" * 64
 """What the first batch of a store names as its predecessor."""
 
-ALONE: Final = 512
+ALONE: Final = 128
 """Up to so many events in a batch, each has a leaf of its own."""
 
 GROUP: Final = 8

@@ -17,7 +17,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 FORMATS = (1, 2, 3)  # the first has no rows
-ALONE, GROUP, BRANCHES = 512, 8, 64
+ALONE, GROUP, BRANCHES = 128, 8, 64
 MOST_BYTES = 4 * 1024**3
 
 Json = dict[str, Any]
