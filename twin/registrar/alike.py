@@ -105,7 +105,7 @@ class Alike:
             glances = [plan.glance for plan in plans]
             with suppress(ValueError, TypeError):
                 pairs = zip(glances, payloads, strict=True)
-                return [one.known[one.values(one.read(data))] for one, data in pairs], ABSENT
+                return [glance.word(payload) for glance, payload in pairs], ABSENT
         judged = [
             _judged(plan, payload, whole=at in whole)
             for at, (plan, payload) in enumerate(zip(plans, payloads, strict=True))
@@ -117,8 +117,7 @@ class Alike:
 def _judged(plan: Plan, payload: bytes, *, whole: bool) -> tuple[Verdict, str]:
     """Return the verdict and the correlation; at a glance, or else of the `whole` content."""
     if not whole:
-        glance = plan.glance
         with suppress(ValueError, TypeError):
-            return glance.known[glance.values(glance.read(payload))], ""
+            return plan.glance.word(payload), ""
     content = content_of(payload)
     return plan.judge(content), correlation_of(content)

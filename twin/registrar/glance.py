@@ -17,7 +17,8 @@ NAMING: Final = frozenset(("metadata", "request_id"))
 """The fields by which a payload itself may name a correlation."""
 
 MOST_KNOWN: Final = 256
-"""So many combinations of values are remembered; where there are more, each event may be new."""
+"""So many combinations of values are remembered; where there are more, each event may be new, and
+is judged by itself."""
 
 Read: TypeAlias = Callable[[bytes], object]
 Values: TypeAlias = Callable[[object], tuple[object, ...]]
@@ -53,10 +54,9 @@ class Wanted(NamedTuple):
 class Glance:
     """Remembers what `judge` says of an object's fields: equal fields, equal word.
 
-    `known[values(read(payload))]` is the word on a payload. ValueError or TypeError: it cannot
-    be told at a glance. That holds for all that is no JSON object of well-known looks, and for
-    one that names a correlation. What is taken is an object, apart from numbers that are too
-    large for a float and from bytes in its texts that are no UTF-8.
+    What can be told at a glance is a JSON object of well-known looks that names no correlation.
+    What is taken is an object, apart from numbers that are too large for a float and from bytes
+    in its texts that are no UTF-8.
     """
 
     __slots__ = ("known", "read", "values")
@@ -65,28 +65,28 @@ class Glance:
         self.read, self.values = _reader(wanted.needed, tuple(sorted(wanted.compared.items())))
         if wanted.deep:
             self.read = _unread
-        self.known = _Known(self, wanted, judge)
+        self.known = _Known(wanted, judge)
+
+    def word(self, payload: bytes) -> Any:
+        """Return the word on a payload; ValueError or TypeError if none is told at a glance."""
+        return self.known[self.values(self.read(payload))]
 
 
 class _Known(dict[tuple[object, ...], Any]):
     """By the values of the compared fields in the order of their names."""
 
-    def __init__(
-        self, glance: Glance, wanted: Wanted, judge: Callable[[dict[str, Any]], object]
-    ) -> None:
+    def __init__(self, wanted: Wanted, judge: Callable[[dict[str, Any]], object]) -> None:
         super().__init__()
-        self._glance = glance
         self._names = sorted(wanted.compared)
         self._there = dict.fromkeys(wanted.needed)
         self._judge = judge
 
     def __missing__(self, values: tuple[object, ...]) -> object:
-        if len(self) >= MOST_KNOWN:
-            self._glance.read = _unread
-            raise Unclear
         found = zip(self._names, values, strict=False)
         content = {name: value for name, value in found if value is not msgspec.UNSET}
-        word = self[values] = self._judge(self._there | content)
+        word = self._judge(self._there | content)
+        if len(self) < MOST_KNOWN:
+            self[values] = word
         return word
 
 
