@@ -1,9 +1,10 @@
 """The store's schema, and how a file of it is opened.
 
 A store is a folder: `segment-NNNNNN.sqlite`, one or more, `lock`, and unless it is elsewhere the
-signing key. The tables (`schema-5.sql`) are for every SQLite tool to read; docs/registrar.md
+signing key. The tables (`schema-4.sql`) are for every SQLite tool to read; docs/registrar.md
 describes them. Segments of schema 1 have neither leaves nor signatures; schema 2 has other indexes;
-up to schema 3 every event has its leaf beside it, in schema 4 every event has a mark.
+up to schema 3 every event has its leaf beside it, in schema 4 every event has a mark. Schema 5 has
+the tables of 4, and other marks in them.
 """
 
 import re
@@ -84,7 +85,7 @@ def select(columns: Sequence[str], more: str) -> str:
 
 def tables(version: int) -> str:
     """Return the statements that make an empty segment of a schema."""
-    return Path(__file__).with_name(f"schema-{version}.sql").read_text(encoding="utf-8")
+    return Path(__file__).with_name(f"schema-{min(version, 4)}.sql").read_text(encoding="utf-8")
 
 
 def segment_path(folder: Path, number: int) -> Path:
