@@ -2,11 +2,11 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from in_process import twin_apart
 
 SCENARIO = """
 schema_version: 1
@@ -34,14 +34,7 @@ def folder(tmp_path: Path) -> Path:
 
 def twin_run(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run the command beside the scenarios."""
-    return subprocess.run(
-        [sys.executable, "-m", "twin", "run", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    return twin_apart(folder, "run", *arguments)
 
 
 def test_a_folder_is_run_by_tag_and_reported_as_one(folder: Path) -> None:

@@ -3,11 +3,12 @@
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
+from in_process import twin_apart
+
 HERE = Path(__file__).parent
-LIMIT, BOTS = 60, 20
+LIMIT, BOTS = 30, 10
 SCENARIO = f"""
 schema_version: 1
 name: slow
@@ -20,7 +21,7 @@ services:
 watch:
   slow: {{stream: QIKI_TELEMETRY_V1, durable: slow}}
 thresholds:
-  consumer_backlog{{consumer:slow}}: [p(90)<60]
+  consumer_backlog{{consumer:slow}}: [p(90)<40]
 limits: {{max_slip_p99_ms: 10000}}
 """
 
@@ -29,18 +30,11 @@ def capacity(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]
     """Ask for the capacity of the scenario in a folder."""
     (folder / "slow.yaml").write_text(SCENARIO)
     shutil.copy(HERE / "slow_service.py", folder)
-    return subprocess.run(
-        [sys.executable, "-m", "twin", "capacity", "slow.yaml", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    return twin_apart(folder, "capacity", "slow.yaml", *arguments)
 
 
 def test_the_limit_of_a_slow_service_is_found_and_named(tmp_path: Path) -> None:
-    """Telemetry comes once per second and bot: sixty a second are three times twenty bots."""
+    """Telemetry comes once per second and bot: thirty a second are three times ten bots."""
     done = capacity(tmp_path, "--start", "2.5", "--tolerance", "0.5", "--repeats", "1", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(done.stdout)
@@ -55,13 +49,6 @@ def test_a_scenario_that_nothing_could_break_is_refused(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "--most 2 is less than --start 4" in done.stderr
     (tmp_path / "bare.yaml").write_text(SCENARIO.partition("thresholds:")[0])
-    done = subprocess.run(
-        [sys.executable, "-m", "twin", "capacity", "bare.yaml"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    done = twin_apart(tmp_path, "capacity", "bare.yaml")
     assert done.returncode == 2
     assert "has no thresholds" in done.stderr

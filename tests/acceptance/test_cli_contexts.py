@@ -3,15 +3,14 @@
 import asyncio
 import json
 import os
-import sys
 from pathlib import Path
 
+from in_process import twin_apart
 from server_logins import Key, make_certificates, write_nkey
 
 from twin.jetstream.connection import BrokerOptions
 from twin.jetstream.server import NatsServer
 
-TWIN = Path(sys.executable).with_name("twin")
 SCENARIO = """\
 schema_version: 1
 name: guarded
@@ -59,12 +58,7 @@ async def test_every_command_takes_all_of_a_context(tmp_path: Path) -> None:
             ("doctor", "--prefix", "lab"),
             ("lag", "watch", "--count", "1"),
         ):
-            done = await asyncio.create_subprocess_exec(
-                *(TWIN, *words, "--context", "guarded"),
-                cwd=tmp_path,
-                env=env,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
+            done = await asyncio.to_thread(
+                twin_apart, tmp_path, *words, "--context", "guarded", env=env
             )
-            output, _ = await asyncio.wait_for(done.communicate(), 240)
-            assert done.returncode == 0, f"{words}\n{output.decode()}"
+            assert done.returncode == 0, f"{words}\n{done.stdout}{done.stderr}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from in_process import twin_here
+from in_process import twin_apart, twin_here
 from typer.testing import CliRunner
 
 from twin.cli.main import app
@@ -61,10 +61,7 @@ def twin(
     *arguments: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run the real command line."""
-    command = [str(TWIN), *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=240, check=False, cwd=cwd, env=env
-    )
+    return twin_apart(cwd or Path.cwd(), *arguments, env=env)
 
 
 def started(*arguments: str | Path) -> subprocess.Popen[bytes]:

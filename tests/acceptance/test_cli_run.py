@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from in_process import twin_here
+from in_process import twin_apart, twin_here
 
 from twin.events.streams import build_topology
 from twin.events.subjects import SubjectSpace
@@ -66,15 +66,7 @@ def twin(
     folder: Path, *arguments: str, env: dict[str, str] | None = None
 ) -> "subprocess.CompletedProcess[str]":
     """Run the command to its end in `folder`."""
-    return subprocess.run(
-        [*TWIN, *arguments],
-        cwd=folder,
-        env={**os.environ, **(env or {})},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    return twin_apart(folder, *arguments, env={**os.environ, **(env or {})})
 
 
 def change(project: Path, *extra: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import orjson
 import pytest
-from in_process import twin_here
+from in_process import twin_apart, twin_here
 
 from twin.events.topology import StreamDecl, Topology
 from twin.jetstream.api import call, consumer_info, stream_info
@@ -137,16 +137,11 @@ async def test_a_run_among_others_events(
     write(tmp_path)
     begun = asyncio.Event()
     await connection.subscribe("qiki.telemetry", lambda batch: begun.set())
-    done = await asyncio.create_subprocess_exec(
-        *shared(server.url),
-        cwd=tmp_path,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
+    running = asyncio.create_task(asyncio.to_thread(twin_apart, tmp_path, *shared(server.url)[1:]))
     await asyncio.wait_for(begun.wait(), 60)
     await connection.request("qiki.events.v1.theirs", b"theirs, meanwhile")
-    output, _ = await asyncio.wait_for(done.communicate(), 240)
-    assert done.returncode == 0, output.decode()
+    done = await running
+    assert done.returncode == 0, done.stdout + done.stderr
     assert await configurations(connection) == before
     result = orjson.loads((tmp_path / "runs" / "last" / "result.json").read_bytes())
     [stream] = [hop for hop in result["hops"] if hop["name"] == "stream"]
@@ -160,12 +155,9 @@ async def test_a_subject_that_no_stream_stores_is_a_conflict(
     config = {"name": "THEIR_EVENTS", "subjects": ["qiki.events.v1.>"]}
     await call(connection, "STREAM.CREATE.THEIR_EVENTS", config)
     write(tmp_path)
-    done = await asyncio.create_subprocess_exec(
-        *shared(server.url), cwd=tmp_path, stderr=asyncio.subprocess.PIPE
-    )
-    _, said = await asyncio.wait_for(done.communicate(), 240)
+    done = await asyncio.to_thread(twin_apart, tmp_path, *shared(server.url)[1:])
     assert done.returncode == 4
-    assert "No stream on the server stores qiki.telemetry" in said.decode()
+    assert "No stream on the server stores qiki.telemetry" in done.stderr
     assert not (tmp_path / "runs").exists()
 
 
@@ -177,13 +169,10 @@ async def test_a_cap_ends_the_run(
     await make_theirs(connection)
     write(tmp_path)
     limit = {"--max-messages": "85", "--max-bytes": "20K"}[cap]
-    done = await asyncio.create_subprocess_exec(
-        *shared(server.url, cap, limit), cwd=tmp_path, stderr=asyncio.subprocess.PIPE
-    )
-    _, said = await asyncio.wait_for(done.communicate(), 240)
+    done = await asyncio.to_thread(twin_apart, tmp_path, *shared(server.url, cap, limit)[1:])
     assert done.returncode == 4
-    assert f"{cap} " in said.decode()
-    assert "is reached" in said.decode()
+    assert f"{cap} " in done.stderr
+    assert "is reached" in done.stderr
     assert 2 < await messages(connection) <= 2 + 85
 
 
@@ -233,14 +222,9 @@ async def test_a_lowered_limit_of_our_own_needs_permission(
     (tmp_path / "theirs.yaml").write_text(text)
 
     async def run(*more: str) -> tuple[int | None, str]:
-        done = await asyncio.create_subprocess_exec(
-            *(str(TWIN), "run", "theirs.yaml", "--nats", server.url, "--prefix", "lab", *more),
-            cwd=tmp_path,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        output, _ = await asyncio.wait_for(done.communicate(), 240)
-        return done.returncode, output.decode()
+        words = ("run", "theirs.yaml", "--nats", server.url, "--prefix", "lab", *more)
+        done = await asyncio.to_thread(twin_apart, tmp_path, *words)
+        return done.returncode, done.stdout + done.stderr
 
     code, said = await run()
     assert code == 4

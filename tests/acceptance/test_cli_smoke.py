@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from in_process import twin_here
+from in_process import twin_apart, twin_here
 
 from twin.configs.topology import spec_topology
 from twin.jetstream.api import call
@@ -22,8 +22,7 @@ TWIN = Path(sys.executable).with_name("twin")
 
 def twin(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run the real command line."""
-    command = [str(TWIN), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    return twin_apart(Path.cwd(), *arguments)
 
 
 def test_a_deployment_of_our_own_is_green(tmp_path: Path) -> None:

@@ -2,30 +2,22 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from in_process import twin_apart
 
 from twin.jetstream.api import streams_on
 from twin.jetstream.connection import Connection
 from twin.jetstream.server import NatsServer
 
 ROOT = Path(__file__).parent.parent.parent
-TWIN = Path(sys.executable).with_name("twin")
 
 
 def run(scenario: str | Path, out: Path, *options: str) -> tuple[dict[str, Any], Path]:
     """Run a scenario, and return its result and its run folder."""
-    done = subprocess.run(
-        [TWIN, "run", scenario, "--out", out, "--json", *options],
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    done = twin_apart(ROOT, "run", scenario, "--out", out, "--json", *options)
     assert done.stdout, done.stderr
     return json.loads(done.stdout), (out / "last").resolve()
 
@@ -198,8 +190,7 @@ def test_a_shipped_scenario_passes(name: str, tmp_path: Path) -> None:
     result, folder = run(ROOT / "scenarios" / f"{name}.yaml", tmp_path)
     assert result["reasons"] == []
     assert {fault["outcome"] for fault in result["faults"]} == {"fired"}
-    again = subprocess.run([TWIN, "judge", folder], capture_output=True, timeout=240, check=False)
-    assert again.returncode == 0
+    assert twin_apart(ROOT, "judge", folder).returncode == 0
 
 
 def test_a_full_disk_costs_no_event(tmp_path: Path) -> None:

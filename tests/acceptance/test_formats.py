@@ -3,11 +3,11 @@
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import get_args
 
 import pytest
+from in_process import twin_apart
 from pydantic import BaseModel
 
 from twin.registrar.schema import READABLE, SCHEMA_VERSION
@@ -25,14 +25,7 @@ FORMATS = sorted((DATA / "formats").iterdir())
 
 def twin(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run the command line in a folder."""
-    return subprocess.run(
-        [sys.executable, "-m", "twin", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    return twin_apart(folder, *arguments)
 
 
 @pytest.mark.parametrize("version", FORMATS, ids=lambda path: path.name)

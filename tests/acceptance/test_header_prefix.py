@@ -1,10 +1,10 @@
 """Events in the platform's `ce_` spelling: written on request, read by everyone."""
 
-import subprocess
-import sys
+import asyncio
 from pathlib import Path
 
 import orjson
+from in_process import twin_apart
 
 from twin.jetstream.connection import BrokerOptions, connect
 from twin.jetstream.scan import scan
@@ -25,9 +25,9 @@ limits: {max_slip_p99_ms: 10000}
 async def test_a_run_in_the_platforms_spelling(tmp_path: Path, server: NatsServer) -> None:
     """Stream, registrar and an observer account for every event; no `ce-` header is written."""
     (tmp_path / "dialect.yaml").write_text(SCENARIO)
-    command = [sys.executable, "-m", "twin", "run", "dialect.yaml", "--nats", server.url]
-    done = await _finished([*command, "--prefix", "lab"], tmp_path)
-    assert done.returncode == 0, done.stdout
+    run = ("run", "dialect.yaml", "--nats", server.url, "--prefix", "lab")
+    done = await asyncio.to_thread(twin_apart, tmp_path, *run)
+    assert done.returncode == 0, done.stdout + done.stderr
     result = orjson.loads((tmp_path / "runs" / "last" / "result.json").read_bytes())
     counts = {hop["name"]: hop["events"] for hop in result["hops"]}
     assert counts["stream"] == counts["registrar"] == result["totals"]["acknowledged"]
@@ -39,9 +39,3 @@ async def test_a_run_in_the_platforms_spelling(tmp_path: Path, server: NatsServe
     for message in found:
         assert b"\r\nce_id: " in message.headers
         assert b"\r\nce-" not in message.headers
-
-
-async def _finished(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: ASYNC221 - nothing else is going on
-        command, cwd=folder, capture_output=True, text=True, timeout=240, check=False
-    )

@@ -9,6 +9,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from in_process import twin_apart
 from typer.testing import CliRunner
 
 from twin.cli.main import app
@@ -32,13 +33,7 @@ async def stalled(connection: Connection) -> None:
 
 def lag(server: NatsServer, *args: str) -> "subprocess.CompletedProcess[str]":
     """Run `twin lag` to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "twin", "lag", *args, "--nats", server.url],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-    )
+    return twin_apart(Path.cwd(), "lag", *args, "--nats", server.url)
 
 
 @pytest.mark.usefixtures("stalled")
@@ -134,13 +129,6 @@ def test_a_name_that_none_can_have_is_bad_usage(words: tuple[str, ...], bad: str
 
 def test_bad_address_is_bad_usage(tmp_path: Path) -> None:
     """An address without a port is exit 2, before anything is tried."""
-    done = subprocess.run(
-        [sys.executable, "-m", "twin", "lag", "serve", "--http", "localhost"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-        cwd=tmp_path,
-    )
+    done = twin_apart(tmp_path, "lag", "serve", "--http", "localhost")
     assert done.returncode == 2
     assert "is not HOST:PORT" in done.stderr

@@ -2,19 +2,17 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from in_process import twin_apart
 from lag_witness import Reading, Witness
 
 from twin.spec.yaml import read_text
 
 ROOT = Path(__file__).parent.parent.parent
-TWIN = Path(sys.executable).with_name("twin")
 MONOTONE = ("delivered_seq", "ack_floor", "first_seq", "last_seq")
 
 
@@ -34,14 +32,7 @@ async def test_a_lag_scenario_shows_its_status_and_passes(path: Path, tmp_path: 
     scenario = loaded(path)
     witness = Witness(tmp_path / "last", scenario["consumers"]["worker"]["stream"], "worker")
     async with witness.watching():
-        done = await asyncio.to_thread(
-            subprocess.run,
-            [TWIN, "run", path, "--out", tmp_path, "--json"],
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
+        done = await asyncio.to_thread(twin_apart, ROOT, "run", path, "--out", tmp_path, "--json")
     result = json.loads(done.stdout)
     samples = (tmp_path / "last" / "lag.jsonl").read_text()
     assert (result["reasons"], done.returncode) == ([], 0), samples
@@ -169,15 +160,8 @@ def test_a_policy_halves_the_flood(tmp_path: Path) -> None:
     """The same overload with the policy: far fewer events wait for the broker at once."""
     waiting = {}
     for name in ("overload", "overload-policy"):
-        done = subprocess.run(
-            [
-                *(TWIN, "run", ROOT / "scenarios" / f"{name}.yaml", "--out", tmp_path / name),
-                *("--var", "bots=25"),
-            ],
-            capture_output=True,
-            timeout=240,
-            check=False,
-        )
+        scenario = ROOT / "scenarios" / f"{name}.yaml"
+        done = twin_apart(ROOT, "run", scenario, "--out", tmp_path / name, "--var", "bots=12")
         assert done.returncode == 0, done.stdout
         rows = (tmp_path / name / "last" / "samples" / "metrics.jsonl").read_text().splitlines()
         waiting[name] = max(json.loads(row)["publish"]["waiting"] for row in rows)

@@ -2,13 +2,11 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from in_process import twin_here
+from in_process import twin_apart, twin_here
 
 HERE = Path(__file__).parent
 COPIER = """
@@ -60,14 +58,7 @@ def run(scenario: str, folder: Path) -> tuple[int, dict[str, Any], Path]:
     """Run a scenario beside the service; return the exit code, the result and the run folder."""
     (folder / "scenario.yaml").write_text(scenario)
     shutil.copy(HERE / "own_service.py", folder)
-    done = subprocess.run(
-        [sys.executable, "-m", "twin", "run", "scenario.yaml", "--json"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    done = twin_apart(folder, "run", "scenario.yaml", "--json")
     assert done.stdout, done.stderr
     return done.returncode, json.loads(done.stdout), (folder / "runs" / "last").resolve()
 
@@ -115,7 +106,7 @@ def test_a_foreign_publisher_is_named_and_a_service_that_ends_fails(tmp_path: Pa
 def test_an_external_registrar_that_drops_one_in_ten_thousand_is_found(tmp_path: Path) -> None:
     """FAIL for nothing but the loss, which names the first lost events.
 
-    That the same service without the defect passes is a command of docs/your-own-service.md.
+    So does a command of docs/your-own-service.md; the one before it is the same without the defect.
     """
     examples = HERE.parent.parent / "docs" / "examples"
     shutil.copy(examples / "recorder.py", tmp_path)

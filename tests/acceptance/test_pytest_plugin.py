@@ -72,17 +72,23 @@ def project(pytester: pytest.Pytester) -> pytest.Pytester:
     return pytester
 
 
-def test_scenarios_are_tests_on_request(project: pytest.Pytester) -> None:
-    """FAIL is a failure and INVALID an error in pytest's own JUnit, each with its reasons."""
-    done = project.runpytest_subprocess(
-        *PLUGIN, "--twin-scenarios", "scenarios", "--junitxml=all.xml", "-n", "2"
-    )
-    done.assert_outcomes(passed=1, failed=1, errors=1)
+def test_scenarios_are_tests_on_request_and_fixtures_work_under_xdist(
+    project: pytest.Pytester,
+) -> None:
+    """FAIL is a failure and INVALID an error in pytest's own JUnit, each with its reasons.
+
+    Servers, fleets and runs of several workers have ports and stores of their own.
+    """
+    run = ("--twin-scenarios", "scenarios", "test_mine.py", "--junitxml=all.xml")
+    done = project.runpytest_subprocess(*PLUGIN, *run, "-n", "2", "-W", "error")
+    done.assert_outcomes(passed=1 + 5, failed=1, errors=1)
     done.stdout.fnmatch_lines(["*power.eclipse not fired*", "*audit code 101: 2 recorded*"])
     suite = ET.parse(project.path / "all.xml").getroot()[0]  # noqa: S314 - our own
     assert [suite.get(key) for key in ("failures", "errors", "skipped")] == ["1", "1", "0"]
     names = {one.get("name") for one in suite.iter("property")}
     assert {"run_id", "verdict", "digest", "reproduce"} <= names
+    ports = [one.get("value") for one in suite.iter("property") if one.get("name") == "port"]
+    assert len(set(ports)) == 2
 
 
 def test_tags_select_and_nothing_is_collected_unasked(project: pytest.Pytester) -> None:
@@ -93,17 +99,6 @@ def test_tags_select_and_nothing_is_collected_unasked(project: pytest.Pytester) 
     project.makeini("[pytest]\n")
     none = project.runpytest_subprocess(*PLUGIN, "scenarios", "--collect-only")
     none.stdout.fnmatch_lines(["*no tests collected*"])
-
-
-def test_fixtures_work_under_xdist(project: pytest.Pytester) -> None:
-    """Servers, fleets and runs of several workers have ports and stores of their own."""
-    done = project.runpytest_subprocess(
-        *PLUGIN, "test_mine.py", "-n", "2", "-W", "error", "--junitxml=all.xml"
-    )
-    done.assert_outcomes(passed=5)
-    suite = ET.parse(project.path / "all.xml").getroot()[0]  # noqa: S314 - our own
-    ports = [one.get("value") for one in suite.iter("property") if one.get("name") == "port"]
-    assert len(set(ports)) == 2
 
 
 def test_pytest_finds_the_plugin_by_its_entry_point() -> None:

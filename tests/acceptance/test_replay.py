@@ -3,11 +3,11 @@
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from in_process import twin_apart
 
 from twin.verdict.journal import ATTEMPT
 from twin.verdict.manifest import Manifest
@@ -47,14 +47,7 @@ limits: {max_slip_p99_ms: 10000}
 
 def twin(*arguments: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
     """Run the command line."""
-    return subprocess.run(
-        [sys.executable, "-m", "twin", *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    return twin_apart(cwd, *arguments)
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from in_process import twin_apart
 
 HERE = Path(__file__).parent
+RUN = ("run", "scenario.yaml", "--json")
 PIECE = """
 services:
   answerer: {command: [python, answering_service.py, "${mode}"], ready: {log: ready}}
@@ -51,24 +53,28 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def start(project: Path, *arguments: str) -> "subprocess.Popen[str]":
-    """Start a run; its rollback writes the run's id into `undone`."""
+def start(project: Path) -> "subprocess.Popen[str]":
+    """Start a run."""
     return subprocess.Popen(
-        [sys.executable, "-m", "twin", "run", "scenario.yaml", "--json", *arguments],
+        [sys.executable, "-m", "twin", *RUN],
         cwd=project,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "UNDONE": str(project / "undone")},
+        env=env(project),
     )
+
+
+def env(project: Path) -> dict[str, str]:
+    """Return the environment in which a rollback writes the run's id into `undone`."""
+    return {**os.environ, "UNDONE": str(project / "undone")}
 
 
 def run(project: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
     """Run to the end; return the exit code and the result."""
-    process = start(project, *arguments)
-    out, err = process.communicate(timeout=240)
-    assert out, err
-    return process.returncode, json.loads(out)
+    done = twin_apart(project, *RUN, *arguments, env=env(project))
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout)
 
 
 def test_a_service_that_answers_everything_in_time_passes(project: Path) -> None:

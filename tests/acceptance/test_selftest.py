@@ -2,23 +2,17 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from in_process import twin_apart
 
 from twin.selftest.trials import TRIALS
 
 
 def selftest(*arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run the command."""
-    return subprocess.run(
-        [sys.executable, "-m", "twin", "selftest", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    return twin_apart(Path.cwd(), "selftest", *arguments)
 
 
 def test_a_loss_is_found_and_a_healthy_service_passes(tmp_path: Path) -> None:

