@@ -34,7 +34,7 @@ test: $(STAMP) ## run every test that needs Python only
 	$(BIN)/python -m pytest -n 4 --dist worksteal -m "not external"
 
 test-external: $(STAMP) ## run the tests that need promtool and other programs (.ci/tools brings them)
-	$(BIN)/python -m pytest -m external
+	$(BIN)/python -m pytest tests/acceptance -n 2 --dist worksteal -m external
 
 soak: $(STAMP) ## ten million events over three broker kills, every copy counted (15 GB of disk)
 	$(BIN)/twin bench soak --events 10M --kills 3

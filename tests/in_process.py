@@ -4,10 +4,10 @@ import io
 import multiprocessing
 import os
 import sys
+import tempfile
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 from subprocess import CompletedProcess
-from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
 from twin.cli.main import COMMANDS, run
@@ -39,7 +39,7 @@ def twin_apart(
     code are as those of the console script. TimeoutError when it takes longer.
     """
     words = [str(word) for word in arguments]
-    with TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory() as place:
         outputs = [str(Path(place, name)) for name in ("out", "err")]
         called = (str(folder), words, dict(os.environ) if env is None else env, outputs)
         process = _FORKS.Process(target=_called, args=called)
@@ -59,5 +59,6 @@ def _called(folder: str, words: list[str], env: dict[str, str], outputs: list[st
     os.environ.update(env)
     for number, path in enumerate(outputs, 1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
+    tempfile.tempdir = None  # it may be another one in this environment
     sys.argv = ["twin", *words]
     run()

@@ -7,6 +7,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+from in_process import twin_apart
 
 from twin.spec.yaml import read_document, read_text
 
@@ -59,10 +60,21 @@ def test_what_a_workflow_runs_exists(workflow: Path) -> None:
             assert line.split()[1] in targets
         elif found := re.match(r"\.venv/bin/twin ((?:[a-z]+ ?)+)", line):
             words = [word for word in found[1].split() if word not in ("scenarios", "main")]
-            done = run(sys.executable, "-m", "twin", *words, "--help")
+            done = twin_apart(ROOT, *words, "--help")
             assert done.returncode == 0, line
             for flag in re.findall(r" (--[a-z-]+)", line):
                 assert flag in done.stdout, line
+
+
+def test_tests_of_other_programs_are_where_they_are_run() -> None:
+    """`make test` leaves them out, and `make test-external` looks in one folder."""
+    mark = "pytest.mark." + "external"
+    marked = [path for path in (ROOT / "tests").rglob("test_*.py") if mark in path.read_text()]
+    assert {path.parent for path in marked} == {ROOT / "tests" / "acceptance"}
+    makefile = (ROOT / "Makefile").read_text()
+    assert re.search(
+        r"^test-external:.*\n\t\S+ -m pytest tests/acceptance .*-m external$", makefile, re.M
+    )
 
 
 def test_both_sides_of_a_comparison_are_kept() -> None:

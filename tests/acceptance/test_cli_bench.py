@@ -7,6 +7,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+from in_process import twin_apart
 
 from twin.bench.fields import FIELDS
 from twin.bench.measured import quantile_ms
@@ -19,15 +20,8 @@ ROOT = Path(__file__).parent.parent.parent
 
 def twin(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run the command line."""
-    return subprocess.run(
-        [sys.executable, "-m", "twin", "bench", *arguments],
-        cwd=cwd,
-        env={"COLUMNS": "120", "PATH": "/usr/bin:/bin", "TMPDIR": str(cwd)},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    env = {"COLUMNS": "120", "PATH": "/usr/bin:/bin", "TMPDIR": str(cwd)}
+    return twin_apart(cwd, "bench", *arguments, env=env)
 
 
 def test_traffic_measures_every_contender_and_says_what_was_promised(tmp_path: Path) -> None:

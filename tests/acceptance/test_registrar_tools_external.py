@@ -5,13 +5,12 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from in_process import twin_apart
 
 ROOT = Path(__file__).parent.parent.parent
-TWIN = Path(sys.executable).with_name("twin")
 PYTHON = ROOT / ".tools" / "python"
 PATH = os.pathsep.join([str(PYTHON / "bin"), os.environ["PATH"]])
 COMMAND = re.compile(r"^(?:sqlite3|datasette|duckdb) (?:.*\\\n)*.*$", re.MULTILINE)
@@ -36,7 +35,8 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["run", "audited.yaml", "--out", "runs"],
         ["registrar", "export", "--store", "runs/last/registrar", "-o", "audit.parquet"],
     ):
-        subprocess.run([TWIN, *command], cwd=folder, check=True, timeout=240, capture_output=True)
+        done = twin_apart(folder, *command)
+        assert done.returncode == 0, done.stdout + done.stderr
     (folder / "audit").symlink_to("runs/last/registrar")
     return folder
 
