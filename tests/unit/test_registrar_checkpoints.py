@@ -9,6 +9,7 @@ from unittest.mock import AsyncMock
 
 import apsw
 import pytest
+from test_registrar_query import run
 from test_registrar_store import RULES, make_row
 
 from twin.errors import StoreError, UsageError
@@ -18,7 +19,7 @@ from twin.registrar import anchor
 from twin.registrar.chain import Batch, marks, record_leaves, root
 from twin.registrar.keys import KEY_FILE, SigningKey
 from twin.registrar.limits import Limits
-from twin.registrar.statements import Signed
+from twin.registrar.statements import Signed, read_checkpoint, sign
 from twin.registrar.store import Store
 from twin.registrar.verify import Verification, verify
 
@@ -173,6 +174,26 @@ def test_a_checkpoint_that_nobody_signed_is_no_anchor(
     """A forged anchor is named, not believed."""
     forged = original[1][0]._replace(signature=bytes(64))
     assert "anchors: checkpoint 1 was not signed" in first_break(verify(folder, anchors=[forged]))
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_anchors_that_contradict_each_other_are_found(
+    original: tuple[Path, list[Signed]], order: int
+) -> None:
+    """Who has the key can sign another end of a batch, but not take back what is kept elsewhere."""
+    folder, (first, *_) = original
+    other = read_checkpoint(first).model_copy(update={"hash": "0" * 64})
+    forged = sign(SigningKey.load(folder / KEY_FILE), other)
+    found = first_break(verify(folder, anchors=[first, forged][::order]))
+    assert found == "anchors: two checkpoints contradict each other on batch 1"
+
+
+def test_a_key_may_be_given_in_capitals(original: tuple[Path, list[Signed]]) -> None:
+    """The digits of a public key are hexadecimal; what is no key is bad usage."""
+    public = SigningKey.load(original[0] / KEY_FILE).public
+    assert run("verify", "--store", original[0], "--key", public.upper())[0] == 0
+    code, output = run("verify", "--store", original[0], "--key", public[1:])
+    assert (code, "64 hexadecimal digits" in output) == (2, True)
 
 
 def test_the_key_is_its_owners_alone(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def show(found: list[Found]) -> None:
     """Print records in each format."""
     as_table(found)
     for form in (as_csv, as_json_lines, as_lines):
-        list(form(found))  # type: ignore[operator]
+        list(form(found))
 
 
 def tailed(store: Path) -> None:

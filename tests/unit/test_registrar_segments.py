@@ -181,11 +181,44 @@ def test_a_drop_that_was_cut_short_is_finished(folder: Path, tmp_path: Path) -> 
     assert names(folder) == [5]
     for path in segments(saved)[1:4]:
         shutil.copy(path, folder)
-    assert verify(folder).good
+    found = verify(folder)
+    assert (found.breaks, found.dropped, found.segments) == ([], 1, 4)
     with Store(folder, RULES, "1") as store:
         store.write([make_row(26)])
     assert names(folder) == [5]
     assert verify(folder).good
+
+
+@pytest.mark.parametrize("number", [1, 4])
+def test_a_file_under_the_name_of_a_dropped_one_is_found(
+    folder: Path, tmp_path: Path, number: int
+) -> None:
+    """Who asks is answered from it: that a tombstone speaks of it vouches for no other content."""
+    forged = tmp_path / "forged"
+    with Store(forged, RULES, "1", EACH) as store:
+        for seq in range(1, 6):
+            store.write([make_row(seq, id=f"forged/{seq}")])
+    Store(folder, RULES, "1", Limits(keep_age_s=0.001)).close()
+    assert (names(folder), verify(folder).good) == ([5], True)
+    shutil.copy(forged / f"segment-{number:06d}.sqlite", folder)
+    assert not verify(folder).good
+    shutil.copytree(
+        forged, folder, dirs_exist_ok=True, ignore=lambda *_: ["lock", "segment-000005.sqlite"]
+    )
+    assert not verify(folder).good
+
+
+def test_a_leftover_of_a_dropped_segment_is_held_to_its_tombstone(
+    folder: Path, tmp_path: Path
+) -> None:
+    """An event of it that was edited is named."""
+    saved = shutil.copytree(folder, tmp_path / "saved")
+    Store(folder, RULES, "1", Limits(keep_age_s=0.001)).close()
+    shutil.copy(segments(saved)[3], folder)
+    with apsw.Connection(str(segments(folder)[0])) as db:
+        db.execute("UPDATE events SET bot = 'x' WHERE row = (SELECT min(row) FROM events)")
+    db.close()
+    assert "was changed" in verify(folder).breaks[0].message
 
 
 def test_a_rotation_that_was_cut_short_is_finished(folder: Path) -> None:
@@ -195,6 +228,13 @@ def test_a_rotation_that_was_cut_short_is_finished(folder: Path) -> None:
         store.write([make_row(26)])
     assert names(folder) == [1, 2, 3, 4, 5, 6]
     assert (verify(folder).breaks, verify(folder).rows) == ([], 26)
+
+
+def test_a_file_of_another_name_is_no_segment(folder: Path) -> None:
+    """Digits that Python knows besides 0 to 9 make no number of a segment."""
+    (folder / "segment-\u00b2\u00b2\u00b2\u00b2\u00b2\u00b2.sqlite").touch()
+    assert names(folder) == [1, 2, 3, 4, 5]
+    assert verify(folder).good
 
 
 def test_segments_that_are_missing_or_swapped_are_found(folder: Path, tmp_path: Path) -> None:

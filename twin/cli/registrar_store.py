@@ -1,6 +1,7 @@
 """The commands of `twin registrar` that read a store."""
 
 import asyncio
+import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -40,6 +41,7 @@ from twin.registrar.verify import store_id, verify
 
 __all__ = ["StoreOption", "evidence", "query", "stats", "tail", "verify_command"]
 
+PUBLIC_KEY: Final = re.compile(r"[0-9A-Fa-f]{64}")
 MOST: Final = 1_000_000_000
 """Records that can be asked for at once."""
 
@@ -172,11 +174,13 @@ def verify_command(
     show only against checkpoints that were kept elsewhere (--anchor, --nats) or the key.
     Example: twin registrar verify --store runs/last/registrar
     """
+    if key and not PUBLIC_KEY.fullmatch(key):
+        raise UsageError(f"--key: '{key}' is no public key, which has 64 hexadecimal digits")
     anchors = read_anchors(anchor) if anchor else []
     if nats or context:
         broker = BrokerOptions.resolve(nats, context)
         anchors += asyncio.run(_fetched(broker, SubjectSpace(prefix=prefix), store_id(store)))
-    found = verify(store, key, anchors)
+    found = verify(store, key.lower(), anchors)
     try:
         stretches = coverage(store) if with_coverage else None
     except StoreError:

@@ -184,7 +184,7 @@ def main() -> int:
     parser.add_argument("--key", default="", help="the public key, in hex, as it is known to you")
     options = parser.parse_args()
     try:
-        found = check(options.pack, options.key)
+        found = check(options.pack, options.key.lower())
     except Exception as why:  # whatever it is, nothing is proven
         text = why if isinstance(why, Refused) else f"the pack is malformed: {why!r}"
         print(f"REFUSED: {text}")

@@ -42,6 +42,7 @@ __all__ = [
 ]
 
 SCHEMA_VERSION: Final = 5
+DIGITS: Final = re.compile(r"[0-9]{6,18}")
 SMALL_NUMBER: Final = re.compile(r"[0-9]{1,9}")
 READABLE: Final = (1, 2, 3, 4, 5)
 """Schemas of segments that can be read; only the newest is written."""
@@ -100,7 +101,8 @@ def segment_number(path: Path) -> int:
 
 def segment_paths(folder: Path) -> list[Path]:
     """Return the files of a folder that are segments, oldest first."""
-    return sorted(path for path in folder.glob("segment-*.sqlite") if path.stem[8:].isdigit())
+    found = (path for path in folder.glob("segment-*.sqlite") if DIGITS.fullmatch(path.stem[8:]))
+    return sorted(found, key=segment_number)
 
 
 def segments(folder: Path) -> list[Path]:

@@ -160,7 +160,8 @@ class _Walk:
                 continue
             self._own_key(0, f"anchored checkpoint {checkpoint.number}", checkpoint.key)
             self._own_store(0, checkpoint.store)
-            wanted[checkpoint.batch] = checkpoint.hash
+            if wanted.setdefault(checkpoint.batch, checkpoint.hash) != checkpoint.hash:
+                self._break(0, f"two checkpoints contradict each other on batch {checkpoint.batch}")
             self._found.anchored = max(self._found.anchored, checkpoint.batch)
         return wanted
 
@@ -168,14 +169,13 @@ class _Walk:
         """Check one segment."""
         self._name = path.name
         number = segment_number(path)
-        if self._tombstone is not None and number <= self._tombstone.segments:
-            return  # dropped, only not removed yet
         self._files[number] = path
         db = open_reader(path)
         try:
             self._follow(number, db)
             self._content(db)
             self._closed |= dict(_closings(db))
+            self._compare_with_tombstone(number)
         except Misfit as misfit:
             self._break(self._found.tip.batch + 1, misfit.place)
         except (apsw.Error, ValueError, TypeError, AttributeError, LookupError) as error:
@@ -203,7 +203,7 @@ class _Walk:
                     f"the store ends with batch {found.tip.batch}",
                 )
                 break
-            if batch > dropped and self._seen.get(batch) != wanted:
+            if (batch > dropped or batch in self._seen) and self._seen.get(batch) != wanted:
                 self._break(batch, "is not what an anchored checkpoint says of it")
                 break
         if self._signed and found.tip.batch and not found.checkpoints and not dropped:
@@ -218,7 +218,10 @@ class _Walk:
             self._break(0, f"it is segment {meta.get('segment')} of its store")
         self._own_store(0, meta.get("store", ""))
         if not self._segment and number > 1:
-            self._begin_after_dropped(number)
+            if self._tombstone is not None and number <= self._tombstone.segments:
+                self._begin_in_dropped(number, db)
+            else:
+                self._begin_after_dropped(number)
         elif self._segment and number != self._segment + 1:
             self._break(0, f"segments {self._segment + 1} to {number - 1} are missing")
         self._segment = number
@@ -246,6 +249,30 @@ class _Walk:
         self._found.tip = tombstone.tip
         self._found.signed = tombstone.batch
         self._digest, self._checkpoint = tombstone.previous, tombstone.checkpoint
+
+    def _begin_in_dropped(self, number: int, db: apsw.Connection) -> None:
+        """Take for granted where a segment begins that was dropped, only not removed yet.
+
+        What vouches for it is the tombstone, which says where the last of those ends.
+        """
+        batches = select(Batch._fields, "FROM batches ORDER BY batch LIMIT 1")
+        for one in map(Batch._make, fields(db, "batches", Batch._fields, batches)):
+            before = (one.batch - 1, one.first_row - 1, one.first_note - 1)
+            self._found.tip = Tip(*before, one.previous)
+        query = "SELECT statement, signature FROM checkpoints ORDER BY checkpoint LIMIT 1"
+        for signed in db.execute(query) if self._schema > 1 else ():
+            first = read_checkpoint(Signed(*signed))
+            self._digest, self._checkpoint = first.previous, first.number - 1
+        self._found.signed = self._found.tip.batch
+        self._found.dropped = number - 1
+
+    def _compare_with_tombstone(self, number: int) -> None:
+        tombstone = self._tombstone
+        if tombstone is None or number != tombstone.segments:
+            return
+        told = (tombstone.tip, tombstone.checkpoint, tombstone.previous)
+        if told != (self._found.tip, self._checkpoint, self._digest):
+            self._break(0, f"it does not end where tombstone {tombstone.number} says")
 
     def _own_store(self, batch: int, store: str) -> None:
         if self._store and store != self._store:
