@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import apsw
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from twin.errors import StoreError
 from twin.registrar.active import Active
 from twin.registrar.chain import ALONE, Batch, marks, note_leaf, record_leaves, root
 from twin.registrar.present import dump_lines
+from twin.registrar.present_verify import verification_document
 from twin.registrar.record import Note, Row
 from twin.registrar.store import Store
 from twin.registrar.verify import Verification, verify
@@ -212,6 +214,8 @@ def test_a_batch_that_claims_more_than_memory_holds_is_found(folder: Path, colum
     held = {"rows": 10, "notes": 1}[column]
     more = f"is missing and {(1 << 62) - held - 1} more"
     assert any(more in one.message for one in found.breaks)
+    statement = f"UPDATE batches SET {column} = 9223372036854775807"
+    assert orjson.dumps(verification_document(tampered(folder, statement), None))
 
 
 @pytest.mark.parametrize("value", ["'" + "9" * 5000 + "'", "CAST(x'eda080' AS TEXT)"])

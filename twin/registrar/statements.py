@@ -34,9 +34,9 @@ class _Statement(BaseModel):
     store: str
     key: str
     signed_ns: int
-    batch: int = Field(ge=0)
-    rows: int = Field(ge=0)
-    notes: int = Field(ge=0)
+    batch: int = Field(ge=0, lt=1 << 63)
+    rows: int = Field(ge=0, lt=1 << 63)
+    notes: int = Field(ge=0, lt=1 << 63)
     hash: str
 
     @property

@@ -114,6 +114,7 @@ class _Records:
     """The records of one table in order, taken batch by batch."""
 
     def __init__(self, records: Iterable[Columns]) -> None:
+        self.taken = 0
         self._records = iter(records)
         self._next = next(self._records, None)
 
@@ -121,6 +122,7 @@ class _Records:
         """Yield the records whose number is below `end`."""
         while self._next is not None and isinstance(self._next[0], int) and self._next[0] < end:
             yield self._next
+            self.taken += 1
             self._next = next(self._records, None)
 
     def rest(self) -> int:
@@ -317,6 +319,8 @@ class _Walk:
             self._account(batch, stored_hash)
             for one in signed.until(batch.batch + 1):
                 self._checked(*one[1:])
+        self._found.rows += rows.taken
+        self._found.notes += notes.taken
         for table, left in (("events", rows), ("notes", notes), ("checkpoints", signed)):
             if count := left.rest():
                 self._break(0, f"{count} {table} after the last batch belong to no batch")
@@ -376,8 +380,6 @@ class _Walk:
     def _account(self, batch: Batch, stored_hash: str) -> None:
         found = self._found
         found.batches += 1
-        found.rows += batch.rows
-        found.notes += batch.notes
         found.tip = found.tip.after(batch)._replace(hash=stored_hash)
         if batch.batch in self._anchors:
             self._seen[batch.batch] = stored_hash
