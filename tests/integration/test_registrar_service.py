@@ -31,7 +31,7 @@ from twin.jetstream.connection import BrokerOptions, Connection, connect
 from twin.jetstream.reconcile import reconcile
 from twin.jetstream.server import NatsServer
 from twin.processes import ChildProcess
-from twin.registrar import service as service_module
+from twin.registrar import held as held_module
 from twin.registrar.anchor import fetch_anchors, with_anchors
 from twin.registrar.consumers import durables_of, reconciling
 from twin.registrar.metrics import RegistrarMetrics
@@ -425,7 +425,7 @@ async def test_more_is_taken_while_the_disk_is_waited_for(
         return write(store, rows, *args, **more, syncing=syncing)
 
     monkeypatch.setattr(Store, "write", slow)
-    monkeypatch.setattr(service_module, "MAX_HELD", 1)
+    monkeypatch.setattr(held_module, "MAX_HELD", 1)
     async with serving(tmp_path, server.url) as service:
         try:
             await publish(connection, range(1, 2))

@@ -1,9 +1,9 @@
 """The registrar: from durable consumers into the store, acknowledged only when durable.
 
 One reader per consumer takes batches and decodes them; one writer merges what waits into a
-commit on the store's own thread, then acknowledges. When MAX_HELD messages are on their way,
-beside those that wait for the disk only, readers stop taking, and JetStream keeps the rest.
-What is held longer than a third of its ack wait is signalled to be in progress.
+commit on the store's own thread, then acknowledges. When as much is on its way as may be held,
+readers stop taking, and JetStream keeps the rest. What is held longer than a third of its ack
+wait is signalled to be in progress.
 """
 
 import asyncio
@@ -23,19 +23,18 @@ from twin.events.subjects import SubjectSpace
 from twin.jetstream.api import ApiRefused, consumer_info, stream_info
 from twin.jetstream.connection import Connection, NotPermitted
 from twin.jetstream.consumer import PullConsumer
-from twin.jetstream.message import Message
 from twin.registrar.anchor import Anchor
 from twin.registrar.clock import JUMP_NS, Clock
 from twin.registrar.codes import CODES
 from twin.registrar.consumers import Durable, Prepare
 from twin.registrar.fanout import FanOut
 from twin.registrar.gaps import GapWatch
+from twin.registrar.held import Held, Taken
 from twin.registrar.intake import MAX_PAYLOAD, Intake
 from twin.registrar.intervals import Span
 from twin.registrar.limits import Limits
 from twin.registrar.metrics import RegistrarMetrics
 from twin.registrar.record import Note
-from twin.registrar.records import Records
 from twin.registrar.rules import Classifier, Rules
 from twin.registrar.sift import rolled_back_to
 from twin.registrar.store import Written
@@ -43,8 +42,6 @@ from twin.registrar.thread import StoreThread
 
 __all__ = ["Registrar", "RegistrarOptions", "first_of_group"]
 
-MAX_HELD: Final = 12_000
-COMMIT_ROWS: Final = 6_000
 WAIT_S: Final = 0.2
 BURST: Final = 500
 RETRY_S: Final = 0.25
@@ -80,21 +77,6 @@ class RegistrarOptions:
     version: str = __version__
 
 
-@dataclass(slots=True, eq=False)
-class _Taken:
-    """A batch on its way: what is to be recorded of it, and what to acknowledge then."""
-
-    consumer: PullConsumer | None
-    stream: str
-    messages: list[Message]
-    keep_alive_s: float
-    signalled: float
-    records: list[Records] = field(default_factory=list)
-
-    def __len__(self) -> int:
-        return len(self.messages)
-
-
 class Registrar:
     """The service, to be embedded or run by `twin registrar serve`.
 
@@ -121,11 +103,7 @@ class Registrar:
         self._clock = Clock()
         self._down: Span = (0, 0)
         self._anchor = Anchor(connection, options.space, metrics)
-        self._queue: asyncio.Queue[_Taken | None] = asyncio.Queue()
-        self._held: set[_Taken] = set()
-        self._syncing = 0
-        self._room = asyncio.Event()
-        self._room.set()
+        self._held = Held(metrics.queue)
         self._own_notes: list[Note] = []
         self._stopping = asyncio.Event()
         self._rose = asyncio.Event()
@@ -200,7 +178,7 @@ class Registrar:
                 tasks.append(group.create_task(self._read(consumer, durable.stream, keep_alive_s)))
             self.consuming.set()
             await asyncio.wait(tasks)
-            self._queue.put_nowait(None)
+            self._held.put(None)
             await writer
             await self._last_words()
             await self._settle_gaps()
@@ -249,36 +227,15 @@ class Registrar:
 
     async def _read(self, consumer: PullConsumer, stream: str, keep_alive_s: float) -> None:
         while not self._stopping.is_set():
-            await self._room.wait()
+            await self._held.room()
             messages = await consumer.next_batch(WAIT_S)
             if messages:
-                taken = _Taken(consumer, stream, messages, keep_alive_s, time.monotonic())
-                self._hold(taken)
+                taken = Taken(consumer, stream, messages, keep_alive_s)
+                self._held.add(taken)
                 await self._decode(taken)
-                self._queue.put_nowait(taken)
+                self._held.put(taken)
 
-    def _hold(self, taken: _Taken) -> None:
-        self._held.add(taken)
-        self._count_held()
-
-    def _release(self, taken: _Taken) -> None:
-        self._held.discard(taken)
-        self._count_held()
-
-    def _make_room(self, group: Sequence[_Taken]) -> None:
-        """Let more be taken and decoded while the disk is at work on what is inserted."""
-        self._syncing = sum(map(len, group))
-        self._count_held()
-
-    def _count_held(self) -> None:
-        held = sum(map(len, self._held))
-        self._metrics.queue.set(held)
-        if held - self._syncing < MAX_HELD:
-            self._room.set()
-        else:
-            self._room.clear()
-
-    async def _decode(self, taken: _Taken) -> None:
+    async def _decode(self, taken: Taken) -> None:
         """Work out what is to be recorded; others have their turn in between."""
         received_ns = time.time_ns()
         for start in range(0, len(taken.messages), BURST):
@@ -287,16 +244,10 @@ class Registrar:
             await asyncio.sleep(0)
 
     async def _write(self) -> None:
-        while (first := await self._queue.get()) is not None:
-            group = [first]
-            while not self._queue.empty() and sum(map(len, group)) < COMMIT_ROWS:
-                if (more := self._queue.get_nowait()) is None:
-                    self._queue.put_nowait(None)
-                    break
-                group.append(more)
+        while group := await self._held.group():
             await self._commit(group)
 
-    async def _commit(self, group: Sequence[_Taken]) -> None:
+    async def _commit(self, group: Sequence[Taken]) -> None:
         """Record what was taken, and only then acknowledge it."""
         records = [one for taken in group for one in taken.records]
         rows = [row for one in records for row in one.rows]
@@ -304,9 +255,8 @@ class Registrar:
         self._own_notes = []
         started = time.perf_counter()
         written = await self._store.write(
-            rows, notes, covered=self._gaps.floors, syncing=lambda: self._make_room(group)
+            rows, notes, covered=self._gaps.floors, syncing=lambda: self._held.syncing(group)
         )
-        self._syncing = 0
         self._metrics.commit.observe(time.perf_counter() - started)
         self._account(written)
         for taken in group:
@@ -314,7 +264,7 @@ class Registrar:
                 taken.consumer.ack(taken.messages)
                 unrecorded = [number for one in taken.records for number in one.unrecorded]
                 self._gaps.delivered(taken.stream, taken.messages, unrecorded)
-            self._release(taken)
+        self._held.release(group)
         if self._options.fan_out:
             self._publish(written, set().union(*(one.publish for one in records)))
         self._metrics.store_bytes.set(await self._store.tidy())
@@ -332,14 +282,9 @@ class Registrar:
             self._fan_out.put(row for row in written.rows if (row.id, row.source) in wanted)
 
     async def _keep_alive(self) -> None:
-        """Tell the broker that what is held longer than usual is still being worked on."""
         while True:
             await asyncio.sleep(WAIT_S)
-            now = time.monotonic()
-            for taken in self._held:
-                if taken.consumer is not None and now - taken.signalled > taken.keep_alive_s:
-                    taken.consumer.in_progress(taken.messages)
-                    taken.signalled = now
+            self._held.signal()
             missing = sum(consumer.missing for consumer in self._consumers)
             self._metrics.missing.set(missing)
 
@@ -378,7 +323,7 @@ class Registrar:
         self._own_notes.append(_note(CONNECTED if up else DISCONNECTED))
         if up:
             self._rose.set()
-        self._queue.put_nowait(_Taken(None, "", [], 0.0, 0.0))
+        self._held.put(Taken(None, "", [], 0.0))
 
     async def _note_now(self, code: int, **detail: str | int) -> None:
         notes, floors = (_note(code, **detail),), self._gaps.floors
