@@ -1,5 +1,6 @@
 """Every way to log in, both ways: let in with the right login, kept out with any other."""
 
+import asyncio
 import json
 import os
 import re
@@ -175,10 +176,16 @@ async def test_a_revoked_user_is_told_and_let_in_again(tmp_path: Path, until: Un
         async with await connect(replace(mine, url=server.url), name="test") as connection:
             config.write_text(text.replace(ann, bob.replace("ANN", "")))
             os.kill(server.pid, signal.SIGHUP)
-            await until(lambda: not connection.up)
-            with pytest.raises(BrokerUnreachable, match="Authorization Violation") as told:
-                await connection.wait_up(1)
-            assert "s3cret" not in str(told.value)
+            said = ""
+            async with asyncio.timeout(30):  # while it reloads, it may let us in once more
+                while not said:
+                    await until(lambda: not connection.up)
+                    try:
+                        await connection.wait_up(1)
+                    except BrokerUnreachable as told:
+                        said = str(told)
+            assert "Authorization Violation" in said
+            assert "s3cret" not in said
             config.write_text(text)
             os.kill(server.pid, signal.SIGHUP)
             await connection.wait_up(10)
