@@ -260,6 +260,28 @@ def test_a_changed_event_of_a_large_batch_is_told_to_its_leaf(
     assert not [one for one in messages[1:] if one.startswith(("row ", "one of"))]
 
 
+@pytest.mark.parametrize(
+    ("missing", "edited", "told"),
+    [
+        (10, 5, ["one of rows 1 to 8 was changed", "row 10 is missing"]),
+        (10, 260, ["row 10 is missing", "one of rows 257 to 264 was changed"]),
+        (260, 270, ["row 260 is missing", "one of rows 265 to 272 was changed"]),
+    ],
+)
+def test_all_changes_of_a_batch_are_told_the_first_one_first(
+    tmp_path: Path, missing: int, edited: int, told: list[str]
+) -> None:
+    """What is missing hides no change of what is left, and does not come before it."""
+    with Store(tmp_path, RULES, "1") as store:
+        store.write([make_row(number) for number in range(1, 301)])
+    found = tampered(
+        tmp_path,
+        f"DELETE FROM events WHERE row = {missing}",
+        f"UPDATE events SET bot = 'b' WHERE row = {edited}",
+    )
+    assert [one.message for one in found.breaks if "content" not in one.message][:2] == told
+
+
 def test_an_event_filed_under_another_kind_is_found(folder: Path) -> None:
     """The numbers by which queries find types and codes are not hashed, but compared."""
     for statement in (

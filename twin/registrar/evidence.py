@@ -156,7 +156,8 @@ def _proven(db: apsw.Connection, number: int, wanted: Wanted) -> Iterator[Claim]
     share = sharing(batch.rows, schema)
     leaves: list[bytes] = []
     claims: list[tuple[int, Claim]] = []
-    for some in in_groups(_within(db, "events", ROW_COLUMNS, batch.first_row, batch.rows)):
+    events = _within(db, "events", ROW_COLUMNS, batch.first_row, batch.rows)
+    for some in in_groups(events, batch.first_row):
         more = leaves_of(some, share, schema)
         claimed = _shared(some, share, wanted) if schema > 3 else _single("event", some, wanted)
         claims += [(at, one) for at, one in enumerate(claimed, len(leaves)) if one]

@@ -1,8 +1,9 @@
 """Are the records of a batch what was written? If not, which of them were changed?"""
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby, islice
-from typing import Final
+from itertools import groupby
+from operator import itemgetter
+from typing import Final, NamedTuple
 
 import apsw
 import msgspec
@@ -21,6 +22,13 @@ AT_ONCE: Final = 32 * GROUP
 
 WIDTH: Final = len(ROW_COLUMNS)
 NOTE_WIDTH: Final = len(NOTE_COLUMNS)
+
+
+class Change(NamedTuple):
+    """What is not what was written, and the number of the first record of which that is said."""
+
+    number: int
+    message: str
 
 
 def select_events(schema: int) -> str:
@@ -46,7 +54,7 @@ def marks_of(db: apsw.Connection, batch: int, schema: int) -> bytes:
 def changes(
     batch: Batch, events: Iterable[Columns], notes: Iterable[Columns], marks: bytes, schema: int
 ) -> Iterator[str]:
-    """Yield what of the events and notes of a batch is not what was written.
+    """Yield what of the events and notes of a batch is not what was written, in their order.
 
     They are as selected above, in order; `marks` are those stored. Few are held at once: a batch
     may claim all that a segment holds.
@@ -55,13 +63,13 @@ def changes(
     of_notes = _Numbers("note", range(batch.first_note, batch.first_note + batch.notes))
     leaves, changed = _of_events(rows.counted(events), batch, marks, schema)
     own, changed_notes = _of_notes(of_notes.counted(notes))
-    yield from (*rows.differences(), *of_notes.differences())
     same = root([*leaves, *own]) == batch.root
     count = -(-batch.rows // _marked(batch, schema))
     if schema > 3 and (len(marks) != MARK * count or (same and changed)):
         yield "the marks of its rows were changed"
         changed = []
-    yield from (*changed, *changed_notes)
+    for found in (*rows.differences(), *changed), (*of_notes.differences(), *changed_notes):
+        yield from (change.message for change in sorted(found, key=itemgetter(0)))
     if not (changed or changed_notes or same):
         last = batch.first_row + batch.rows - 1
         yield f"the content of rows {batch.first_row} to {last} or of their notes was changed"
@@ -69,12 +77,12 @@ def changes(
 
 def _of_events(
     events: Iterable[Columns], batch: Batch, marks: bytes, schema: int
-) -> tuple[list[bytes], list[str]]:
+) -> tuple[list[bytes], list[Change]]:
     """Return the leaves of events, and which of them what is stored beside says were changed."""
     share = sharing(batch.rows, schema)
     leaves: list[bytes] = []
-    changed: list[str] = []
-    for some in in_groups(events):
+    changed: list[Change] = []
+    for some in in_groups(events, batch.first_row):
         more = leaves_of([record[:WIDTH] for record in some], share, schema)
         leaves += more
         if schema < 4:
@@ -84,16 +92,16 @@ def _of_events(
     return leaves, changed
 
 
-def _unlike_leaves(some: Sequence[Columns], leaves: Sequence[bytes]) -> Iterator[str]:
+def _unlike_leaves(some: Sequence[Columns], leaves: Sequence[bytes]) -> Iterator[Change]:
     """Yield which events have another leaf beside them, after their columns, if any."""
     for record, leaf in zip(some, leaves, strict=True):
         if record[WIDTH:] not in ((), (leaf,)):
-            yield f"row {record[0]} was changed"
+            yield Change(record[0], f"row {record[0]} was changed")
 
 
 def _unlike_marks(
     some: Sequence[Columns], leaves: Sequence[bytes], batch: Batch, marks: bytes, schema: int
-) -> Iterator[str]:
+) -> Iterator[Change]:
     """Yield which events have another mark; those with which a row is missing or more have none."""
     share = _marked(batch, schema)
     at = MARK * ((some[0][0] - batch.first_row) // share)
@@ -107,7 +115,7 @@ def _unlike_marks(
             found = _marks(records, leaves_of(records, share, schema), schema)
             if found != marks[MARK * place : MARK * (place + 1)]:
                 of = f"row {first}" if first == last else f"one of rows {first} to {last}"
-                yield f"{of} was changed"
+                yield Change(first, f"{of} was changed")
 
 
 def _marked(batch: Batch, schema: int) -> int:
@@ -122,22 +130,24 @@ def _marks(records: Sequence[Columns], leaves: Sequence[bytes], schema: int) -> 
     return b"".join(map(xxh3_64_digest, map(msgspec.msgpack.Encoder().encode, records)))
 
 
-def _of_notes(notes: Iterable[Columns]) -> tuple[list[bytes], list[str]]:
+def _of_notes(notes: Iterable[Columns]) -> tuple[list[bytes], list[Change]]:
     """Return the same for notes."""
     leaves: list[bytes] = []
-    changed: list[str] = []
+    changed: list[Change] = []
     for note in notes:
         leaves.append(note_leaf(note[0], note[1], Note(*note[2:NOTE_WIDTH])))
         if note[NOTE_WIDTH:] not in ((), (leaves[-1],)):
-            changed.append(f"note {note[0]} was changed")
+            changed.append(Change(note[0], f"note {note[0]} was changed"))
     return leaves, changed
 
 
-def in_groups(events: Iterable[Columns]) -> Iterator[list[Columns]]:
-    """Yield the events of a batch some at a time, those that share a leaf together."""
-    left = iter(events)
-    while some := list(islice(left, AT_ONCE)):
-        yield some
+def in_groups(events: Iterable[Columns], first: int) -> Iterator[list[Columns]]:
+    """Yield the events of a batch that begins with row `first`, some at a time.
+
+    Those that share a leaf come together, also if rows before them are missing.
+    """
+    for _, some in groupby(events, lambda record: (record[0] - first) // AT_ONCE):
+        yield list(some)
 
 
 class _Numbers:
@@ -148,13 +158,14 @@ class _Numbers:
         self._expected = expected
         self._next = expected.start
         self._missing: int | None = None
-        self._held = self._before = 0
+        self._before: int | None = None
+        self._held = 0
 
     def counted(self, records: Iterable[Columns]) -> Iterator[Columns]:
         for record in records:
             number = record[0]
             if number < self._expected.start:
-                self._before += 1
+                self._before = number if self._before is None else self._before
             else:
                 self._held += 1
                 if number != self._next and self._missing is None:
@@ -162,11 +173,13 @@ class _Numbers:
                 self._next = number + 1
             yield record
 
-    def differences(self) -> Iterator[str]:
+    def differences(self) -> Iterator[Change]:
         kind, expected = self._kind, self._expected
         more = len(expected) - self._held - 1
         if more >= 0:
             first = self._next if self._missing is None else self._missing
-            yield f"{kind} {first} is missing{f' and {more} more' if more else ''}"
-        elif self._before:
-            yield f"{kind}s were inserted before {kind} {expected.start}"
+            text = f"{kind} {first} is missing{f' and {more} more' if more else ''}"
+            yield Change(first, text)
+        elif self._before is not None:
+            text = f"{kind}s were inserted before {kind} {expected.start}"
+            yield Change(self._before, text)
