@@ -23,6 +23,7 @@ from twin.registrar.verify import Verification, verify
 
 FILE = "segment-000001.sqlite"
 CHANGED_MARKS = "the marks of its rows were changed"
+CHANGED_SCHEMA = "the number of its schema was changed"
 
 
 @pytest.fixture(scope="module")
@@ -225,6 +226,16 @@ def test_a_schema_that_is_no_number_is_refused(folder: Path, value: str) -> None
         tampered(folder, f"UPDATE meta SET value = {value} WHERE name = 'schema'")
     with pytest.raises(StoreError):
         Store(folder, RULES, "1")
+
+
+def test_a_schema_that_was_changed_is_named_first(folder: Path, tmp_path: Path) -> None:
+    """Schema 4 has the same tables: read as that, notes alone are as good, and no row is."""
+    edit = "UPDATE meta SET value = '4' WHERE name = 'schema'"
+    with Store(tmp_path / "notes", RULES, "1") as store:
+        store.write([], [make_note("poison/1")])
+    for one in (tmp_path / "notes", folder):
+        found = tampered(one, edit)
+        assert [each.message for each in found.breaks][:1] == [CHANGED_SCHEMA]
 
 
 def test_an_event_that_was_changed_with_its_mark_is_found(folder: Path) -> None:

@@ -85,8 +85,12 @@ def select(columns: Sequence[str], more: str) -> str:
 
 
 def tables(version: int) -> str:
-    """Return the statements that make an empty segment of a schema."""
-    return Path(__file__).with_name(f"schema-{min(version, 4)}.sql").read_text(encoding="utf-8")
+    """Return the statements that make an empty segment of a schema.
+
+    From schema 5 on, which has the tables of 4, its number is in the head of the file, too.
+    """
+    text = Path(__file__).with_name(f"schema-{min(version, 4)}.sql").read_text(encoding="utf-8")
+    return text if version < 5 else f"PRAGMA user_version = {version};\n{text}"
 
 
 def segment_path(folder: Path, number: int) -> Path:

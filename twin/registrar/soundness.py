@@ -78,6 +78,8 @@ def _schema_changes(db: apsw.Connection, version: int) -> Iterator[str]:
         ours, theirs = (
             dict(one.execute("SELECT name, sql FROM sqlite_schema")) for one in (pattern, db)
         )
+        if pattern.pragma("user_version") != db.pragma("user_version"):
+            yield "the number of its schema was changed"
     for name in sorted({*ours, *theirs}):
         if ours.get(name) != theirs.get(name):
             yield f"the definition of {name} was changed"
