@@ -22,6 +22,8 @@ from twin.jetstream.connection import Connection
 from twin.jetstream.consumer import PullConsumer
 from twin.jetstream.server import NatsServer
 from twin.registrar.coverage import coverage
+from twin.registrar.limits import Limits
+from twin.registrar.service import GAPS_S
 from twin.registrar.verify import verify
 
 __all__ = ["connection", "server"]
@@ -106,6 +108,27 @@ async def test_what_somebody_else_acknowledged_is_unknown(
     assert stretches(service.store) == found
     code, output = exit_code(service.store)
     assert (code, "11 to 15  UNKNOWN" in output) == (1, True)
+    await call(connection, f"STREAM.PURGE.{STREAM}", {"seq": 18})
+    await publish(connection, range(21, 23))
+    async with serving(tmp_path, server.url) as service:
+        await drained(connection)
+        assert service.metric("registrar_unknown_sequences_total 0.0")
+    assert service.rows("SELECT count(*) FROM notes WHERE code = 441") == [(1,)]
+    assert stretches(service.store) == [*found[:2], (16, 22, "recorded")]
+
+
+async def test_what_was_dropped_is_not_asked_for_again(
+    tmp_path: Path, server: NatsServer, connection: Connection
+) -> None:
+    """After a restart, what stood in dropped segments is not taken for what nobody recorded."""
+    limits = Limits(segment_bytes=1, keep_bytes=1)
+    for start in (1, 11, 21):
+        async with serving(tmp_path, server.url, limits=limits) as service:
+            await publish(connection, range(start, start + 10))
+            await drained(connection)
+            await asyncio.sleep(GAPS_S * 1.5)
+            assert service.metric("registrar_unknown_sequences_total 0.0")
+    assert exit_code(service.store)[0] == 0
 
 
 async def test_two_registrars_on_one_durable_find_out(

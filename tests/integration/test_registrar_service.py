@@ -34,6 +34,7 @@ from twin.processes import ChildProcess
 from twin.registrar import held as held_module
 from twin.registrar.anchor import fetch_anchors, with_anchors
 from twin.registrar.consumers import durables_of, reconciling
+from twin.registrar.limits import Limits
 from twin.registrar.metrics import RegistrarMetrics
 from twin.registrar.record import Row
 from twin.registrar.service import Registrar, RegistrarOptions
@@ -203,7 +204,7 @@ async def connection(server: NatsServer) -> AsyncIterator[Connection]:
 
 @asynccontextmanager
 async def serving(
-    folder: Path, url: str, space: SubjectSpace = PLATFORM
+    folder: Path, url: str, space: SubjectSpace = PLATFORM, limits: Limits | None = None
 ) -> AsyncIterator[Embedded]:
     """Run a registrar in this process until it is asked to end, which must go well."""
     topology = build_topology(space, ack_wait_s=1.0).on_wire(space)
@@ -212,7 +213,7 @@ async def serving(
     )
     metrics = RegistrarMetrics(options.version)
     async with (
-        StoreThread(options.store, options.rules, options.version) as store,
+        StoreThread(options.store, options.rules, options.version, limits) as store,
         await connect(BrokerOptions(url), name="registrar") as connection,
         asyncio.TaskGroup() as group,
     ):

@@ -312,6 +312,16 @@ def test_coverage_is_put_together_from_records_and_notes(tmp_path: Path) -> None
     ]  # fmt: skip
 
 
+def test_what_was_unknown_once_stays_unknown(tmp_path: Path) -> None:
+    """That it is gone from the stream later explains nothing."""
+    stream = "QIKI_EVENTS_V1"
+    with Store(tmp_path / "s", RULES, "1") as store:
+        store.write([make_row(1), make_row(5)], [gap(stream, 1, unknown=[[2, 4]])])
+        store.write([], [gap(stream, 2, expired=[[1, 3]])], covered={stream: 5})
+    found = [(one.first, one.last, one.cause) for one in coverage(tmp_path / "s")]
+    assert found == [(1, 1, "recorded"), (2, 4, "unknown"), (5, 5, "recorded")]
+
+
 def test_coverage_outlives_retention(tmp_path: Path) -> None:
     """What dropped segments said of a stream's sequences is in the tombstone."""
     stream = "QIKI_EVENTS_V1"

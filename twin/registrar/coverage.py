@@ -20,8 +20,10 @@ from twin.registrar.schema import reading, schema_of, segment_number, segments, 
 
 __all__ = ["CAUSES", "GAP", "Stretch", "coverage", "coverage_of", "recorded_above"]
 
-CAUSES: Final = ("filtered", "deleted", "expired", "down", "unknown")
-"""Why a sequence is not recorded, as the notes have it."""
+CAUSES: Final = ("unknown", "filtered", "deleted", "expired", "down")
+"""Why a sequence is not recorded, as the notes have it. Of two that are noted the first here
+counts: what was seen in the stream, acknowledged by nobody of ours, may be gone the next day.
+"""
 
 GAP, ROLLBACK = 441, 922
 MOST_KEPT: Final = 1000

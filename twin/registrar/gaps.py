@@ -41,10 +41,12 @@ class _Stream:
 
     `seen` is recorded or explained; `passed` was passed over by the durable, `ours` by us.
     `start` was the last recorded sequence when the registrar began; it was down during `down`.
+    Until it has `begun`, the floor is not known.
     """
 
     durables: list[Durable]
     floor: int = 0
+    begun: bool = False
     start: int = 0
     down: Span = (0, 0)
     seen: Intervals = field(default_factory=Intervals)
@@ -78,8 +80,8 @@ class GapWatch:
 
     @property
     def floors(self) -> dict[str, int]:
-        """Up to where every sequence of each stream is accounted for."""
-        return {name: stream.floor for name, stream in self._streams.items()}
+        """Up to where every sequence is accounted for, of the streams of which that is known."""
+        return {name: stream.floor for name, stream in self._streams.items() if stream.begun}
 
     @property
     def open(self) -> bool:
@@ -89,7 +91,7 @@ class GapWatch:
     def begin(self, name: str, floor: int, recorded: Iterable[int], start: int, down: Span) -> None:
         """Go on where the store was left: accounted for up to `floor`, and `recorded` above."""
         stream = self._streams[name]
-        stream.floor, stream.start, stream.down = floor, start, down
+        stream.floor, stream.start, stream.down, stream.begun = floor, start, down, True
         for sequence in recorded:
             stream.seen.add(sequence, sequence)
         stream.advance()
@@ -97,7 +99,7 @@ class GapWatch:
     def reset(self, name: str, floor: int) -> None:
         """Begin anew above `floor`: the stream gives its sequences out again."""
         if name in self._streams:
-            self._streams[name] = _Stream(self._streams[name].durables, floor=floor)
+            self._streams[name] = _Stream(self._streams[name].durables, floor, begun=True)
 
     def delivered(self, name: str, messages: Sequence[Message], unrecorded: Iterable[int]) -> None:
         """Take note of messages that are durable now; `unrecorded` ones are not kept, by design."""
