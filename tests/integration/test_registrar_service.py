@@ -335,6 +335,22 @@ async def test_checkpoints_are_kept_on_a_stream(
     assert f"an anchored checkpoint knows batch {last}" in cut.message
 
 
+async def test_what_came_last_is_signed_though_nothing_follows(
+    tmp_path: Path, server: NatsServer, connection: Connection
+) -> None:
+    """A second later a checkpoint covers the last batch, with the registrar running and idle."""
+    async with serving(tmp_path, server.url) as service:
+        for number in range(1, 6):
+            await publish(connection, range(number, number + 1))
+            await drained(connection)
+
+        def signed() -> bool:
+            ends = ("SELECT max(batch) FROM batches", "SELECT max(batch) FROM checkpoints")
+            return service.rows(ends[0]) == service.rows(ends[1])
+
+        await until(signed, "the last batch is signed")
+
+
 async def test_poison_is_quarantined_and_blocks_nothing(
     tmp_path: Path, server: NatsServer, connection: Connection
 ) -> None:

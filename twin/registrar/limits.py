@@ -16,7 +16,7 @@ class Limits:
     A segment is closed before the batch with which it would be older or larger than this.
     Whole segments are dropped, oldest first, while their last commit is older than `keep_age_s`
     or all files together are larger than `keep_bytes`; the active one is never dropped. A
-    checkpoint is signed with the first commit after `checkpoint_s`. An event is recognised in
+    checkpoint is signed at most every `checkpoint_s`. An event is recognised in
     the active segment and in the `dedupe_segments` before it, wherever in its stream it
     comes again; in all others only under the sequence that it was recorded with.
     """

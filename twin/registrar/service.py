@@ -292,6 +292,7 @@ class Registrar:
         while True:
             await asyncio.sleep(GAPS_S)
             await self._explain_gaps()
+            self._account(Written(checkpoint=await self._store.sign_due()))
             if jump := self._clock.jump_ns():
                 await self._note_now(CLOCK_JUMPED, by_ms=jump // 1_000_000)
 

@@ -233,6 +233,13 @@ class Store:
         segments = (self._active.db, *self._archive.newest_first)
         return next((found for db in segments if (found := db.execute(latest).get)), 0)
 
+    def sign_due(self) -> Signed | None:
+        """Sign, durably, what no later batch has come to be signed with, if a checkpoint is due."""
+        if not self._due:
+            return None
+        with self._transaction():
+            return self._sign_if_due(forced=False)
+
     def tidy(self) -> None:
         """Move a large write-ahead log into the database, drop what is too old; wait for nobody."""
         if self._wal_pages * self._page_size >= CHECKPOINT_BYTES:
@@ -328,12 +335,15 @@ class Store:
         segments = (self._active.db, *self._archive.newest_first)
         return any(db.execute(query, (key,)).get for db in segments)
 
+    @property
+    def _due(self) -> bool:
+        passed_s = time.monotonic() - self._signed_at
+        return self._active.unsigned and passed_s >= self._limits.checkpoint_s
+
     def _sign_if_due(self, forced: bool) -> Signed | None:
-        now = time.monotonic()
-        due = forced or now - self._signed_at >= self._limits.checkpoint_s
-        if not (due and self._active.unsigned):
+        if not (self._due or (forced and self._active.unsigned)):
             return None
-        self._signed_at = now
+        self._signed_at = time.monotonic()
         return self._active.sign()
 
     def _roll_if_due(self) -> None:

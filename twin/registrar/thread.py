@@ -11,6 +11,7 @@ from typing import Self, TypeVar
 from twin.registrar.limits import Limits
 from twin.registrar.record import Note, Row
 from twin.registrar.rules import Rules
+from twin.registrar.statements import Signed
 from twin.registrar.store import Store, Written
 
 __all__ = ["StoreThread"]
@@ -63,6 +64,10 @@ class StoreThread:
         return await self._call(
             lambda store: store.observe_stream(stream, last_seq, recorded, now_ns)
         )
+
+    async def sign_due(self) -> Signed | None:
+        """See `Store.sign_due`."""
+        return await self._call(lambda store: store.sign_due())
 
     async def tidy(self) -> int:
         """See `Store.tidy`; return the size in bytes."""
