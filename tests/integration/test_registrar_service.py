@@ -588,11 +588,13 @@ async def test_a_store_has_one_registrar(tmp_path: Path, server: NatsServer) -> 
 async def test_it_may_start_before_the_broker_and_its_streams(
     tmp_path: Path, server: NatsServer
 ) -> None:
-    """An attached process waits for the broker, then for its consumers; SIGTERM drains it."""
+    """An attached process says that it waits, for the broker, then for its consumers; SIGTERM
+    drains it."""
     await server.kill()
     service = Process(tmp_path, server.url, "--attach")
     async with service.start() as child:
         await until(lambda: bool(service.rows("SELECT * FROM meta")), "the store")
+        await until(lambda: f"answers at {server.url}" in service.log.read_text(), "a word of it")
         await server.start()
         async with await connect(BrokerOptions(server.url), name="test") as connection:
             await asyncio.sleep(0.3)

@@ -162,7 +162,8 @@ def test_a_replaced_key_is_found(folder: Path, original: tuple[Path, list[Signed
             store.write([make_row(number) for number in range(start, start + 10)])
     assert verify(folder).good
     public = SigningKey.load(original[0] / KEY_FILE).public
-    assert "signed by another key" in first_break(verify(folder, key=public))
+    (told,) = verify(folder, key=public).breaks
+    assert "it is signed by another key" in told.message
     messages = " ".join(map(str, verify(folder, anchors=original[1]).breaks))
     assert "signed by another key" in messages
     assert "belongs to another store" in messages
@@ -208,6 +209,14 @@ def test_the_key_is_its_owners_alone(tmp_path: Path) -> None:
         assert store.public_key == public
     Store(tmp_path / "b", RULES, "1").close()
     assert (tmp_path / "b" / KEY_FILE).stat().st_mode & 0o777 == 0o600
+
+
+def test_the_folder_of_the_key_is_made(tmp_path: Path) -> None:
+    """A key may lie in a folder that is not there yet; only its owner may look into it."""
+    key = tmp_path / "keys" / "of" / "registrar.pem"
+    Store(tmp_path / "a", RULES, "1", key=key).close()
+    assert key.exists()
+    assert key.parent.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_wrong_key_file_is_refused(tmp_path: Path) -> None:

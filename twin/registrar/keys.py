@@ -53,11 +53,18 @@ class SigningKey:
 
     @classmethod
     def create(cls, path: Path) -> "SigningKey":
-        """Make a new key, durably, readable for its owner only; StoreError if it cannot be."""
+        """Make a new key, durably, readable for its owner only; StoreError if it cannot be.
+
+        Folders that are missing on the way are made as well.
+        """
         key = Ed25519PrivateKey.generate()
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         fresh = path.with_name(f"{path.name}.new")
+        new_folders = [one for one in path.parents if not one.exists()]
         try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in new_folders:
+                sync_folder(folder.parent)
             fresh.unlink(missing_ok=True)
             with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123 - a mode from the start
                 file.write(pem)

@@ -48,13 +48,16 @@ def verification_lines(found: Verification, stretches: Sequence[Stretch]) -> Ite
             again = f" (given out again, {one.epoch - 1} times before)" if one.epoch > 1 else ""
             yield f"{one.stream}{again}"
         yield f"  {_span(one):>21}  {_fate(one)}"
+    if lost := sum(one.last - one.first + 1 for one in stretches if one.cause == "unknown"):
+        yield f"NOT COVERED: {lost} sequences are recorded nowhere, and nobody knows why"
 
 
 def _grounds(found: Verification) -> Iterator[str]:
     if found.key:
         yield f"{found.checkpoints} checkpoints signed by {found.key}"
     if unsigned := found.tip.batch - found.signed:
-        yield f"the last {unsigned} batches are not signed"
+        what = "batch is" if unsigned == 1 else f"{unsigned} batches are"
+        yield f"the last {what} not signed"
     if found.dropped:
         yield f"{found.dropped} segments were dropped by retention, under a tombstone"
     if found.anchored:

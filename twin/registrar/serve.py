@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import signal
+import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,8 +13,8 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 import orjson
 
-from twin.errors import InfrastructureError
-from twin.jetstream.connection import BrokerOptions, connect
+from twin.errors import BrokerUnreachable, InfrastructureError
+from twin.jetstream.connection import BrokerOptions, Connection, connect
 from twin.registrar.bulk import make_room
 from twin.registrar.http import Address, HttpServer, make_app
 from twin.registrar.metrics import RegistrarMetrics
@@ -44,7 +45,7 @@ class ServeOptions:
 async def serve(options: ServeOptions) -> signal.Signals:
     """Record until SIGTERM or SIGINT, which is returned once everything taken is recorded.
 
-    Waits for ever for a broker that is not there. StoreError when the store fails. The process
+    Waits for ever for a broker that is not there, and says so once. StoreError when the store fails. The process
     is its own: it must have no database open yet.
     """
     what = options.registrar
@@ -58,14 +59,24 @@ async def serve(options: ServeOptions) -> signal.Signals:
             StoreThread(what.store, what.rules, what.version, what.limits, what.key) as store,
             HttpServer(make_app(state.ready, metrics, what.version), options.http) as http,
         ):
-            dialling = connect(options.broker, name="twin-registrar", forever=True)
-            connection = await _unless(asked, dialling)
+            connection = await _unless(asked, _connected(options.broker))
             if connection is not None:
                 async with connection:
                     state.service = Registrar(connection, store, what, metrics)
                     with first_of_group():
                         await _run(state.service, asked, options.announce, http.url)
             return await asked
+
+
+async def _connected(broker: BrokerOptions) -> Connection:
+    """Return the connection once there is one; the first failure is told on standard error."""
+    name = "twin-registrar"
+    try:
+        return await connect(broker, name=name)
+    except BrokerUnreachable as error:
+        sys.stderr.write(f"twin: {error}; tried again for ever, nothing is recorded before\n")
+        sys.stderr.flush()
+    return await connect(broker, name=name, forever=True)
 
 
 @dataclass(slots=True)

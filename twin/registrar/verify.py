@@ -136,7 +136,7 @@ class _Walk:
     def __init__(self, found: Verification, store: Path, anchors: Sequence[Signed]) -> None:
         self._found = found
         self._name = store.name
-        self._store = ""
+        self._store = self._key = ""
         self._segment = 0
         self._digest, self._checkpoint = FIRST, 0
         self._schema = 0
@@ -229,7 +229,8 @@ class _Walk:
         self._segment = number
         self._found.segments += 1
         if self._schema > 1:
-            self._own_key(0, "it", meta.get("key", ""))
+            self._key = meta.get("key", "")
+            self._own_key(0, "it", self._key)
             base = Tip(*orjson.loads(meta.get("base", "[]")))
             if base != self._found.tip:
                 self._break(0, f"it begins after batch {base.batch}, not where its store was left")
@@ -349,9 +350,10 @@ class _Walk:
         try:
             checkpoint = read_checkpoint(signed)
         except ValueError as error:
-            self._break(batch, f"{what}: {error}")
+            self._break(batch, str(error) if what in str(error) else f"{what}: {error}")
             return
-        self._own_key(batch, what, checkpoint.key)
+        if checkpoint.key != self._key:  # of its segment, which is told already
+            self._own_key(batch, what, checkpoint.key)
         self._own_store(batch, checkpoint.store)
         if checkpoint.tip != found.tip or checkpoint.segment != self._segment:
             self._break(batch, f"{what} was signed over something else")
