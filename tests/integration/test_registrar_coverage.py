@@ -108,6 +108,7 @@ async def test_what_somebody_else_acknowledged_is_unknown(
     assert stretches(service.store) == found
     code, output = exit_code(service.store)
     assert (code, "11 to 15  UNKNOWN" in output) == (1, True)
+    assert output.splitlines()[-1].startswith("NOT COVERED: 5 sequences")
     await call(connection, f"STREAM.PURGE.{STREAM}", {"seq": 18})
     await publish(connection, range(21, 23))
     async with serving(tmp_path, server.url) as service:

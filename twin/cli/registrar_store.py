@@ -113,7 +113,7 @@ def evidence(
 ) -> None:
     """Pack what is found with the proof that it is in the log, and a verifier that needs no log.
 
-    Each event comes with up to seven others that were recorded beside it and share its hash.
+    An event of a batch of more than 128 comes with up to seven others that share its hash.
     Example: twin registrar evidence --store runs/last/registrar --code 602 -o evidence.zip
     """
     found = list(islice(read_records(store, wanted), limit + 1))
@@ -141,7 +141,7 @@ def stats(
         return
     Console().print(stats_table(found))
     for name in ("events", "notes", "batches", "segments", "bytes", "first", "last"):
-        typer.echo(f"{name:9} {document[name]}")
+        typer.echo(f"{name:9} {'-' if document[name] is None else document[name]}")
 
 
 def verify_command(
