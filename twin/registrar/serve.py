@@ -45,8 +45,8 @@ class ServeOptions:
 async def serve(options: ServeOptions) -> signal.Signals:
     """Record until SIGTERM or SIGINT, which is returned once everything taken is recorded.
 
-    Waits for ever for a broker that is not there, and says so once. StoreError when the store fails. The process
-    is its own: it must have no database open yet.
+    Waits for ever for a broker that is not there, and says so once. StoreError when the store
+    fails. The process is its own: it must have no database open yet.
     """
     what = options.registrar
     gc.freeze()
