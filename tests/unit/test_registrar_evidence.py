@@ -185,6 +185,7 @@ TAMPERED: dict[str, tuple[Change, str]] = {
     "a record twice": (twice, "event 1 is in the pack twice"),
     "another's proof": (moved, "is not what was recorded"),
     "an edited batch": (edit("batches.jsonl", b"[1,1,1,1,0,", b"[1,1,1,1,1,"), "batch 1"),
+    "a batch made anew": (edit("batches.jsonl", b"[3,3,1,1,1,", b"[3,3,1,1,2,"), "batch 4 does"),
     "a batch less": (cut("batches.jsonl", 1), "no checkpoint vouches for batch"),
     "a forged checkpoint": (edit("checkpoints.jsonl", b'"rows\\":', b'"rows\\": '), "not signed"),
     "a checkpoint less": (cut("checkpoints.jsonl", 2), "no checkpoint vouches for batch"),
@@ -206,6 +207,18 @@ TAMPERED: dict[str, tuple[Change, str]] = {
     "brackets": (lambda files: files.update({"records.jsonl": b"[" * 200_000}), "malformed"),
     "junk": (edit("records.jsonl", b"[", b"]"), "cannot be read"),
 }
+
+
+@pytest.mark.parametrize(("rows", "leaves"), [(1, 1), (128, 128), (129, 17), (136, 17), (137, 18)])
+def test_a_pack_of_a_batch_of_any_size_is_checked(tmp_path: Path, rows: int, leaves: int) -> None:
+    """From 129 events on eight share a leaf: other numbers would be another format."""
+    with Store(tmp_path / "store", RULES, "1") as opened:
+        opened.write([make_row(number) for number in range(1, rows + 1)], [make_note("poison/1")])
+    out = tmp_path / "F.zip"
+    code, output = run("evidence", "--store", tmp_path / "store", "-o", out)
+    assert (code, check(str(out))["records"]) == (0, rows + 1), output
+    with zipfile.ZipFile(out) as content:
+        assert len(content.read("records.jsonl").splitlines()) == leaves + 1
 
 
 @pytest.mark.parametrize("case", TAMPERED)
