@@ -3,7 +3,7 @@
 import sqlite3
 import tracemalloc
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -134,6 +134,36 @@ def test_whatever_a_column_holds_is_shown_or_said(original: bytes, tmp_path: Pat
                 place = f"{reader}: {column} of {table} is {odd}: {error}"
                 assert "run `twin registrar verify`" in place, place
         assert verification_document(verify(store), None)["good"] is False
+
+
+WRITTEN_ON = ("meta", "streams", "kinds", "checkpoints", "tombstones")
+"""What a registrar reads of a segment in which it goes on."""
+
+
+def test_who_goes_on_in_a_store_is_told_as_well(tmp_path: Path) -> None:
+    """Whatever they hold, a registrar goes on or says that the store is damaged."""
+    with Store(tmp_path, RULES, "1") as store:
+        store.write([make_row(1)])
+    with closing(sqlite3.connect(segment_path(tmp_path, 1))) as db:
+        db.execute("PRAGMA journal_mode = DELETE")
+        db.execute("PRAGMA writable_schema = ON")
+        db.execute(f"UPDATE sqlite_schema SET sql = {LOOSE} WHERE type = 'table'")  # noqa: S608 - ours
+        db.commit()
+    original = segment_path(tmp_path, 1).read_bytes()
+    for table, column in columns():
+        for odd in ODD if table in WRITTEN_ON else ():
+            try:
+                edited(original, tmp_path, f"UPDATE {table} SET {column} = {odd}")  # noqa: S608 - ours
+            except sqlite3.Error:
+                continue  # a key that SQLite itself holds to its kind
+            with suppress(StoreError), Store(tmp_path, RULES, "1") as store:
+                store.write([make_row(2, type="new"), make_row(3)])
+    edited(original, tmp_path, "UPDATE checkpoints SET statement = x'00'")
+    with pytest.raises(StoreError, match="checkpoint 1 has 1 bytes as statement, which no regist"):
+        Store(tmp_path, RULES, "1")
+    edited(original, tmp_path, "UPDATE meta SET value = NULL WHERE name = 'key'")
+    with pytest.raises(StoreError, match="name 'key' has NULL as value, which no registrar writes"):
+        Store(tmp_path, RULES, "1")
 
 
 @pytest.mark.parametrize(

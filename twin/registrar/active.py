@@ -22,6 +22,7 @@ from twin.registrar.chain import (
     row_records,
     sharing,
 )
+from twin.registrar.fields import fields
 from twin.registrar.head import Head, latest_tombstone, read_head
 from twin.registrar.keyfilter import KeyFilter, Keys, keys_of
 from twin.registrar.keys import SigningKey
@@ -36,13 +37,16 @@ from twin.registrar.schema import (
     TOMBSTONE_COLUMNS,
     create,
     insert,
+    select,
 )
 from twin.registrar.statements import Checkpoint, Signed, Tombstone, sign
 
 __all__ = ["Active", "Author", "create_segment"]
 
 KIND: Final = itemgetter(Row._fields.index("type"), Row._fields.index("code"))
-INSERT_KIND: Final = insert("kinds", ("kind", "type", "code"))
+KINDS: Final = ("kind", "type", "code")
+LAST: Final = ("stream", "last_seq")
+INSERT_KIND: Final = insert("kinds", KINDS)
 INSERT_NOTE: Final = insert("notes", (*NOTE_COLUMNS, "leaf"))
 INSERT_BATCH: Final = insert("batches", BATCH_COLUMNS)
 INSERT_MARKS: Final = insert("marks", ("batch", "marks"))
@@ -90,7 +94,7 @@ class Active:
         self.tip = head.tip
         self.born_ns = head.first_ns
         self.last_sequences: dict[str, int] = dict(
-            db.execute("SELECT stream, last_seq FROM streams")
+            fields(db, "streams", LAST, select(LAST, "FROM streams"))
         )
         self.tombstone = latest_tombstone(db)
         self.known = KeyFilter()
@@ -101,7 +105,7 @@ class Active:
         self._leaves: list[bytes] = []
         self._kinds: dict[tuple[str, int], int] = {
             (event_type, code): kind
-            for kind, event_type, code in db.execute("SELECT kind, type, code FROM kinds")
+            for kind, event_type, code in fields(db, "kinds", KINDS, select(KINDS, "FROM kinds"))
         }
         db.execute(
             "INSERT OR IGNORE INTO rules VALUES (?, ?)", (author.rules.hash, author.rules.text)

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import apsw
 import orjson
 
 from twin.errors import StoreError
 from twin.registrar.chain import Batch, Tip
+from twin.registrar.fields import fields
 from twin.registrar.schema import (
     BATCH_COLUMNS,
     CHECKPOINT_COLUMNS,
@@ -15,9 +17,17 @@ from twin.registrar.schema import (
     schema_of,
     select,
 )
-from twin.registrar.statements import FIRST, Signed, Tombstone, read_tombstone
+from twin.registrar.statements import (
+    FIRST,
+    Signed,
+    Tombstone,
+    read_checkpoint,
+    read_tombstone,
+)
 
 __all__ = ["Head", "latest_tombstone", "read_head"]
+
+META: Final = ("name", "value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +65,17 @@ class Head:
 
 
 def read_head(path: Path, db: apsw.Connection) -> Head:
-    """Read it; StoreError when the file's end is not what its last batch says."""
+    """Read it; StoreError when the file's end is not what its last batch or checkpoint says."""
     try:
         schema = schema_of(db)
         check_schema(path, schema)
         return _head(path, db, schema)
-    except (TypeError, ValueError, KeyError) as error:
+    except (TypeError, ValueError, ArithmeticError, KeyError) as error:
         raise StoreError(f"{path} is damaged; run `twin registrar verify` on it") from error
 
 
 def _head(path: Path, db: apsw.Connection, schema: int) -> Head:
-    meta: dict[str, str] = dict(db.execute("SELECT name, value FROM meta"))
+    meta: dict[str, str] = dict(fields(db, "meta", META, select(META, "FROM meta")))
     base = Tip(*orjson.loads(meta["base"])) if "base" in meta else Tip()
     tip = _tip(path, db, base)
     first, last = db.execute("SELECT min(committed_ns), max(committed_ns) FROM batches").fetchone()  # type: ignore[misc]
@@ -101,7 +111,8 @@ def latest_tombstone(db: apsw.Connection) -> tuple[Tombstone, Signed] | None:
 
 
 def _tip(path: Path, db: apsw.Connection, base: Tip) -> Tip:
-    last = db.execute(select(BATCH_COLUMNS, "FROM batches ORDER BY batch DESC LIMIT 1")).fetchone()
+    query = select(BATCH_COLUMNS, "FROM batches ORDER BY batch DESC LIMIT 1")
+    last = next(fields(db, "batches", BATCH_COLUMNS, query), None)
     rows = db.execute("SELECT max(row) FROM events").get
     notes = db.execute("SELECT max(note) FROM notes").get
     if last is None:
@@ -119,8 +130,11 @@ def _tip(path: Path, db: apsw.Connection, base: Tip) -> Tip:
 
 def _last_checkpoint(db: apsw.Connection) -> tuple[int, int, str] | None:
     query = select(CHECKPOINT_COLUMNS, "FROM checkpoints ORDER BY checkpoint DESC LIMIT 1")
-    row = db.execute(query).fetchone()
+    row = next(fields(db, "checkpoints", CHECKPOINT_COLUMNS, query), None)
     if row is None:
         return None
-    number, batch, statement, signature = row
-    return number, batch, Signed(statement, signature).digest
+    number, batch, *more = row
+    told = read_checkpoint(signed := Signed(*more))
+    if (told.number, told.batch) != (number, batch):
+        raise ValueError(f"checkpoint {number} is not what was signed")
+    return number, batch, signed.digest

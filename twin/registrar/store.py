@@ -267,7 +267,7 @@ class Store:
             yield
         except BaseException as error:
             self._broken = True
-            if isinstance(error, apsw.Error | OSError):
+            if isinstance(error, apsw.Error | OSError | OverflowError):
                 text = f"the store {self._active.path} cannot be written: {error}"
                 raise StoreError(text) from error
             raise
