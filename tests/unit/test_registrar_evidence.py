@@ -87,6 +87,18 @@ def test_a_pack_is_checked_alone(pack: Path, store: Path, tmp_path: Path) -> Non
     assert [one["leaf"][:2] for one in records if "rows" not in one] == [["note", 1]]
 
 
+def test_without_cryptography_the_verifier_says_so(pack: Path, tmp_path: Path) -> None:
+    """In an interpreter without the one package that it needs, one line and no traceback."""
+    verifier = tmp_path / "verify.py"
+    with zipfile.ZipFile(pack) as content:
+        verifier.write_bytes(content.read("verify.py"))
+    argv = [sys.executable, "-S", "-I", str(verifier), str(pack)]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=240, check=False)
+    (line,) = done.stderr.splitlines()
+    assert (done.returncode, done.stdout) == (1, "")
+    assert line.startswith("nothing is checked without the package cryptography")
+
+
 def test_it_is_said_how_many_others_a_pack_shows(store: Path, tmp_path: Path) -> None:
     """Events come with those of their leaves, alone only where their batch is small."""
     for where, told in (

@@ -13,12 +13,14 @@ import zipfile
 from collections import namedtuple
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+try:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+except ImportError as error:
+    sys.exit(f"nothing is checked without the package cryptography: {error}")
 
 FORMATS = (1, 2, 3)  # the first has no rows
-ALONE, GROUP, BRANCHES = 128, 8, 64
-MOST_BYTES = 4 * 1024**3
+ALONE, GROUP, BRANCHES, MOST_BYTES = 128, 8, 64, 4 * 1024**3
 
 Json = dict[str, Any]
 Batch = namedtuple(
@@ -57,10 +59,9 @@ def check(path: str, key: str = "") -> dict[str, Any]:
     return {"records": count, "store": manifest["store"], "key": manifest["key"]}
 
 
-def lines(content: bytes) -> list[Any]:
+def lines(data: bytes) -> list[Any]:
     """Return the JSON values of a file, one a line."""
-    text = content.decode().split("\n")
-    return [json.loads(line, object_pairs_hook=unique) for line in text if line]
+    return [json.loads(one, object_pairs_hook=unique) for one in data.decode().split("\n") if one]
 
 
 def unique(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
@@ -186,8 +187,7 @@ def main() -> int:
     try:
         found = check(options.pack, options.key.lower())
     except Exception as why:  # whatever it is, nothing is proven
-        text = why if isinstance(why, Refused) else f"the pack is malformed: {why!r}"
-        print(f"REFUSED: {text}")
+        print("REFUSED:", why if isinstance(why, Refused) else f"the pack is malformed: {why!r}")
         return 1
     print(f"{found['records']} records are what store {found['store']} signed with {found['key']}")
     if not options.key:
