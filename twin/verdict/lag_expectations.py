@@ -10,7 +10,7 @@ from twin.verdict.result import Check
 
 __all__ = ["Seen", "check_lag", "read_statuses"]
 
-OK = "OK"
+OK, UNKNOWN = "OK", "UNKNOWN"
 NS = 1_000_000_000
 
 
@@ -39,8 +39,12 @@ def read_statuses(run_dir: Path) -> list[Seen]:
 
 
 def check_lag(match: LagMatch, seen: Sequence[Seen], faults: Sequence[Fault]) -> Check:
-    """Check one expectation against the samples of its consumer and the faults that hit it."""
-    own = [one for one in seen if one.role == match.consumer]
+    """Check one expectation against the samples of its consumer and the faults that hit it.
+
+    A poll that failed, between two that were answered, is no sample: it says nothing of the
+    consumer, and what was not seen then is in the counters of the next.
+    """
+    own = _answered([one for one in seen if one.role == match.consumer], match.status)
     hit = {match.consumer, *(one.stream for one in own)}
     fired = [
         fault for fault in faults if fault.fired_wall_ns is not None and _means(fault.target, hit)
@@ -71,6 +75,17 @@ def check_lag(match: LagMatch, seen: Sequence[Seen], faults: Sequence[Fault]) ->
             "note": note,
         }
     )
+
+
+def _answered(own: Sequence[Seen], expected: str) -> list[Seen]:
+    """Leave out each UNKNOWN that stands alone, unless it is what is expected."""
+    before = [UNKNOWN, *(one.status for one in own[:-1])]
+    after = [*(one.status for one in own[1:]), UNKNOWN]
+    return [
+        one
+        for one, *around in zip(own, before, after, strict=True)
+        if one.status != UNKNOWN or UNKNOWN in (expected, *around)
+    ]
 
 
 def _begun(fault: Fault) -> int:
