@@ -195,6 +195,9 @@ def test_a_users_rules_come_first(tmp_path: Path) -> None:
         ("{code: 920}", "reserved for the registrar"),
         ("{code: 602, sevrity: WARN}", "severity"),
         ("{code: 602, where: {soc: {}}}", "min, max, above, below"),
+        ("{code: 602, subject: a..b}", "'a..b' is no subject"),
+        ("{code: 602, subject: fleet.b*.gps}", "* and > stand alone"),
+        ("{code: 602, subject: 'fleet.>.gps'}", "> is the last token"),
     ],
 )
 def test_a_wrong_rule_is_refused_with_its_place(tmp_path: Path, line: str, message: str) -> None:

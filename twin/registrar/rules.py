@@ -109,6 +109,19 @@ class Rule(_Model):
             raise ValueError(f"{code} is reserved for the registrar's own notes")
         return code
 
+    @field_validator("subject")
+    @classmethod
+    def _can_match(cls, subject: str) -> str:
+        *before, last = subject.split(".")
+        for token in (*before, last):
+            if not token or not token.isprintable() or " " in token:
+                raise ValueError(f"{subject!r} is no subject: a token is empty or has blanks")
+            if len(token) > 1 and {"*", ">"} & {*token}:
+                raise ValueError(f"{subject!r} matches nothing: * and > stand alone")
+        if ">" in before:
+            raise ValueError(f"{subject!r} matches nothing: > is the last token")
+        return subject
+
     @property
     def verdict(self) -> Verdict:
         """What the rule says when it matches."""
