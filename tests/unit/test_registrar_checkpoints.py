@@ -21,7 +21,8 @@ from twin.registrar.keys import KEY_FILE, SigningKey
 from twin.registrar.limits import Limits
 from twin.registrar.statements import Signed, read_checkpoint, sign
 from twin.registrar.store import Store
-from twin.registrar.verify import Verification, verify
+from twin.registrar.verification import Verification
+from twin.registrar.verify import verify
 
 FILE = "segment-000001.sqlite"
 EACH_BATCH = Limits(checkpoint_s=0.0)

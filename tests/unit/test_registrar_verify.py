@@ -19,7 +19,8 @@ from twin.registrar.present import dump_lines
 from twin.registrar.present_verify import verification_document
 from twin.registrar.record import Note, Row
 from twin.registrar.store import Store
-from twin.registrar.verify import Verification, verify
+from twin.registrar.verification import Verification
+from twin.registrar.verify import verify
 
 FILE = "segment-000001.sqlite"
 CHANGED_MARKS = "the marks of its rows were changed"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from twin.registrar.coverage import Stretch
 from twin.registrar.times import format_ns
-from twin.registrar.verify import Verification
+from twin.registrar.verification import Verification
 
 __all__ = ["verification_document", "verification_lines"]
 

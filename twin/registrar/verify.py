@@ -5,9 +5,8 @@ the key. Checkpoints that were kept elsewhere (`anchors`) show both.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import apsw
 import orjson
@@ -31,54 +30,12 @@ from twin.registrar.schema import (
 )
 from twin.registrar.soundness import contradictions, defects, overlaid
 from twin.registrar.statements import FIRST, Signed, Tombstone, read_checkpoint, read_tombstone
+from twin.registrar.verification import Break, Verification
 
-__all__ = ["Break", "Verification", "store_id", "stored_checkpoints", "verify"]
+__all__ = ["store_id", "stored_checkpoints", "verify"]
 
 CLOSED: Final = 733
 META: Final = ("name", "value")
-
-
-class Break(NamedTuple):
-    """A place where the store is not what was written; batch 0 is the file as a whole."""
-
-    segment: str
-    batch: int
-    message: str
-
-    def __str__(self) -> str:
-        place = f"{self.segment}, batch {self.batch}" if self.batch else self.segment
-        return f"{place}: {self.message}"
-
-
-@dataclass(slots=True)
-class Verification:
-    """What was checked, and every break in the order of the chain.
-
-    `dropped` segments are vouched for by a tombstone. `signed` is the last batch under a
-    checkpoint of the store, `anchored` the last under one that was kept elsewhere.
-    """
-
-    segments: int = 0
-    batches: int = 0
-    rows: int = 0
-    notes: int = 0
-    dropped: int = 0
-    checkpoints: int = 0
-    signed: int = 0
-    anchored: int = 0
-    key: str = ""
-    tip: Tip = field(default_factory=Tip)
-    breaks: list[Break] = field(default_factory=list)
-
-    @property
-    def good(self) -> bool:
-        """Whether nothing is broken."""
-        return not self.breaks
-
-    @property
-    def last_hash(self) -> str:
-        """The hash of the last batch."""
-        return self.tip.hash
 
 
 def verify(store: Path, key: str = "", anchors: Sequence[Signed] = ()) -> Verification:
