@@ -1,6 +1,7 @@
 """Coverage: every sequence of a stream is recorded or has a cause, found out on a real broker."""
 
 import asyncio
+import json
 from functools import partial
 from pathlib import Path
 
@@ -34,9 +35,9 @@ def stretches(store: Path) -> list[tuple[int, int, str]]:
     return [(one.first, one.last, one.cause) for one in coverage(store) if one.stream == STREAM]
 
 
-def exit_code(store: Path) -> tuple[int, str]:
+def exit_code(store: Path, *more: str) -> tuple[int, str]:
     """Return what `verify --coverage` leaves with and prints."""
-    result = CliRunner().invoke(app, ["verify", "--store", str(store), "--coverage"])
+    result = CliRunner().invoke(app, ["verify", "--store", str(store), "--coverage", *more])
     return result.exit_code, result.output
 
 
@@ -109,6 +110,9 @@ async def test_what_somebody_else_acknowledged_is_unknown(
     code, output = exit_code(service.store)
     assert (code, "11 to 15  UNKNOWN" in output) == (1, True)
     assert output.splitlines()[-1].startswith("NOT COVERED: 5 sequences")
+    code, output = exit_code(service.store, "--json")
+    document = json.loads(output)
+    assert (code, document["good"], document["unknown"]) == (1, True, 5)
     await call(connection, f"STREAM.PURGE.{STREAM}", {"seq": 18})
     await publish(connection, range(21, 23))
     async with serving(tmp_path, server.url) as service:

@@ -12,7 +12,10 @@ __all__ = ["verification_document", "verification_lines"]
 def verification_document(
     found: Verification, stretches: Sequence[Stretch] | None
 ) -> dict[str, object]:
-    """Return what was found as a JSON document; `coverage` only where it was asked for."""
+    """Return what was found as a JSON document; `coverage` only where it was asked for.
+
+    `good` is the chain, `unknown` how many sequences nobody knows the fate of.
+    """
     document: dict[str, object] = {
         "good": found.good,
         "segments": found.segments,
@@ -29,6 +32,7 @@ def verification_document(
         "breaks": [one._asdict() for one in found.breaks],
     }
     if stretches is not None:
+        document["unknown"] = _unknown(stretches)
         document["coverage"] = [one._asdict() for one in stretches]
     return document
 
@@ -48,8 +52,12 @@ def verification_lines(found: Verification, stretches: Sequence[Stretch]) -> Ite
             again = f" (given out again, {one.epoch - 1} times before)" if one.epoch > 1 else ""
             yield f"{one.stream}{again}"
         yield f"  {_span(one):>21}  {_fate(one)}"
-    if lost := sum(one.last - one.first + 1 for one in stretches if one.cause == "unknown"):
+    if lost := _unknown(stretches):
         yield f"NOT COVERED: {lost} sequences are recorded nowhere, and nobody knows why"
+
+
+def _unknown(stretches: Sequence[Stretch]) -> int:
+    return sum(one.last - one.first + 1 for one in stretches if one.cause == "unknown")
 
 
 def _grounds(found: Verification) -> Iterator[str]:
