@@ -34,6 +34,7 @@ from twin.processes import ChildProcess
 from twin.registrar import held as held_module
 from twin.registrar.anchor import fetch_anchors, with_anchors
 from twin.registrar.consumers import durables_of, reconciling
+from twin.registrar.http import Address, HttpServer, make_app
 from twin.registrar.limits import Limits
 from twin.registrar.metrics import RegistrarMetrics
 from twin.registrar.record import Row
@@ -305,13 +306,13 @@ async def test_it_outlives_its_broker(
         await publish(connection, range(1, 301))
         await server.kill()
         await until(lambda: len(service.notes(411)) == 1, "the note of the lost broker")
-        assert not service.service.ready
+        assert service.service.waits_for == "the broker"
         await server.start()
         await connection.wait_up(DEADLINE_S)
         await until(lambda: len(service.notes(410)) == 2, "the note of the broker's return")
         await publish(connection, range(301, 601))
         await drained(connection)
-        assert service.service.ready
+        assert service.service.waits_for == ""
         assert service.events() == list(range(1, 601))
 
 
@@ -612,6 +613,16 @@ async def test_it_may_start_before_the_broker_and_its_streams(
         assert json.loads(service.announce.read_text())["pid"] == child.pid
         assert await child.terminate(grace_s=DEADLINE_S) == 0
     assert len(service.notes(731)) == 1
+
+
+async def test_who_asks_whether_it_is_ready_is_told_what_it_waits_for() -> None:
+    """503 with the reason and the version."""
+    app = make_app(lambda: "the broker", RegistrarMetrics("1.2"), "1.2")
+    async with HttpServer(app, Address("127.0.0.1", 0)) as http:
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            await asyncio.to_thread(urllib.request.urlopen, f"{http.url}/readyz")
+    told = {"status": "not ready", "waits_for": "the broker", "version": "1.2"}
+    assert (refused.value.code, json.loads(refused.value.read())) == (503, told)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])

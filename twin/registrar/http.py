@@ -36,16 +36,17 @@ class Address(NamedTuple):
         return cls(host.strip("[]"), int(port))
 
 
-def make_app(ready: Callable[[], bool], metrics: RegistrarMetrics, version: str) -> Starlette:
-    """Return the application. Healthy means: it runs; ready: it consumes."""
+def make_app(waits_for: Callable[[], str], metrics: RegistrarMetrics, version: str) -> Starlette:
+    """Return the application. Healthy means: it runs; ready: it consumes, waits for nothing."""
 
     async def healthz(_request: Request) -> Response:
         return JSONResponse({"status": "ok", "version": version})
 
     async def readyz(_request: Request) -> Response:
-        good = ready()
-        status = "ready" if good else "not ready"
-        return JSONResponse({"status": status, "version": version}, 200 if good else 503)
+        if lacking := waits_for():
+            found = {"status": "not ready", "waits_for": lacking, "version": version}
+            return JSONResponse(found, 503)
+        return JSONResponse({"status": "ready", "version": version})
 
     async def exposition(_request: Request) -> Response:
         return Response(metrics.text(), headers={"content-type": CONTENT_TYPE})

@@ -57,7 +57,7 @@ async def serve(options: ServeOptions) -> signal.Signals:
     with _signals() as asked:
         async with (
             StoreThread(what.store, what.rules, what.version, what.limits, what.key) as store,
-            HttpServer(make_app(state.ready, metrics, what.version), options.http) as http,
+            HttpServer(make_app(state.waits_for, metrics, what.version), options.http) as http,
         ):
             connection = await _unless(asked, _connected(options.broker))
             if connection is not None:
@@ -85,8 +85,8 @@ class _State:
 
     service: Registrar | None = None
 
-    def ready(self) -> bool:
-        return self.service is not None and self.service.ready
+    def waits_for(self) -> str:
+        return "the broker" if self.service is None else self.service.waits_for
 
 
 async def _run(service: Registrar, asked: Asked, announce: Path | None, url: str) -> None:

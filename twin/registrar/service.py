@@ -112,13 +112,15 @@ class Registrar:
         self.consuming = asyncio.Event()
 
     @property
-    def ready(self) -> bool:
-        """Whether it consumes: connected, and every consumer is there."""
-        return (
-            self.consuming.is_set()
-            and self._connection.up
-            and not any(consumer.missing for consumer in self._consumers)
-        )
+    def waits_for(self) -> str:
+        """What it lacks to consume, "" when it does: connected, and every consumer is there."""
+        if not self._connection.up:
+            return "the broker"
+        if not self.consuming.is_set():
+            return "its streams and consumers"
+        durables = zip(self._options.durables, self._consumers, strict=True)
+        lacking = [f"{one.name} on {one.stream}" for one, consumer in durables if consumer.missing]
+        return f"consumers that are not there: {', '.join(lacking)}" if lacking else ""
 
     def stop(self) -> None:
         """Ask `run` to take no more, to finish what it has, and to return."""
