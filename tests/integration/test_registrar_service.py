@@ -38,6 +38,7 @@ from twin.registrar.http import Address, HttpServer, make_app
 from twin.registrar.limits import Limits
 from twin.registrar.metrics import RegistrarMetrics
 from twin.registrar.record import Row
+from twin.registrar.schema import segment_number, segments
 from twin.registrar.service import Registrar, RegistrarOptions
 from twin.registrar.store import Store, Written
 from twin.registrar.thread import StoreThread
@@ -350,6 +351,22 @@ async def test_what_came_last_is_signed_though_nothing_follows(
             return service.rows(ends[0]) == service.rows(ends[1])
 
         await until(signed, "the last batch is signed")
+
+
+async def test_what_is_too_old_is_dropped_though_nothing_follows(
+    tmp_path: Path, server: NatsServer, connection: Connection
+) -> None:
+    """Closed segments go when their time has come, with the registrar running and idle."""
+    limits = Limits(segment_bytes=1, keep_age_s=2.0)
+    async with serving(tmp_path, server.url, limits=limits) as service:
+        for number in range(1, 4):
+            await publish(connection, range(number, number + 1))
+            await drained(connection)
+        await until(
+            lambda: [segment_number(path) > 1 for path in segments(service.store)] == [True],
+            "the older segments to be dropped",
+        )
+        assert verify(service.store).good
 
 
 async def test_poison_is_quarantined_and_blocks_nothing(

@@ -166,7 +166,7 @@ class Registrar:
                 for helper in (
                     self._keep_alive,
                     self._recover,
-                    self._watch_gaps,
+                    self._keep_house,
                     self._fan_out.run,
                     self._anchor.run,
                 )
@@ -290,11 +290,13 @@ class Registrar:
             missing = sum(consumer.missing for consumer in self._consumers)
             self._metrics.missing.set(missing)
 
-    async def _watch_gaps(self) -> None:
+    async def _keep_house(self) -> None:
+        """Do each second what waits for no message: gaps, signature, retention, the clock."""
         while True:
             await asyncio.sleep(GAPS_S)
             await self._explain_gaps()
             self._account(Written(checkpoint=await self._store.sign_due()))
+            self._metrics.store_bytes.set(await self._store.tidy())
             if jump := self._clock.jump_ns():
                 await self._note_now(CLOCK_JUMPED, by_ms=jump // 1_000_000)
 
