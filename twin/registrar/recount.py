@@ -17,7 +17,7 @@ from twin.registrar.schema import NOTE_COLUMNS, ROW_COLUMNS, select
 
 __all__ = ["changes", "in_groups", "marks_of", "select_events", "select_notes"]
 
-AT_ONCE: Final = 32 * GROUP
+AT_ONCE: Final = 16 * GROUP
 """How many events are held at a time."""
 
 WIDTH: Final = len(ROW_COLUMNS)
