@@ -28,37 +28,6 @@ __all__ = ["Exported", "export_observed", "recorded_per_subject"]
 POISON: Final = 920
 BULK: Final = frozenset(code.number for code in CODES.values() if code.bulk)
 
-EVENT: Final = (
-    "id",
-    "source",
-    "subject",
-    "stream",
-    "stream_seq",
-    "committed_ns",
-    "deliveries",
-    "code",
-    "severity",
-    "bot",
-    "event_ns",
-    "payload",
-)
-NOTE: Final = (
-    "id",
-    "source",
-    "subject",
-    "stream",
-    "stream_seq",
-    "committed_ns",
-    "0",
-    "code",
-    "severity",
-    "''",
-    "recorded_ns",
-    "detail",
-)
-EVENTS: Final = select(EVENT, "FROM events JOIN batches USING (batch) ORDER BY row")
-NOTES: Final = select(NOTE, "FROM notes JOIN batches USING (batch) ORDER BY note")
-
 
 class Exported(NamedTuple):
     """How many records each kind of file got."""
@@ -81,6 +50,15 @@ class _Record(NamedTuple):
     bot: str
     event_ns: int
     payload: str | bytes
+
+
+EVENT: Final = _Record._fields
+IN_NOTES: Final = {"deliveries": "0", "bot": "''", "event_ns": "recorded_ns", "payload": "detail"}
+"""What of a note takes the place of an event's column that notes lack."""
+
+NOTE: Final = tuple(IN_NOTES.get(name, name) for name in EVENT)
+EVENTS: Final = select(EVENT, "FROM events JOIN batches USING (batch) ORDER BY row")
+NOTES: Final = select(NOTE, "FROM notes JOIN batches USING (batch) ORDER BY note")
 
 
 def export_observed(

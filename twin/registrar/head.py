@@ -25,7 +25,7 @@ from twin.registrar.statements import (
     read_tombstone,
 )
 
-__all__ = ["Head", "latest_tombstone", "read_head"]
+__all__ = ["Head", "latest_tombstone", "read_head", "read_meta"]
 
 META: Final = ("name", "value")
 
@@ -74,8 +74,13 @@ def read_head(path: Path, db: apsw.Connection) -> Head:
         raise StoreError(f"{path} is damaged; run `twin registrar verify` on it") from error
 
 
+def read_meta(db: apsw.Connection) -> dict[str, str]:
+    """Return what a segment says of itself, by name; Misfit where it is no text."""
+    return dict(fields(db, "meta", META, select(META, "FROM meta")))
+
+
 def _head(path: Path, db: apsw.Connection, schema: int) -> Head:
-    meta: dict[str, str] = dict(fields(db, "meta", META, select(META, "FROM meta")))
+    meta = read_meta(db)
     base = Tip(*orjson.loads(meta["base"])) if "base" in meta else Tip()
     tip = _tip(path, db, base)
     first, last = db.execute("SELECT min(committed_ns), max(committed_ns) FROM batches").fetchone()  # type: ignore[misc]

@@ -15,7 +15,7 @@ from twin.errors import StoreError
 from twin.registrar.archive import file_digest, has_log
 from twin.registrar.chain import Batch, Tip
 from twin.registrar.fields import Columns, Misfit, fields
-from twin.registrar.head import latest_tombstone
+from twin.registrar.head import latest_tombstone, read_meta
 from twin.registrar.recount import changes, marks_of, select_events, select_notes
 from twin.registrar.schema import (
     BATCH_COLUMNS,
@@ -35,7 +35,6 @@ from twin.registrar.verification import Break, Verification
 __all__ = ["store_id", "stored_checkpoints", "verify"]
 
 CLOSED: Final = 733
-META: Final = ("name", "value")
 
 
 def verify(store: Path, key: str = "", anchors: Sequence[Signed] = ()) -> Verification:
@@ -172,7 +171,7 @@ class _Walk:
         """Check that a segment is the next of this store."""
         self._schema = schema_of(db)
         self._signed = self._signed or self._schema > 1
-        meta: dict[str, str] = dict(fields(db, "meta", META, select(META, "FROM meta")))
+        meta = read_meta(db)
         if meta.get("segment") != str(number):
             self._break(0, f"it is segment {meta.get('segment')} of its store")
         self._own_store(0, meta.get("store", ""))
